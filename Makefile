@@ -1,0 +1,61 @@
+# A fresh machine needs Python 3.11 or newer, make and a package registry. PYTHON=/path/to/python chooses the interpreter.
+.DEFAULT_GOAL := help
+.PHONY: help install demo sandbox test test-2.11 test-lowest test-kill bench lint format clean
+SHELL := /bin/bash
+
+PINS := pyproject.toml tools/venv.sh
+# Airflow 2.11 refuses Python 3.13.
+MINORS_3 := 11 12 13
+MINORS_2 := 11 12
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: .venv/.installed ## Make .venv: Airflow 3.3, pinned (the other targets do it themselves)
+
+demo: .venv/.installed ## Run the example DAGs on a real Airflow 3.3 against the sandbox
+	.venv/bin/python -m tools.demo
+
+sandbox: .venv/.installed ## Run the sandbox Workato in the foreground (ARGS="--port 8090")
+	.venv/bin/python -m airflow_provider_workato.sandbox $(ARGS)
+
+test: .venv/.installed ## Run the tests on Airflow 3.3; fails under 95 % branch coverage
+	.venv/bin/python -m pytest --cov $(ARGS)
+
+test-2.11: .venv-2.11/.installed ## Run the same tests on Airflow 2.11.2
+	.venv-2.11/bin/python -m pytest $(ARGS)
+
+test-lowest: .venv-lowest/.installed ## Run the same tests on Airflow 2.11.0 with the lowest versions we accept
+	.venv-lowest/bin/python -m pytest $(ARGS)
+
+test-kill: .venv/.installed ## Kill real task and triggerer processes and look at what is left (minutes)
+	.venv/bin/python -m pytest -m kill -s $(ARGS)
+
+bench: .venv-bench/.installed ## Measure beside what else one would use; writes docs/benchmarks.md
+	.venv-bench/bin/python -m tools.bench $(ARGS)
+
+lint: .venv/.installed ## ruff, ruff format, mypy --strict
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m mypy
+
+format: .venv/.installed ## Let ruff put the code in order
+	.venv/bin/python -m ruff check --fix .
+	.venv/bin/python -m ruff format .
+
+clean: ## Remove the environments and every cache
+	rm -rf .venv .venv-2.11 .venv-lowest .venv-bench .coverage .coverage.* htmlcov build dist
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.installed: $(PINS) constraints/airflow-3.3.txt
+	tools/venv.sh .venv constraints/airflow-3.3.txt "$(MINORS_3)" test lint cluster
+
+.venv-2.11/.installed: $(PINS) constraints/airflow-2.11.txt
+	tools/venv.sh .venv-2.11 constraints/airflow-2.11.txt "$(MINORS_2)" test
+
+.venv-lowest/.installed: $(PINS) constraints/lowest.txt
+	tools/venv.sh .venv-lowest constraints/lowest.txt "$(MINORS_2)" test
+
+.venv-bench/.installed: $(PINS) constraints/bench.txt
+	tools/venv.sh .venv-bench constraints/bench.txt "$(MINORS_3)" bench cluster

@@ -1,0 +1,50 @@
+"""What Airflow knows of this provider without importing it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_workato.connection_form import CONNECTION_FORM
+
+_INTEGRATION = "Workato"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata; Airflow finds it by the entry point ``apache_airflow_provider``."""
+    return {
+        "package-name": "airflow-provider-workato",
+        "name": _INTEGRATION,
+        "description": "Provision `Workato <https://www.workato.com>`__ connections and wait for their authorization.",
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://docs.workato.com/en/workato-api/connections.html",
+                "tags": ["service"],
+            }
+        ],
+        "hooks": _modules("hooks"),
+        "operators": _modules("operators"),
+        "sensors": _modules("sensors"),
+        "triggers": _modules("triggers"),
+        "connection-types": [
+            {
+                "connection-type": "workato",
+                "hook-class-name": "airflow_provider_workato.hooks.connections.WorkatoConnectionsHook",
+                "hook-name": _INTEGRATION,
+                **CONNECTION_FORM,
+            }
+        ],
+        "extra-links": [
+            "airflow_provider_workato.links.connections.WorkatoConnectionLink",
+            "airflow_provider_workato.links.connections.WorkatoOAuthLink",
+        ],
+    }
+
+
+def _modules(kind: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "integration-name": _INTEGRATION,
+            "python-modules": [f"airflow_provider_workato.{kind}.connections"],
+        }
+    ]

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Pin anew what the environments install: tools/constraints.sh (needs uv). Commit what it changes after the tests passed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+pin() {
+    local output=$1 airflow=$2 python=$3
+    shift 3
+    echo "apache-airflow==$airflow" | uv pip compile --quiet --universal --python-version "$python" --upgrade \
+        --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+        --all-extras --constraint - "$@" pyproject.toml --output-file "constraints/$output"
+}
+
+pin airflow-3.3.txt 3.3.2 3.11 --group test --group lint --group cluster
+pin bench.txt 3.3.2 3.11 --group bench --group cluster
+pin airflow-2.11.txt 2.11.2 3.11 --group test
+pin lowest.txt 2.11.0 3.11 --group test --resolution lowest-direct
