@@ -1,26 +1,54 @@
 """The form of a Workato connection, written once for every Airflow version.
 
-Airflow 3.2 and later read it as metadata, Airflow 2 and 3.0 ask the hook for widgets.
+Airflow 3.2 and later read it as metadata, older ones ask the hook for widgets.
+
+Airflow reads the metadata while it is itself being imported: nothing here may import Airflow.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_workato.hooks.settings import (
-    DATA_CENTERS,
-    DEFAULT_CALLS_PER_SECOND,
-    DEFAULT_CONNECT_TIMEOUT,
-    DEFAULT_DATA_CENTER,
-    DEFAULT_LIST_CALLS_PER_MINUTE,
-    DEFAULT_READ_TIMEOUT,
-    DEFAULT_RETRY_BUDGET,
-    DEFAULT_SERVER_TIMEOUT,
-    LABELS,
-)
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+DATA_CENTERS: dict[str, str] = {
+    "us": "https://www.workato.com",
+    "eu": "https://app.eu.workato.com",
+    "jp": "https://app.jp.workato.com",
+    "sg": "https://app.sg.workato.com",
+    "au": "https://app.au.workato.com",
+    "il": "https://app.il.workato.com",
+    "cn": "https://app.workatoapp.cn",
+    "kr": "https://app.kr.workato.com",
+    "uk": "https://app.uk.workato.com",
+    "trial": "https://app.trial.workato.com",
+}
+DEFAULT_DATA_CENTER = "us"
+DEFAULT_CONNECT_TIMEOUT = 5.0
+#: Longer than the 40 s after which Workato itself gives up, so that its answer is always heard.
+DEFAULT_READ_TIMEOUT = 45.0
+DEFAULT_RETRY_BUDGET = 120.0
+#: How long Workato may still work on a call whose answer was lost.
+DEFAULT_SERVER_TIMEOUT = 40.0
+DEFAULT_LIST_CALLS_PER_MINUTE = 60.0
+DEFAULT_CALLS_PER_SECOND = 1.0
+
+#: How the connection form names the fields; errors use the same words.
+LABELS: dict[str, str] = {
+    "host": "Base URL",
+    "password": "API token",
+    "data_center": "Data center",
+    "allow_http": "Allow plain HTTP",
+    "connect_timeout": "Connect timeout (s)",
+    "read_timeout": "Read timeout (s)",
+    "retry_budget": "Retry budget (s)",
+    "server_timeout": "Server time limit (s)",
+    "verify": "Verify TLS",
+    "proxies": "Proxies",
+    "list_calls_per_minute": "List calls per minute",
+    "calls_per_second": "Other calls per second",
+}
 
 
 def _field(name: str, description: str, **schema: Any) -> dict[str, Any]:
@@ -34,12 +62,9 @@ CONNECTION_FORM: dict[str, dict[str, Any]] = {
         # The port stays although nobody needs it: the Test button of Airflow 3.3 answers "Bad Request" for a
         # connection that was saved without one.
         "hidden-fields": ["login", "schema"],
-        "relabeling": {
-            "host": f"{LABELS['host']} (overrides {LABELS['data_center']})",
-            "password": LABELS["password"],
-        },
+        "relabeling": {name: LABELS[name] for name in ("host", "password")},
         "placeholders": {
-            "host": f"empty, or for example {DATA_CENTERS['eu']}",
+            "host": f"overrides {LABELS['data_center']}, for example {DATA_CENTERS['eu']}",
             "port": "443 (needed by the Test button of Airflow 3.3)",
             "password": "the token of an API client",
         },

@@ -14,7 +14,7 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-workato",
         "name": _INTEGRATION,
-        "description": "Provision `Workato <https://www.workato.com>`__ connections and wait for their authorization.",
+        "description": "Provision the connections of `Workato <https://www.workato.com>`__, wait for them.",
         "integrations": [
             {
                 "integration-name": _INTEGRATION,

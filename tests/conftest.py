@@ -1,0 +1,30 @@
+"""What has to be settled before Airflow is imported, and the shared fixtures."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+
+# Airflow reads its home, and whatever else a developer's shell says about it, while it is imported.
+for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
+    del os.environ[name]
+_HOME = tempfile.mkdtemp(prefix="airflow-provider-workato-")
+_OWNER = os.getpid()
+os.environ.update(
+    AIRFLOW_HOME=_HOME,
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__DAGS_FOLDER=f"{_HOME}/dags",
+    NO_PROXY="127.0.0.1,localhost",
+)
+
+
+@atexit.register
+def _remove_home() -> None:
+    # Task processes are forks: they must not take the home away from under the tests.
+    if os.getpid() == _OWNER:
+        shutil.rmtree(_HOME, ignore_errors=True)
+
+
+pytest_plugins = ["tests.support.airflow"]
