@@ -1,0 +1,129 @@
+"""The command ``workato-sandbox``."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ipaddress
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+_EPILOG = """\
+When it is ready, one line of JSON goes to standard output: url, token, and airflow_conn, the value for
+AIRFLOW_CONN_WORKATO_DEFAULT. Everything else goes to standard error.
+
+The control API is below <url>/sandbox/ and asks for no token; it seeds, breaks and watches the sandbox.
+"""
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1; --no-quota switches the quotas off")
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="workato-sandbox",
+        description="A Workato to develop against without an account; its state is in memory.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=8090, help="port, 0 for any free one (default: %(default)s)"
+    )
+    parser.add_argument("--token", help="API token to accept (default: a random one)")
+    parser.add_argument(
+        "--list-per-minute",
+        type=_positive,
+        default=60,
+        metavar="N",
+        help="quota of the list (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--calls-per-second",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="quota shared by all other connection endpoints (default: %(default)s)",
+    )
+    parser.add_argument("--no-quota", action="store_true", help="let every call through")
+    parser.add_argument(
+        "--allow-remote",
+        action="store_true",
+        help="listen on an address other machines can reach, though the control API asks for no token",
+    )
+    parser.add_argument(
+        "--exit-with-stdin",
+        action="store_true",
+        help="end when standard input does, for programs that start it",
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run the sandbox until it is told to end.
+
+    :param argv: arguments, or None for those of the process
+    """
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if not options.allow_remote and not _is_loopback(options.host):
+        parser.error(f"--host {options.host} is not a loopback address; --allow-remote permits it")
+    try:
+        from airflow_provider_workato.sandbox.quota import Quota
+        from airflow_provider_workato.sandbox.server import serve
+    except ModuleNotFoundError as error:
+        parser.exit(1, f"{error}; install airflow-provider-workato[sandbox]\n")
+    quota = Quota(list_per_minute=options.list_per_minute, calls_per_second=options.calls_per_second)
+    if options.no_quota:
+        quota = Quota(list_per_minute=None, calls_per_second=None)
+    try:
+        line = _listen(host=options.host, port=options.port)
+    except OSError as error:
+        parser.exit(1, f"cannot listen on {options.host} port {options.port}: {error.strerror}\n")
+    token = options.token or f"sandbox-{secrets.token_urlsafe(24)}"
+
+    # The server raises the signal that ended it once more when it is done; a handler of our own makes that an
+    # orderly end of the process instead of a death by signal.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+
+    def announce() -> None:
+        host, port = line.getsockname()[:2]
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        airflow_conn = json.dumps({"conn_type": "workato", "host": url, "password": token})
+        sys.stdout.write(json.dumps({"url": url, "token": token, "airflow_conn": airflow_conn}) + "\n")
+        sys.stdout.flush()
+
+    asyncio.run(
+        serve(line=line, token=token, quota=quota, on_ready=announce, exit_with_stdin=options.exit_with_stdin)
+    )
+    return os.EX_OK
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listen(*, host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    line = socket.socket(family, kind, protocol)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        line.bind(address)
+    except OSError:
+        line.close()
+        raise
+    return line

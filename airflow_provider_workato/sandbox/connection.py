@@ -1,0 +1,106 @@
+"""One connection of the workspace and how the API shows it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from airflow_provider_workato.sandbox.rules import Verdict
+
+# Real answers carry the workspace's own UTC offset and milliseconds, not a Z.
+_WORKSPACE_ZONE = timezone(timedelta(hours=-7))
+
+
+def timestamp() -> str:
+    """Return the time now as the API writes it."""
+    return datetime.now(tz=_WORKSPACE_ZONE).isoformat(timespec="milliseconds")
+
+
+@dataclass(slots=True, kw_only=True)
+class Connection:
+    """A connection. Credentials are not in it: only what the app said to each of them."""
+
+    id: int
+    name: str
+    provider: str
+    folder_id: int
+    project_id: int | None = None
+    description: str | None = None
+    parent_id: int | None = None
+    external_id: str | None = None
+    authorized_at: str | None = None
+    authorization_status: str | None = None
+    authorization_error: str | None = None
+    connection_lost_at: str | None = None
+    connection_lost_reason: str | None = None
+    created_at: str = field(default_factory=timestamp)
+    updated_at: str = field(default_factory=timestamp)
+    tags: list[str] = field(default_factory=list)
+    is_runtime_user: bool = False
+    active_recipes: int = 0
+    audit_log_streaming: bool = False
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    _json: dict[bool, bytes] = field(default_factory=dict, repr=False)
+
+    def body(self, *, with_tags: bool = False) -> dict[str, Any]:
+        """
+        Return the connection as the API shows it.
+
+        :param with_tags: whether the caller asked for tags; else they are null
+        """
+        return {
+            "application": self.provider,
+            "id": self.id,
+            "name": self.name,
+            "description": self.description,
+            "authorized_at": self.authorized_at,
+            "authorization_status": self.authorization_status,
+            "authorization_error": self.authorization_error,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+            "external_id": self.external_id,
+            "folder_id": self.folder_id,
+            "project_id": self.project_id,
+            "connection_lost_at": self.connection_lost_at,
+            "connection_lost_reason": self.connection_lost_reason,
+            "parent_id": self.parent_id,
+            "provider": self.provider,
+            "tags": list(self.tags) if with_tags else None,
+        }
+
+    def json(self, *, with_tags: bool) -> bytes:
+        """
+        Return the body as JSON, kept until the connection changes.
+
+        :param with_tags: as in :meth:`body`
+        """
+        if with_tags not in self._json:
+            self._json[with_tags] = json.dumps(self.body(with_tags=with_tags), separators=(",", ":")).encode()
+        return self._json[with_tags]
+
+    def touch(self) -> None:
+        """Note that something about the connection changed."""
+        self.updated_at = timestamp()
+        self._json.clear()
+
+    def set_status(self, status: str | None, *, error: str | None = None) -> None:
+        """
+        Record the outcome of an attempt to authorize, or its absence.
+
+        :param status: ``success``, ``failed``, ``exception`` or None
+        :param error: text that goes with a failure
+        """
+        self.authorization_status = status
+        self.authorization_error = error
+        self.connection_lost_at = None
+        self.connection_lost_reason = None
+        # Recorded answers stamp this on failed attempts too.
+        self.authorized_at = None if status is None else timestamp()
+        self.touch()
+
+    @property
+    def is_established(self) -> bool:
+        """Whether the connection can be used: authorized and not lost."""
+        return self.authorization_status == "success" and self.connection_lost_at is None

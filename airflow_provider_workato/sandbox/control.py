@@ -1,0 +1,239 @@
+"""The control API under ``/sandbox/``: seed, break and watch the sandbox. It asks for no token."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, ConfigDict, Field
+
+from airflow_provider_workato.sandbox.faults import FAULTS, UnknownFault
+from airflow_provider_workato.sandbox.operations import Operation
+from airflow_provider_workato.sandbox.quota import Quota
+from airflow_provider_workato.sandbox.sandbox import TheSandbox
+from airflow_provider_workato.sandbox.seeds import Folder, SeedRow, generated_rows
+from airflow_provider_workato.sandbox.workspace import describe
+
+router = APIRouter(prefix="/sandbox", tags=["control"])
+
+Limit = Annotated[int, Field(ge=1)] | Literal["off"]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class FolderRow(_Body):
+    """A folder to put into the workspace."""
+
+    id: int
+    name: str
+    parent_id: int | None = None
+    project_id: int | None = None
+
+
+class Seed(SeedRow):
+    """Rows as given, or ``count`` rows like the one described by the other fields."""
+
+    connections: list[SeedRow] = Field(default_factory=list)
+    folders: list[FolderRow] = Field(default_factory=list)
+    count: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+
+
+class Many(_Body):
+    """Which connections; all that wait for an authorization when left out."""
+
+    ids: list[int] | None = None
+
+
+class Loss(_Body):
+    """How a connection is lost."""
+
+    reason: str = "Account credentials refresh failed"
+    status: Literal["failed", "exception"] | None = None
+
+
+class Failure(_Body):
+    """How an attempt to authorize ends."""
+
+    error: str = "Authorization failed"
+    status: Literal["failed", "exception"] = "failed"
+
+
+class Use(_Body):
+    """What uses a connection."""
+
+    active_recipes: Annotated[int, Field(ge=0)] = 0
+    audit_log_streaming: bool = False
+
+
+class QuotaChange(_Body):
+    """New limits; what is left out stays."""
+
+    list_per_minute: Limit | None = None
+    calls_per_second: Limit | None = None
+
+
+class NewFaultRule(BaseModel):
+    """A fault to put in force; other keys are parameters of the fault."""
+
+    model_config = ConfigDict(extra="allow")
+
+    fault: str
+    operation: str = "*"
+    times: Annotated[int, Field(ge=1)] | None = 1
+    skip: Annotated[int, Field(ge=0)] = 0
+    performed: bool | None = None
+
+
+@router.post("/reset")
+async def reset(sandbox: TheSandbox) -> dict[str, Any]:
+    """Put workspace, quota, faults and request log back to how they were at start."""
+    sandbox.reset()
+    return {"reset": True}
+
+
+@router.get("/state")
+async def state(sandbox: TheSandbox, *, connections: bool = True) -> dict[str, Any]:
+    """Show the workspace; ``connections=false`` leaves the rows out."""
+    return sandbox.workspace.summary(with_connections=connections)
+
+
+@router.post("/seed")
+async def seed(sandbox: TheSandbox, wanted: Seed) -> dict[str, Any]:
+    """Put connections and folders in."""
+    sandbox.workspace.add_folders(Folder(**row.model_dump()) for row in wanted.folders)
+    ids = sandbox.workspace.seed(row.model_dump() for row in wanted.connections)
+    like = SeedRow(**wanted.model_dump(exclude={"connections", "folders", "count"}))
+    ids += sandbox.workspace.seed(generated_rows(count=wanted.count, like=like))
+    return {"ids": ids}
+
+
+@router.post("/connections/authorize")
+async def authorize_many(sandbox: TheSandbox, wanted: Many | None = None) -> dict[str, Any]:
+    """Authorize many connections at one instant."""
+    ids = wanted.ids if wanted is not None else None
+    if ids is None:
+        waiting = sandbox.workspace.connections.values()
+        ids = [connection.id for connection in waiting if connection.authorization_status is None]
+    for connection_id in ids:
+        sandbox.workspace.authorize(connection_id)
+    return {"ids": ids}
+
+
+@router.post("/connections/{connection_id}/authorize")
+async def authorize(sandbox: TheSandbox, connection_id: int) -> dict[str, Any]:
+    """Authorize a connection as a person would."""
+    return describe(sandbox.workspace.authorize(connection_id))
+
+
+@router.post("/connections/{connection_id}/fail")
+async def fail(sandbox: TheSandbox, connection_id: int, wanted: Failure | None = None) -> dict[str, Any]:
+    """Let an attempt to authorize end badly."""
+    how = wanted or Failure()
+    return describe(sandbox.workspace.fail(connection_id, status=how.status, error=how.error))
+
+
+@router.post("/connections/{connection_id}/lose")
+async def lose(sandbox: TheSandbox, connection_id: int, wanted: Loss | None = None) -> dict[str, Any]:
+    """Lose a connection as a refused token refresh does."""
+    how = wanted or Loss()
+    return describe(sandbox.workspace.lose(connection_id, reason=how.reason, status=how.status))
+
+
+@router.post("/connections/{connection_id}/use")
+async def use(sandbox: TheSandbox, connection_id: int, wanted: Use) -> dict[str, Any]:
+    """Say what uses a connection."""
+    return describe(
+        sandbox.workspace.use(
+            connection_id,
+            active_recipes=wanted.active_recipes,
+            audit_log_streaming=wanted.audit_log_streaming,
+        )
+    )
+
+
+@router.get("/requests")
+async def requests(sandbox: TheSandbox, operation: Operation | None = None, since: int = 0) -> dict[str, Any]:
+    """Show the calls to ``/api/`` since the log was cleared; the counts are of all of them."""
+    return {
+        "requests": list(sandbox.log.entries(operation=operation, since=since)),
+        "counts": sandbox.log.counts(),
+    }
+
+
+@router.get("/requests/counts")
+async def request_counts(sandbox: TheSandbox) -> dict[str, Any]:
+    """Count the calls to ``/api/`` since the log was cleared."""
+    return sandbox.log.counts()
+
+
+@router.delete("/requests")
+async def clear_requests(sandbox: TheSandbox) -> dict[str, Any]:
+    """Clear the log."""
+    sandbox.log.clear()
+    return {"cleared": True}
+
+
+@router.get("/quota")
+async def quota(sandbox: TheSandbox) -> dict[str, Any]:
+    """Show the limits in force."""
+    return {name: "off" if limit is None else limit for name, limit in asdict(sandbox.quota.quota).items()}
+
+
+@router.post("/quota")
+async def change_quota(sandbox: TheSandbox, wanted: QuotaChange) -> dict[str, Any]:
+    """Put other limits in force."""
+    given = wanted.model_dump(exclude_none=True)
+    changes: dict[str, int | None] = {
+        name: None if limit == "off" else limit for name, limit in given.items()
+    }
+    current: Quota = replace(sandbox.quota.quota, **changes)
+    sandbox.quota.change(current)
+    return await quota(sandbox)
+
+
+@router.get("/faults")
+async def faults(sandbox: TheSandbox) -> dict[str, Any]:
+    """Show the rules in force, and every fault there is."""
+    return {
+        "rules": [asdict(rule) for rule in sandbox.faults.rules],
+        "faults": {name: asdict(fault) for name, fault in FAULTS.items()},
+    }
+
+
+@router.post("/faults")
+async def add_fault(sandbox: TheSandbox, wanted: NewFaultRule) -> dict[str, Any]:
+    """Put a fault in force."""
+    try:
+        rule = sandbox.faults.add(
+            operation=wanted.operation,
+            fault=wanted.fault,
+            times=wanted.times,
+            skip=wanted.skip,
+            performed=wanted.performed,
+            parameters=wanted.model_extra or {},
+        )
+    except UnknownFault as error:
+        raise HTTPException(status_code=422, detail=str(error)) from error
+    return asdict(rule)
+
+
+@router.delete("/faults")
+async def clear_faults(sandbox: TheSandbox) -> dict[str, Any]:
+    """Put no fault in force; calls being held go on being held."""
+    sandbox.faults.clear()
+    return {"cleared": True}
+
+
+@router.get("/held")
+async def held(sandbox: TheSandbox) -> dict[str, Any]:
+    """Show the calls being held."""
+    return {"held": sandbox.holds.describe()}
+
+
+@router.post("/release")
+async def release(sandbox: TheSandbox) -> dict[str, Any]:
+    """Let the calls being held go on."""
+    return {"released": sandbox.holds.release()}

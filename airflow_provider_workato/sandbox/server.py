@@ -1,0 +1,74 @@
+"""The HTTP server around the application."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Callable
+
+import uvicorn
+
+from airflow_provider_workato.sandbox.app import create_app
+from airflow_provider_workato.sandbox.quota import Quota
+from airflow_provider_workato.sandbox.sandbox import Sandbox
+
+# Calls being held or trickled must not keep the server from ending.
+_LAST_SECONDS = 1
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, *, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._on_ready()
+
+
+async def serve(
+    *,
+    line: socket.socket,
+    token: str,
+    quota: Quota,
+    on_ready: Callable[[], None],
+    exit_with_stdin: bool = False,
+) -> None:
+    """
+    Serve until a signal says to end.
+
+    :param line: bound socket to listen on
+    :param token: API token to accept
+    :param quota: limits at start
+    :param on_ready: called once when requests can come
+    :param exit_with_stdin: end when standard input does
+    """
+    config = uvicorn.Config(
+        create_app(Sandbox(token=token, quota=quota)),
+        # The faults take hold of the transport through this implementation.
+        http="h11",
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        proxy_headers=False,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=_LAST_SECONDS,
+    )
+    server = _Server(config, on_ready=on_ready)
+    if exit_with_stdin:
+        _watch_stdin(server)
+    await server.serve(sockets=[line])
+
+
+def _watch_stdin(server: uvicorn.Server) -> None:
+    stdin = sys.stdin.fileno()
+
+    def on_readable() -> None:
+        if not os.read(stdin, 4096):
+            server.should_exit = True
+            asyncio.get_running_loop().remove_reader(stdin)
+
+    asyncio.get_running_loop().add_reader(stdin, on_readable)

@@ -1,0 +1,62 @@
+"""The sandbox as its own process, for tests over real HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+
+from airflow_provider_workato.sandbox.client import SandboxControl, SandboxProcess, running_sandbox
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningSandbox:
+    """
+    What a test needs of a sandbox: its address and token, and its control API as ``control``.
+
+    ``call`` is the API as a client without any provider code would use it.
+    """
+
+    process: SandboxProcess
+    control: SandboxControl
+    session: requests.Session
+
+    @property
+    def url(self) -> str:
+        return self.process.url
+
+    @property
+    def token(self) -> str:
+        return self.process.token
+
+    @property
+    def airflow_conn(self) -> str:
+        return self.process.airflow_conn
+
+    def call(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        arguments.setdefault("timeout", 30)
+        arguments.setdefault("allow_redirects", False)
+        return self.session.request(method, f"{self.url}/api/{path}", **arguments)
+
+
+@pytest.fixture(scope="session")
+def sandbox_process() -> Iterator[SandboxProcess]:
+    """One sandbox for all tests, its quotas off."""
+    with running_sandbox("--no-quota") as process:
+        yield process
+
+
+@pytest.fixture
+def sandbox(sandbox_process: SandboxProcess) -> Iterator[RunningSandbox]:
+    """The sandbox as it is at start: workspace, faults, quota and request log."""
+    control = sandbox_process.control
+    control.reset()
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers["Authorization"] = f"Bearer {sandbox_process.token}"
+        yield RunningSandbox(process=sandbox_process, control=control, session=session)
+    # Calls still being held would keep their clients waiting.
+    control.reset()
