@@ -1,0 +1,195 @@
+"""Airflow's REST API, as far as the demo, the kill tests and the benchmarks ask."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+from tools.waiting import wait_until
+
+FINISHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+
+
+class AirflowApi:
+    """A client for the stable REST API of Airflow 3.
+
+    :param url: where the API server listens, without a path.
+    """
+
+    def __init__(self, *, url: str) -> None:
+        self.url = url
+        self._session = requests.Session()
+        # The API server is on this machine: neither a proxy nor a netrc of the developer's is about it.
+        self._session.trust_env = False
+
+    def health(self) -> dict[str, str]:
+        """Return the status of each component, empty while the API server does not answer."""
+        try:
+            answer = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=5)
+            answer.raise_for_status()
+        except requests.RequestException:
+            return {}
+        return {name: part.get("status") or "absent" for name, part in answer.json().items()}
+
+    def import_errors(self) -> list[str]:
+        """Return the tracebacks of the DAG files that could not be imported."""
+        return [error["stack_trace"] for error in self._get("/importErrors")["import_errors"]]
+
+    def dag_ids(self) -> set[str]:
+        """Return the DAGs that Airflow knows."""
+        return {dag["dag_id"] for dag in self._get("/dags", limit=1000)["dags"]}
+
+    def wait_for_dags(self, *dag_ids: str, deadline: float = 120) -> None:
+        """Wait until the DAG processor has read the DAGs.
+
+        :param dag_ids: which.
+        :param deadline: seconds to wait at most.
+        :raises RuntimeError: if a DAG file cannot be imported.
+        """
+
+        def all_known() -> bool:
+            if errors := self.import_errors():
+                raise RuntimeError("\n".join(errors))
+            return set(dag_ids) <= self.dag_ids()
+
+        wait_until(all_known, what=f"the DAGs {', '.join(dag_ids)}", deadline=deadline)
+
+    def trigger(self, dag_id: str, *, conf: dict[str, Any] | None = None, run_id: str | None = None) -> str:
+        """Start a run and return its id.
+
+        :param dag_id: the DAG.
+        :param conf: the run's configuration.
+        :param run_id: the id that the run shall have, Airflow's own choice if left out.
+        """
+        body = {"logical_date": None, "conf": conf or {}} | ({"dag_run_id": run_id} if run_id else {})
+        return str(self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Return a run's state.
+
+        :param dag_id: the DAG.
+        :param run_id: the run.
+        """
+        return str(self._get(_run(dag_id, run_id))["state"])
+
+    def wait_for_run(self, dag_id: str, run_id: str, *, deadline: float) -> str:
+        """Wait until a run has ended and return its state.
+
+        :param dag_id: the DAG.
+        :param run_id: the run.
+        :param deadline: seconds to wait at most.
+        """
+
+        def ended() -> str | None:
+            state = self.run_state(dag_id, run_id)
+            return state if state in FINISHED else None
+
+        return wait_until(ended, what=f"the end of {dag_id}/{run_id}", deadline=deadline, interval=0.5)
+
+    def clear(self, dag_id: str, run_id: str) -> None:
+        """Clear all tasks of a run, so that they run again.
+
+        :param dag_id: the DAG.
+        :param run_id: the run.
+        """
+        body = {"dry_run": False, "only_failed": False}
+        self._call("POST", f"{_run(dag_id, run_id)}/clear", json=body)
+
+    def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return all task instances of a run, in the order in which they started.
+
+        :param dag_id: the DAG.
+        :param run_id: the run.
+        """
+        page_size = 100
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self._get(f"{_run(dag_id, run_id)}/taskInstances", limit=page_size, offset=len(found))
+            found += page["task_instances"]
+            if len(found) >= page["total_entries"] or not page["task_instances"]:
+                return sorted(found, key=lambda task: (task["start_date"] or "~", task["map_index"]))
+
+    def task_instance(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> dict[str, Any]:
+        """Return one task instance. Its ``pid`` is that of the task's own process.
+
+        :param dag_id: the DAG.
+        :param run_id: the run.
+        :param task_id: the task.
+        :param map_index: which one, if the task is mapped.
+        """
+        found: dict[str, Any] = self._get(_task(dag_id, run_id, task_id, map_index))
+        return found
+
+    def xcom(
+        self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", *, map_index: int = -1
+    ) -> Any:
+        """Return what a task pushed, ``None`` if it pushed nothing.
+
+        :param dag_id: the DAG.
+        :param run_id: the run.
+        :param task_id: the task.
+        :param key: under which key.
+        :param map_index: which one, if the task is mapped.
+        """
+        path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/{quote(key)}"
+        params = {"map_index": str(map_index), "deserialize": "true"}
+        answer = self._session.get(f"{self.url}/api/v2{path}", params=params, timeout=30)
+        if answer.status_code == requests.codes.not_found:
+            return None
+        answer.raise_for_status()
+        return answer.json()["value"]
+
+    def links(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> dict[str, str | None]:
+        """Return the extra links of a task by name.
+
+        :param dag_id: the DAG.
+        :param run_id: the run.
+        :param task_id: the task.
+        :param map_index: which one, if the task is mapped.
+        """
+        path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/links"
+        found: dict[str, str | None] = self._get(path, map_index=map_index)["extra_links"]
+        return found
+
+    def log(self, dag_id: str, run_id: str, task_id: str, *, try_number: int = 1, map_index: int = -1) -> str:
+        """Return a task's log as the web interface shows it, one event a line.
+
+        :param dag_id: the DAG.
+        :param run_id: the run.
+        :param task_id: the task.
+        :param try_number: which try.
+        :param map_index: which one, if the task is mapped.
+        """
+        path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/logs/{try_number}"
+        content = self._get(path, map_index=map_index, full_content="true")["content"]
+        return "\n".join(_line(entry) for entry in content)
+
+    def _get(self, path: str, **params: Any) -> Any:
+        return self._call("GET", path, params=params)
+
+    def _call(self, method: str, path: str, **options: Any) -> Any:
+        answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=60, **options)
+        if not answer.ok:
+            raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:2000]}")
+        return answer.json()
+
+
+def _run(dag_id: str, run_id: str) -> str:
+    return f"/dags/{dag_id}/dagRuns/{quote(run_id)}"
+
+
+def _task(dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
+    path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}"
+    return path if map_index < 0 else f"{path}/{map_index}"
+
+
+def _line(entry: Any) -> str:
+    if not isinstance(entry, dict):
+        return str(entry)
+    parts = [str(entry.get("timestamp") or ""), str(entry.get("level") or ""), str(entry.get("event"))]
+    parts += [
+        f"{error.get('exc_type')}: {error.get('exc_value')}" for error in entry.get("error_detail") or []
+    ]
+    return " ".join(part for part in parts if part)

@@ -1,0 +1,247 @@
+"""A real Airflow 3 on this machine: each component is a process of its own, none outlives the cluster."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from tools.airflow_api import AirflowApi
+from tools.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+    from typing import Self
+
+
+class AirflowCluster:
+    """API server, scheduler, DAG processor and triggerers, as a context manager.
+
+    :param home: the ``AIRFLOW_HOME``. It is made if absent, and never removed here.
+    :param dags_folder: where the DAG files are.
+    :param env: further environment variables, for example ``AIRFLOW_CONN_...``; they win over ours.
+    :param database: an SQLAlchemy URL, an SQLite file in *home* if left out.
+    :param triggerers: how many triggerers to start.
+    :param parallelism: how many tasks run at once. Each is a process that Airflow starts beforehand.
+    :param executor: the executor.
+    """
+
+    def __init__(
+        self,
+        *,
+        home: Path,
+        dags_folder: Path,
+        env: Mapping[str, str] | None = None,
+        database: str | None = None,
+        triggerers: int = 1,
+        parallelism: int = 4,
+        executor: str = "LocalExecutor",
+    ) -> None:
+        self.home = home
+        self.port = free_port()
+        self.api = AirflowApi(url=f"http://127.0.0.1:{self.port}")
+        self._first_triggerers = triggerers
+        self._components: dict[str, subprocess.Popen[bytes]] = {}
+        self._sessions: set[int] = set()
+        self.env = _inherited() | {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__API__BASE_URL": self.api.url,
+            "AIRFLOW__API__HOST": "127.0.0.1",
+            "AIRFLOW__API__PORT": str(self.port),
+            "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
+            "AIRFLOW__API__WORKERS": "1",
+            "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(64),
+            "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags_folder),
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.api.url}/execution/",
+            "AIRFLOW__CORE__EXECUTOR": executor,
+            "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__CORE__PARALLELISM": str(parallelism),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database or f"sqlite:///{home}/airflow.db",
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+            # A deferral shorter than this can fail the task: the report on its first half comes too late.
+            "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+            "PYTHONUNBUFFERED": "1",
+            **(env or {}),
+        }
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, *, deadline: float = 180) -> None:
+        """Create the database, start every component and wait until all are healthy.
+
+        :param deadline: seconds to wait at most.
+        """
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self.run_cli("db", "migrate")
+        self._spawn("api-server")
+        self._spawn("scheduler", "--skip-serve-logs")
+        self._spawn("dag-processor")
+        for number in range(self._first_triggerers):
+            self.start_triggerer(number)
+        wait_until(self._is_up, what=f"a healthy Airflow at {self.api.url}", deadline=deadline)
+
+    def stop(self, *, deadline: float = 10) -> None:
+        """End every process of the cluster, including those that its components started.
+
+        :param deadline: seconds that the components get to end by themselves.
+        """
+        # Not the whole group: the scheduler can hang for good when its workers end before it.
+        for component in self._components.values():
+            if component.poll() is None:
+                component.terminate()
+        with contextlib.suppress(TimeoutError):
+            wait_until(
+                lambda: all(component.poll() is not None for component in self._components.values()),
+                what="the components to end",
+                deadline=deadline,
+            )
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        wait_until(lambda: not self.processes(), what="the last process to end", deadline=30)
+        for component in self._components.values():
+            component.wait()
+        self._components.clear()
+
+    @property
+    def logs(self) -> Path:
+        """Where each component writes what it has to say."""
+        return self.home / "components"
+
+    def run_cli(self, *arguments: str, deadline: float = 300) -> str:
+        """Run ``airflow`` with the cluster's settings and return what it printed.
+
+        :param arguments: what to run.
+        :param deadline: seconds it may take.
+        """
+        done = subprocess.run(
+            [sys.executable, "-m", "airflow", *arguments],
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=deadline,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        if done.returncode:
+            raise RuntimeError(f"airflow {' '.join(arguments)}: {done.stdout[-2000:]}{done.stderr[-4000:]}")
+        return done.stdout
+
+    def start_triggerer(self, number: int) -> None:
+        """Start a triggerer.
+
+        :param number: which one; it must not be running.
+        """
+        self._spawn("triggerer", "--skip-serve-logs", name=f"triggerer-{number}")
+
+    def kill_triggerer(self, number: int, sig: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to a triggerer and to the process in which its triggers run, and wait for their end.
+
+        :param number: which one.
+        :param sig: the signal.
+        """
+        name = f"triggerer-{number}"
+        component = self._components.pop(name)
+        for process in _in_sessions({component.pid}):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(sig)
+        component.wait(timeout=60)
+        wait_until(lambda: not _in_sessions({component.pid}), what=f"the end of {name}", deadline=30)
+
+    def component_pid(self, name: str) -> int:
+        """Return a component's process id.
+
+        :param name: ``api-server``, ``scheduler``, ``dag-processor`` or ``triggerer-0`` and so on.
+        """
+        return self._components[name].pid
+
+    def processes(self, name: str | None = None) -> list[psutil.Process]:
+        """Return the running processes of the cluster, or of one component.
+
+        :param name: the component.
+        """
+        return _in_sessions(self._sessions if name is None else {self._components[name].pid})
+
+    def tail(self, name: str, *, lines: int = 40) -> str:
+        """Return the end of what a component said.
+
+        :param name: the component.
+        :param lines: how much.
+        """
+        text = (self.logs / f"{name}.log").read_text(errors="replace")
+        return "\n".join(text.splitlines()[-lines:])
+
+    def _spawn(self, *command: str, name: str | None = None) -> None:
+        name = name or command[0]
+        with (self.logs / f"{name}.log").open("ab") as log:
+            component = subprocess.Popen(
+                [sys.executable, "-m", "airflow", *command],
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                # Task processes leave the group they are started in, but not the session.
+                start_new_session=True,
+            )
+        self._components[name] = component
+        self._sessions.add(component.pid)
+
+    def _is_up(self) -> bool:
+        for name, component in self._components.items():
+            if component.poll() is not None:
+                raise RuntimeError(f"{name} ended with {component.returncode}:\n{self.tail(name)}")
+        health = self.api.health()
+        wanted = ["metadatabase", "scheduler", "dag_processor"] + ["triggerer"] * bool(self._first_triggerers)
+        return all(health.get(part) == "healthy" for part in wanted)
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _inherited() -> dict[str, str]:
+    # Neither the developer's own Airflow nor a coverage run around this process is the cluster's business.
+    foreign = ("AIRFLOW", "COV_CORE", "COVERAGE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
+        "NO_PROXY": "127.0.0.1,localhost"
+    }
+
+
+def _in_sessions(sessions: Iterable[int]) -> list[psutil.Process]:
+    wanted = set(sessions)
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            if os.getsid(process.pid) in wanted and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
