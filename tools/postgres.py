@@ -1,0 +1,106 @@
+"""A PostgreSQL server for a while: on SQLite, Airflow's components wait for each other's writes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.cluster import free_port
+from tools.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PROGRAMS = ("initdb", "pg_isready", "postgres")
+
+
+@contextlib.contextmanager
+def running_postgres() -> Iterator[str]:
+    """Run a server with an empty database and give its SQLAlchemy URL; nothing is left behind."""
+    programs = _programs()
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="workato-postgres-") as directory:
+        data = Path(directory, "data")
+        as_owner = _give_away(directory)
+        subprocess.run(
+            [*as_owner, programs["initdb"], "-D", data, "-A", "trust", "-U", "postgres", "--no-sync"],
+            check=True,
+            capture_output=True,
+        )
+        # What a crash would do to the data is nothing to a database that is thrown away.
+        settings = {
+            "fsync": "off",
+            "listen_addresses": "127.0.0.1",
+            "max_connections": "300",
+            "unix_socket_directories": directory,
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        with Path(directory, "log").open("wb") as log:
+            server = subprocess.Popen(
+                [*as_owner, programs["postgres"], "-D", data, "-p", str(port), *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            ready = [programs["pg_isready"], "-q", "-h", "127.0.0.1", "-p", str(port)]
+            wait_until(
+                lambda: subprocess.run(ready, check=False).returncode == 0, what="PostgreSQL", deadline=30
+            )
+            yield f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"
+        finally:
+            _stop(server, data)
+
+
+def _programs() -> dict[str, str]:
+    if not (found := _find()) and os.geteuid() == 0 and shutil.which("apt-get"):
+        print("Installing PostgreSQL (apt-get install postgresql) ...", flush=True)
+        subprocess.run(["apt-get", "update", "-qq"], check=True)
+        subprocess.run(
+            ["apt-get", "install", "-y", "-qq", "postgresql"],
+            env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        found = _find()
+    if not found:
+        raise RuntimeError(
+            f"PostgreSQL's {', '.join(_PROGRAMS)} are not there. Debian: apt-get install postgresql"
+        )
+    return found
+
+
+def _find() -> dict[str, str]:
+    # Debian keeps the server's programs off PATH.
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
+    path = os.pathsep.join([*map(str, reversed(versions)), os.environ.get("PATH", os.defpath)])
+    found = {name: where for name in _PROGRAMS if (where := shutil.which(name, path=path))}
+    return found if len(found) == len(_PROGRAMS) else {}
+
+
+def _give_away(directory: str) -> list[str]:
+    """Return the words that a command has to begin with: PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return []
+    shutil.chown(directory, "postgres")
+    return ["runuser", "-u", "postgres", "--"]
+
+
+def _stop(server: subprocess.Popen[bytes], data: Path) -> None:
+    # `runuser` stands between us and the server, which wrote its own process id down.
+    pid_file = data / "postmaster.pid"
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError, IndexError):
+        # SIGINT is a fast shutdown: SIGTERM would wait for whoever is still connected.
+        os.kill(int(pid_file.read_text().splitlines()[0]), signal.SIGINT)
+    try:
+        server.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
