@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from airflow_provider_workato.sandbox import api, consent, control
+from airflow_provider_workato.sandbox import api, consent, control, home
 from airflow_provider_workato.sandbox.answers import BAD_REQUEST_BODY, NOT_FOUND_BODY, Refused, invalid
 from airflow_provider_workato.sandbox.gate import Gate
 from airflow_provider_workato.sandbox.sandbox import Sandbox
@@ -24,7 +24,7 @@ def create_app(sandbox: Sandbox) -> Gate:
     """
     app = FastAPI(title="Workato sandbox", openapi_url="/sandbox/openapi.json", docs_url=None, redoc_url=None)
     app.state.sandbox = sandbox
-    for router in (api.router, consent.router, control.router):
+    for router in (api.router, consent.router, control.router, home.router):
         app.include_router(router)
     app.exception_handler(Refused)(_on_refused)
     app.exception_handler(consent.BadLink)(_on_bad_link)

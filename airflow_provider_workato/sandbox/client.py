@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import selectors
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html.parser import HTMLParser
-from typing import Any, Literal, TypeVar
+from typing import IO, Any, BinaryIO, Literal, TypeVar
 from urllib.parse import urljoin
 
 T = TypeVar("T")
@@ -45,23 +46,20 @@ class SandboxProcess:
     def __init__(self, *args: str, deadline: float = 30.0) -> None:
         self._args = args
         self._deadline = deadline
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stderr: BinaryIO | None = None
+        self._last_words = ""
         self.url = ""
         self.token = ""
         self.airflow_conn = ""
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
+        command = [sys.executable, "-m", "airflow_provider_workato.sandbox", "--port=0", "--exit-with-stdin"]
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
         self._process = subprocess.Popen(  # noqa: S603 - the options are the caller's own
-            [
-                sys.executable,
-                "-m",
-                "airflow_provider_workato.sandbox",
-                "--port=0",
-                "--exit-with-stdin",
-                *self._args,
-            ],
-            # Its end of this pipe closes with us, however we end; it ends then.
+            [*command, *self._args],
+            # Our end of this pipe closes with us, however we end; the sandbox ends then.
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -69,7 +67,10 @@ class SandboxProcess:
             start_new_session=True,
         )
         try:
-            ready = json.loads(self._first_line())
+            ready = json.loads(_first_line(self._process.stdout, deadline=self._deadline))
+        except ValueError as error:
+            code = self.stop()
+            raise RuntimeError(f"the sandbox did not start (exit code {code}): {self.stderr}") from error
         except BaseException:
             self.stop()
             raise
@@ -77,24 +78,28 @@ class SandboxProcess:
         self.token = ready["token"]
         self.airflow_conn = ready["airflow_conn"]
 
-    def stop(self) -> int:
-        """End it and return its exit code; a second time does nothing."""
-        if self._process.poll() is None:
-            self._process.terminate()
+    def stop(self) -> int | None:
+        """End it and return its exit code; a second time does nothing more."""
+        process = self._process
+        if process is None:
+            return None
+        if process.poll() is None:
+            process.terminate()
             try:
-                self._process.wait(timeout=10)
+                process.wait(timeout=10)
             except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
+                process.kill()
+                process.wait()
+        self._last_words = self.stderr
+        for stream in (process.stdin, process.stdout, self._stderr):
             if stream is not None:
                 stream.close()
-        return self._process.returncode
+        return process.returncode
 
     @property
-    def pid(self) -> int:
+    def pid(self) -> int | None:
         """Its process id."""
-        return self._process.pid
+        return None if self._process is None else self._process.pid
 
     @property
     def control(self) -> SandboxControl:
@@ -104,22 +109,19 @@ class SandboxProcess:
     @property
     def stderr(self) -> str:
         """What it wrote to standard error so far."""
-        self._stderr.seek(0)
-        return self._stderr.read().decode(errors="replace")
+        if self._stderr is None or self._stderr.closed:
+            return self._last_words
+        # Not by seek and read: the sandbox writes at the same position in the file.
+        size = os.fstat(self._stderr.fileno()).st_size
+        return os.pread(self._stderr.fileno(), size, 0).decode(errors="replace")
 
-    def _first_line(self) -> bytes:
-        stdout = self._process.stdout
-        if stdout is None:  # pragma: no cover - it was opened as a pipe
-            raise RuntimeError("the sandbox has no standard output")
-        with selectors.DefaultSelector() as selector:
-            selector.register(stdout, selectors.EVENT_READ)
-            is_ready = selector.select(timeout=self._deadline)
-        line = stdout.readline() if is_ready else b""
-        if not line:
-            raise RuntimeError(
-                f"the sandbox was not ready within {self._deadline:g} s; it wrote: {self.stderr}"
-            )
-        return line
+
+def _first_line(stdout: IO[bytes] | None, *, deadline: float) -> bytes:
+    if stdout is None:
+        return b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(stdout, selectors.EVENT_READ)
+        return stdout.readline() if selector.select(timeout=deadline) else b""
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Final
 
 from airflow_provider_workato.sandbox.operations import Operation
@@ -248,6 +249,8 @@ def _checked(
         if name not in known:
             raise UnknownFault(f"{fault} has no parameter {name!r}; it has: {', '.join(known) or 'none'}")
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and not (isfinite(value) and value >= 0):
+            raise UnknownFault(f"{name} of {fault} must not be negative or endless")
         if is_number != isinstance(known[name], int | float) or not (is_number or isinstance(value, str)):
             raise UnknownFault(
                 f"{name} of {fault} must be a {'text' if isinstance(known[name], str) else 'number'}"

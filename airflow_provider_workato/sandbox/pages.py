@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 from string import Template
 
@@ -67,7 +68,7 @@ def page(*, title: str, body: str, status: int = 200, width: str = "30rem") -> R
     return Response(text, status_code=status, media_type="text/html", headers=_HEADERS)
 
 
-def facts(pairs: dict[str, str | None]) -> str:
+def facts(pairs: Mapping[str, str | None]) -> str:
     """
     Make a list of names and values, leaving out values that are None.
 

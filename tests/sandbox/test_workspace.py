@@ -1,0 +1,352 @@
+"""What the calls do to the workspace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.sandbox import RunningSandbox
+
+JIRA = {"name": "Prod JIRA", "provider": "jira", "folder_id": 1892}
+
+
+def create(sandbox: RunningSandbox, **body: Any) -> dict[str, Any]:
+    answer = sandbox.call("POST", "connections", json={**JIRA, **body})
+    assert answer.status_code == 200, answer.text
+    connection: dict[str, Any] = answer.json()
+    return connection
+
+
+def update(sandbox: RunningSandbox, connection_id: int, **body: Any) -> dict[str, Any]:
+    answer = sandbox.call("PUT", f"connections/{connection_id}", json=body)
+    assert answer.status_code == 200, answer.text
+    connection: dict[str, Any] = answer.json()
+    return connection
+
+
+def listed(sandbox: RunningSandbox, **query: Any) -> list[int]:
+    answer = sandbox.call("GET", "connections", params=query)
+    assert answer.status_code == 200, answer.text
+    return [row["id"] for row in answer.json()]
+
+
+class TestCreate:
+    @pytest.mark.parametrize(
+        "body",
+        [{}, {"input": {}}, {"input": {"apitoken": "wrong-credentials"}, "shell_connection": True}],
+        ids=["no input", "empty input", "shell"],
+    )
+    def test_a_shell_has_no_status(self, sandbox: RunningSandbox, body: dict[str, Any]) -> None:
+        made = create(sandbox, **body)
+        assert (made["authorization_status"], made["authorized_at"], made["authorization_error"]) == (
+            None,
+        ) * 3
+
+    def test_accepted_credentials(self, sandbox: RunningSandbox) -> None:
+        made = create(sandbox, input={"host_name": "acme", "nested": {"deep": ["fine", 1, None, True]}})
+        assert made["authorization_status"] == "success"
+        assert made["authorized_at"] is not None
+        assert made["authorization_error"] is None
+
+    @pytest.mark.parametrize(
+        ("word", "status"), [("wrong-credentials", "failed"), ("raise-exception", "exception")]
+    )
+    @pytest.mark.parametrize("shape", ["plain", "nested", "with a tail"])
+    def test_refused_credentials(self, sandbox: RunningSandbox, word: str, status: str, shape: str) -> None:
+        value: Any = {"plain": word, "nested": {"a": [{"b": word}]}, "with a tail": f"{word}-4711"}[shape]
+        made = create(sandbox, input={"ok": "fine", "apitoken": value})
+        assert made["authorization_status"] == status
+        assert made["authorization_error"].startswith("jira")
+        assert made["authorized_at"] is not None, "recorded answers stamp failed attempts too"
+        assert listed(sandbox) == [made["id"], 36]
+
+    def test_input_that_is_refused_as_such(self, sandbox: RunningSandbox) -> None:
+        answer = sandbox.call("POST", "connections", json={**JIRA, "input": {"a": "malformed-credentials"}})
+        assert answer.status_code == 400
+        assert list(answer.json()["errors"]) == ["input"]
+        assert listed(sandbox) == [36]
+
+    def test_credentials_of_an_oauth_provider(self, sandbox: RunningSandbox) -> None:
+        made = create(sandbox, provider="salesforce", input={"login": "fine"})
+        assert made["authorization_status"] == "exception"
+        assert "OAuth" in made["authorization_error"]
+
+    def test_what_is_sent_comes_back(self, sandbox: RunningSandbox) -> None:
+        parent = create(sandbox)["id"]
+        made = create(sandbox, folder_id="28940", parent_id=parent, external_id="acme")
+        wanted = {
+            "name": "Prod JIRA",
+            "provider": "jira",
+            "application": "jira",
+            "folder_id": 28940,
+            "project_id": 302,
+            "parent_id": parent,
+            "external_id": "acme",
+        }
+        assert {key: made[key] for key in wanted} == wanted
+        assert "input" not in made
+
+    def test_without_a_folder_it_is_in_the_root(self, sandbox: RunningSandbox) -> None:
+        made = create(sandbox, folder_id=None)
+        assert (made["folder_id"], made["project_id"]) == (10294, None)
+
+    def test_twins_are_two(self, sandbox: RunningSandbox) -> None:
+        assert create(sandbox, external_id="x")["id"] != create(sandbox, external_id="x")["id"]
+        assert sandbox.control.state()["counts"] == {
+            "connections": 3,
+            "by_status": {"success": 1, "None": 2},
+            "created": 2,
+        }
+
+    @pytest.mark.parametrize(
+        ("body", "errors"),
+        [
+            ({}, {"name": "can't be blank", "provider": "can't be blank"}),
+            ({**JIRA, "name": ""}, {"name": "can't be blank"}),
+            ({**JIRA, "name": 5}, {"name": "is invalid"}),
+            ({**JIRA, "provider": "JIRA!"}, {"provider": "is not included in the list"}),
+            ({**JIRA, "provider": "no_such_app"}, {"provider": "is not included in the list"}),
+            ({**JIRA, "folder_id": 1}, {"folder_id": "is not a folder of this workspace"}),
+            ({**JIRA, "parent_id": 99}, {"parent_id": "is not a connection of this workspace"}),
+            ({**JIRA, "parent_id": 36}, {"parent_id": "must be a connection of the same provider"}),
+            ({**JIRA, "input": "secret"}, {"input": "is invalid"}),
+        ],
+    )
+    def test_validation(self, sandbox: RunningSandbox, body: dict[str, Any], errors: dict[str, str]) -> None:
+        answer = sandbox.call("POST", "connections", json=body)
+        assert answer.status_code == 400
+        assert answer.json() == {
+            "message": "Validation failed",
+            "errors": {field: [text] for field, text in errors.items()},
+        }
+        assert listed(sandbox) == [36]
+
+    @pytest.mark.parametrize("body", ["{", "[]", "null", ""])
+    def test_no_object(self, sandbox: RunningSandbox, body: str) -> None:
+        answer = sandbox.call("POST", "connections", data=body, headers={"Content-Type": "application/json"})
+        assert (answer.status_code, answer.json()) == (400, {"message": "Bad request"})
+
+
+class TestUpdate:
+    def test_only_what_is_sent_changes(self, sandbox: RunningSandbox) -> None:
+        before = create(sandbox, external_id="acme", input={"apitoken": "fine"})
+        after = update(sandbox, before["id"], name="New name")
+        changed = {key for key in before if before[key] != after[key]}
+        assert "name" in changed
+        assert changed <= {"name", "updated_at"}
+
+    def test_everything_can_change(self, sandbox: RunningSandbox) -> None:
+        parent, child = create(sandbox)["id"], create(sandbox)["id"]
+        after = update(sandbox, child, folder_id=4515, parent_id=parent, external_id="e")
+        assert [after[key] for key in ("folder_id", "project_id", "parent_id", "external_id")] == [
+            4515,
+            302,
+            parent,
+            "e",
+        ]
+        after = update(sandbox, child, parent_id=None, external_id=None)
+        assert (after["parent_id"], after["external_id"]) == (None, None)
+
+    def test_nothing_sent(self, sandbox: RunningSandbox) -> None:
+        answer = sandbox.call("PUT", "connections/36")
+        assert (answer.status_code, answer.json()["id"]) == (200, 36)
+
+    def test_right_credentials_repair(self, sandbox: RunningSandbox) -> None:
+        made = create(sandbox, input={"user": "fine", "apitoken": "wrong-credentials"})
+        assert update(sandbox, made["id"], name="Other")["authorization_status"] == "failed"
+        assert update(sandbox, made["id"], input={"user": "fine"})["authorization_status"] == "failed"
+        repaired = update(sandbox, made["id"], input={"apitoken": "fine"})
+        assert (repaired["authorization_status"], repaired["authorization_error"]) == ("success", None)
+
+    def test_wrong_credentials_break(self, sandbox: RunningSandbox) -> None:
+        made = create(sandbox, input={"apitoken": "fine"})
+        broken = update(sandbox, made["id"], input={"apitoken": "raise-exception"})
+        assert broken["authorization_status"] == "exception"
+
+    def test_shell_credentials_are_not_tested(self, sandbox: RunningSandbox) -> None:
+        made = create(sandbox, input={"apitoken": "fine"})
+        after = update(sandbox, made["id"], input={"apitoken": "wrong-credentials"}, shell_connection=True)
+        assert after["authorization_status"] is None
+
+    @pytest.mark.parametrize(
+        "body", [{"folder_id": 1}, {"parent_id": 99}, {"input": {"a": "malformed-credentials"}}, {"name": ""}]
+    )
+    def test_validation_changes_nothing(self, sandbox: RunningSandbox, body: dict[str, Any]) -> None:
+        made = create(sandbox, input={"apitoken": "fine"})
+        answer = sandbox.call("PUT", f"connections/{made['id']}", json={"external_id": "new", **body})
+        assert answer.status_code == 400
+        assert list(answer.json()["errors"]) == list(body)
+        assert sandbox.control.connection(made["id"])["updated_at"] == made["updated_at"]
+
+
+class TestDisconnect:
+    def test_twice(self, sandbox: RunningSandbox) -> None:
+        made = create(sandbox, input={"apitoken": "fine"})
+        for _ in range(2):
+            answer = sandbox.call("POST", f"connections/{made['id']}/disconnect")
+            assert answer.json() == {"success": True, "status": "disconnected"}
+            row = sandbox.control.connection(made["id"])
+            assert (row["authorization_status"], row["authorized_at"]) == (None, None)
+
+    @pytest.mark.parametrize("body", [None, {}, {"force": False}])
+    def test_in_use(self, sandbox: RunningSandbox, body: dict[str, Any] | None) -> None:
+        sandbox.control.use(36, active_recipes=2)
+        answer = sandbox.call("POST", "connections/36/disconnect", json=body)
+        assert answer.status_code == 200
+        assert answer.json()["success"] is False
+        assert "active recipes" in answer.json()["message"]
+        assert sandbox.control.connection(36)["authorization_status"] == "success"
+
+    def test_force_is_read_from_the_body_only(self, sandbox: RunningSandbox) -> None:
+        sandbox.control.use(36, active_recipes=2)
+        refused = sandbox.call("POST", "connections/36/disconnect", params={"force": "true"})
+        assert refused.json()["success"] is False
+        done = sandbox.call("POST", "connections/36/disconnect", json={"force": True})
+        assert done.json()["success"] is True
+
+    def test_credentials_are_gone(self, sandbox: RunningSandbox) -> None:
+        made = create(sandbox, input={"apitoken": "wrong-credentials"})
+        sandbox.call("POST", f"connections/{made['id']}/disconnect")
+        assert update(sandbox, made["id"], input={"user": "fine"})["authorization_status"] == "success"
+
+
+@pytest.mark.parametrize(
+    ("use", "reason"),
+    [({"active_recipes": 1}, "active recipes"), ({"audit_log_streaming": True}, "audit log streaming")],
+)
+def test_delete_in_use(sandbox: RunningSandbox, use: dict[str, Any], reason: str) -> None:
+    sandbox.control.use(36, **use)
+    answer = sandbox.call("DELETE", "connections/36")
+    assert answer.status_code == 200
+    assert answer.json() == {
+        "success": False,
+        "status": "rejected",
+        "message": f"You can't delete a connection used by {reason}",
+    }
+    assert listed(sandbox) == [36]
+    sandbox.control.use(36)
+    assert sandbox.call("DELETE", "connections/36").json()["success"] is True
+    assert listed(sandbox) == []
+
+
+class TestList:
+    @pytest.fixture
+    def ids(self, sandbox: RunningSandbox) -> dict[str, int]:
+        names = ("jira", "sales", "child", "user")
+        rows = [
+            {"provider": "jira", "folder_id": 1892, "external_id": "acme", "tags": ["tag-1"]},
+            {"provider": "salesforce", "folder_id": 28940},
+            {"provider": "salesforce", "folder_id": 4515, "parent_id": 36},
+            {"provider": "salesforce", "folder_id": 4515, "parent_id": 36, "is_runtime_user": True},
+        ]
+        return dict(zip(names, sandbox.control.seed(rows), strict=True))
+
+    def test_newest_first(self, sandbox: RunningSandbox, ids: dict[str, int]) -> None:
+        sandbox.control.seed([{"id": 7}])
+        assert listed(sandbox) == [ids["child"], ids["sales"], ids["jira"], 36, 7]
+
+    @pytest.mark.parametrize(
+        ("query", "found"),
+        [
+            ({"folder_id": 4515}, ["child", "seed"]),
+            ({"project_id": 302}, ["child", "sales", "seed"]),
+            ({"parent_id": 36}, ["child"]),
+            ({"parent_id": 36, "include_runtime_connections": "true"}, ["user", "child"]),
+            ({"parent_id": 36, "include_runtime_connections": "True"}, ["child"]),
+            ({"parent_id": 36, "include_runtime_connections": "1"}, ["child"]),
+            ({"external_id": "acme"}, ["jira"]),
+            ({"external_id": "ACME"}, []),
+            ({"provider": "jira"}, ["jira"]),
+            ({"provider": "jira", "folder_id": 4515}, []),
+            ({"page": 3, "unknown": "x"}, ["child", "sales", "jira", "seed"]),
+        ],
+    )
+    def test_filters(
+        self, sandbox: RunningSandbox, ids: dict[str, int], query: dict[str, Any], found: list[str]
+    ) -> None:
+        assert listed(sandbox, **query) == [{**ids, "seed": 36}[name] for name in found]
+
+    def test_tags_on_demand(self, sandbox: RunningSandbox, ids: dict[str, int]) -> None:
+        def tags(**query: str) -> Any:
+            return sandbox.call("GET", "connections", params={"external_id": "acme", **query}).json()[0][
+                "tags"
+            ]
+
+        assert tags() is None
+        assert tags(includes="tags") is None
+        assert tags(**{"includes[]": "other"}) is None
+        assert tags(**{"includes[]": "tags"}) == ["tag-1"]
+
+    def test_updated_after(self, sandbox: RunningSandbox, ids: dict[str, int]) -> None:
+        updated = sandbox.control.connection(ids["jira"])["updated_at"]
+        assert ids["jira"] not in listed(sandbox, updated_after=updated)
+        assert listed(sandbox, updated_after="2016-01-01T00:00:00Z") == [
+            ids[n] for n in ("child", "sales", "jira")
+        ]
+        assert 36 in listed(sandbox, updated_after="2015-05-26T22:53:52")
+        assert 36 not in listed(sandbox, updated_after="2015-05-26T22:53:53")
+
+    @pytest.mark.parametrize("query", [{"folder_id": "x"}, {"updated_after": "yesterday"}])
+    def test_nonsense(self, sandbox: RunningSandbox, query: dict[str, str]) -> None:
+        answer = sandbox.call("GET", "connections", params=query)
+        assert answer.status_code == 400
+        assert list(answer.json()["errors"]) == list(query)
+
+    def test_answers_kept_are_never_stale(self, sandbox: RunningSandbox) -> None:
+        """Every way to change something shows in the very next list."""
+        made = create(sandbox)["id"]
+
+        def row() -> Any:
+            return next(r for r in sandbox.call("GET", "connections").json() if r["id"] == made)
+
+        assert row()["authorization_status"] is None
+        sandbox.control.authorize(made)
+        assert row()["authorization_status"] == "success"
+        sandbox.control.lose(made)
+        assert row()["connection_lost_reason"] == "Account credentials refresh failed"
+        sandbox.control.fail(made, error="No")
+        assert (row()["authorization_error"], row()["connection_lost_at"]) == ("No", None)
+        update(sandbox, made, name="Renamed")
+        assert row()["name"] == "Renamed"
+        sandbox.call("POST", f"connections/{made}/disconnect")
+        assert row()["authorization_status"] is None
+        sandbox.call("DELETE", f"connections/{made}")
+        assert made not in listed(sandbox)
+
+    def test_many_different_lists(self, sandbox: RunningSandbox) -> None:
+        ids = sandbox.control.seed(count=40, external_id="many")
+        for number, connection_id in enumerate(ids, start=1):
+            assert listed(sandbox, external_id=f"many-{number}") == [connection_id]
+
+
+class TestPicklist:
+    def rows(self, sandbox: RunningSandbox, connection_id: int, name: str, **parameters: str) -> Any:
+        body = {"pick_list_name": name, "pick_list_params": parameters}
+        answer = sandbox.call("POST", f"connections/{connection_id}/pick_list", json=body)
+        return answer.json().get("data") or (answer.status_code, answer.json())
+
+    def test_known_lists(self, sandbox: RunningSandbox) -> None:
+        jira = create(sandbox, input={"apitoken": "fine"})["id"]
+        assert ["Bug", "OPS--Bug", None, False] in self.rows(
+            sandbox, jira, "get_project_issuetypes", project="OPS"
+        )
+        fields = self.rows(sandbox, 36, "sobject_fields", sobject_name="Invoice__c")
+        assert ["Invoice__c Name", "Name", None, False] in fields
+        assert len(self.rows(sandbox, jira, "sandbox_items")) == 3
+
+    def test_missing_parameter(self, sandbox: RunningSandbox) -> None:
+        status, body = self.rows(sandbox, 36, "sobject_fields")
+        assert status == 400
+        assert body["errors"] == {"pick_list_params": ["sobject_name can't be blank"]}
+
+    def test_list_of_another_provider(self, sandbox: RunningSandbox) -> None:
+        status, body = self.rows(sandbox, 36, "get_project_issuetypes", project="OPS")
+        assert (status, body) == (400, {"message": "salesforce has no pick list of this name"})
+
+    def test_connection_that_is_not_authorized(self, sandbox: RunningSandbox) -> None:
+        shell = create(sandbox)["id"]
+        sandbox.control.lose(36)
+        for connection_id in (shell, 36):
+            status, body = self.rows(sandbox, connection_id, "sandbox_items")
+            assert (status, body) == (400, {"message": "The connection is not authorized"})
