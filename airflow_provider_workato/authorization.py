@@ -1,0 +1,139 @@
+"""The one place that decides what a connection's status means.
+
+Sensor, trigger, and the operators that authorize a connection all ask here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from airflow_provider_workato.exceptions import (
+    WorkatoAuthorizationError,
+    WorkatoError,
+    WorkatoNotFoundError,
+)
+from airflow_provider_workato.models import Connection, parse_time
+from airflow_provider_workato.redaction import redact
+
+log = logging.getLogger(__name__)
+
+
+class State(StrEnum):
+    """What a connection's status means for whoever waits for it."""
+
+    AUTHORIZED = "authorized"
+    WAITING = "waiting"
+    FAILED = "failed"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to a wait: authorized connections, an error, or neither yet.
+
+    :param connections: all the connections waited for, once all are authorized.
+    :param error: why waiting longer is of no use.
+    """
+
+    connections: Sequence[Connection] | None = None
+    error: WorkatoError | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the wait is over."""
+        return self.connections is not None or self.error is not None
+
+
+WAITING = Verdict()
+
+
+def state_of(connection: Connection) -> State:
+    """Return what a connection's status means.
+
+    :param connection: a connection from the list. ``authorized_at`` is no proof of success (it is
+        stamped on failed attempts too); it tells whether a loss is older than the latest login.
+    """
+    status = connection.get("authorization_status")
+    if status in ("failed", "exception"):
+        return State.FAILED
+    lost_at = connection.get("connection_lost_at")
+    if lost_at:
+        lost, authorized = parse_time(lost_at), parse_time(connection.get("authorized_at"))
+        again = lost and authorized and bool(lost.tzinfo) == bool(authorized.tzinfo) and authorized > lost
+        if not again:
+            return State.LOST
+    if status == "success":
+        return State.AUTHORIZED
+    if status is not None:
+        log.warning(
+            "Connection %s has the unknown authorization_status %s; waiting on.",
+            connection.get("id"),
+            redact(repr(status), [], limit=60),
+        )
+    return State.WAITING
+
+
+def failure(connection: Connection, *, secrets: Sequence[str] = ()) -> WorkatoAuthorizationError | None:
+    """Return the error for a connection that failed or was lost, ``None`` for any other.
+
+    :param connection: a connection as Workato describes it.
+    :param secrets: texts that the error must not quote.
+    """
+    state = state_of(connection)
+    if state not in (State.FAILED, State.LOST):
+        return None
+    connection_id, status = connection.get("id"), connection.get("authorization_status")
+    lost = state is State.LOST
+    said = connection.get("connection_lost_reason" if lost else "authorization_error")
+    quoted = redact(said, list(secrets)) if said else None
+    name = redact(connection.get("name") or "", list(secrets), limit=80)
+    return WorkatoAuthorizationError(
+        f"Connection {connection_id} ({name!r}, {connection.get('provider')}) "
+        + (
+            f"was lost at {connection.get('connection_lost_at')}: {quoted or 'no reason given'}. "
+            "Authorize it again in Workato, or update it with valid credentials."
+            if lost
+            else f"has authorization_status {status!r}: {quoted or 'no reason given'}. "
+            "Correct the credentials (or log in again in Workato) and clear this task."
+        ),
+        connection_id=connection_id,
+        authorization_status=status,
+        authorization_error=quoted,
+    )
+
+
+def judge(found: Mapping[int, Connection], wanted: Sequence[int], *, fail_fast: bool = True) -> Verdict:
+    """Decide a wait for one or more connections.
+
+    :param found: the newest list of connections, by id.
+    :param wanted: the ids waited for.
+    :param fail_fast: give up on the first connection that failed or was lost; otherwise keep
+        waiting, since a person may log in again. One that is gone ends the wait in any case.
+    """
+    if missing := [connection_id for connection_id in wanted if connection_id not in found]:
+        return Verdict(error=not_in_list(missing))
+    rows = [found[connection_id] for connection_id in wanted]
+    if fail_fast:
+        for row in rows:
+            if error := failure(row):
+                return Verdict(error=error)
+    if all(state_of(row) is State.AUTHORIZED for row in rows):
+        return Verdict(connections=rows)
+    return WAITING
+
+
+def not_in_list(missing: Sequence[int]) -> WorkatoNotFoundError:
+    """Return the error for connections that the list does not show.
+
+    :param missing: their ids.
+    """
+    one = len(missing) == 1
+    return WorkatoNotFoundError(
+        f"Connection{'' if one else 's'} {', '.join(map(str, missing))} {'is' if one else 'are'} not in the "
+        "list of connections: deleted, or not visible to this token. Check the id and that the "
+        "API client's role and projects include the connection's folder.",
+        operation="find_connection",
+    )

@@ -1,0 +1,542 @@
+"""The hook for Workato's connections API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow.providers.common.compat.sdk import BaseHook
+
+from airflow_provider_workato import connection_form
+from airflow_provider_workato.authorization import not_in_list
+from airflow_provider_workato.exceptions import (
+    WorkatoConfigurationError,
+    WorkatoError,
+    WorkatoNotFoundError,
+)
+from airflow_provider_workato.hooks import endpoints, provisioning
+from airflow_provider_workato.hooks.settings import WorkatoSettings
+from airflow_provider_workato.hooks.transport import Call, Transport, json_body
+from airflow_provider_workato.models import (
+    Connection,
+    Identity,
+    PicklistItem,
+    RuntimeUserConnection,
+    iter_connections,
+    parse_connection,
+    parse_connections,
+    parse_oauth_url,
+    parse_outcome,
+    parse_picklist,
+    parse_runtime_user_connection,
+    to_id,
+    to_optional_id,
+    to_timestamp,
+)
+from airflow_provider_workato.redaction import Sealed, redact, seal, secret_texts
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import requests
+
+    from airflow_provider_workato.hooks.endpoints import Endpoint
+    from airflow_provider_workato.hooks.provisioning import IfExists, Ledger
+
+T = TypeVar("T")
+
+
+class WorkatoConnectionsHook(BaseHook):
+    """Create, find, change and remove the connections of a Workato workspace.
+
+    Every call is timed, paced to the workspace's quotas and repeated where that is safe; what
+    goes wrong is a :class:`~airflow_provider_workato.exceptions.WorkatoError` of the class that
+    says what to do about it. Endpoints: https://docs.workato.com/en/workato-api/connections.html
+
+    :param workato_conn_id: the :ref:`Airflow connection <howto/connection:workato>` with the API token.
+    """
+
+    conn_name_attr = "workato_conn_id"
+    default_conn_name = "workato_default"
+    conn_type = "workato"
+    hook_name = "Workato"
+
+    def __init__(self, workato_conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.workato_conn_id = workato_conn_id
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the form's own fields, for Airflow below 3.2."""
+        return connection_form.form_widgets()
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return what the form hides and renames, for Airflow below 3.2."""
+        return connection_form.ui_field_behaviour()
+
+    @cached_property
+    def settings(self) -> WorkatoSettings:
+        """The fields of the Airflow connection, checked.
+
+        :raises WorkatoConfigurationError: naming the field as the form labels it.
+        """
+        return WorkatoSettings.from_airflow(self.get_connection(self.workato_conn_id))
+
+    @cached_property
+    def transport(self) -> Transport:
+        """The session and its manners."""
+        return Transport(self.settings)
+
+    def get_conn(self) -> requests.Session:
+        """Return the session that all calls of this hook reuse; it adds the token by itself."""
+        return self.transport.session
+
+    def close(self) -> None:
+        """Close the session, if one was opened."""
+        if "transport" in self.__dict__:
+            self.transport.session.close()
+            del self.__dict__["transport"]
+
+    def list_connections(
+        self,
+        *,
+        folder_id: int | str | None = None,
+        project_id: int | str | None = None,
+        parent_id: int | str | None = None,
+        external_id: str | None = None,
+        provider: str | None = None,
+        include_runtime_connections: bool = False,
+        include_tags: bool = False,
+        updated_after: datetime | str | None = None,
+    ) -> list[Connection]:
+        """Return the workspace's connections, as far as the token may see them.
+
+        :param folder_id: only those of this folder.
+        :param project_id: only those of this project.
+        :param parent_id: only those with this parent connection.
+        :param external_id: only those with this external id.
+        :param provider: only those of this app, for example ``jira``.
+        :param include_runtime_connections: also the connections of runtime users.
+        :param include_tags: fill ``tags``.
+        :param updated_after: only those changed since; a datetime with a time zone or ISO 8601 text.
+        :raises WorkatoError: of the class that says what to do about it.
+        """
+        return list(
+            self._matching(
+                lambda body: parse_connections(self._decoded(body)),
+                folder_id=folder_id,
+                project_id=project_id,
+                parent_id=parent_id,
+                external_id=external_id,
+                provider=provider,
+                include_runtime_connections=include_runtime_connections,
+                include_tags=include_tags,
+                updated_after=updated_after,
+            )
+        )
+
+    def iter_connections(self, **filters: Any) -> Iterator[Connection]:
+        """Like :meth:`list_connections`, decoding row by row so that other threads get their turn.
+
+        :param filters: as for :meth:`list_connections`.
+        """
+        return self._matching(iter_connections, **filters)
+
+    def find_connection(self, connection_id: int | str, **filters: Any) -> Connection:
+        """Return one connection. Workato has no call for that: it is picked from the list.
+
+        :param connection_id: the connection.
+        :param filters: what narrows the list, as for :meth:`list_connections`; runtime user
+            connections are included unless *include_runtime_connections* says otherwise.
+        :raises WorkatoNotFoundError: if the list does not show it.
+        """
+        wanted = to_id(connection_id)
+        filters.setdefault("include_runtime_connections", True)
+        for row in self.list_connections(**filters):
+            if row["id"] == wanted:
+                return row
+        raise not_in_list([wanted])
+
+    def create_connection(
+        self,
+        *,
+        name: str,
+        provider: str,
+        folder_id: int | str | None = None,
+        parent_id: int | str | None = None,
+        external_id: str | None = None,
+        shell_connection: bool | None = None,
+        input: Mapping[str, Any] | Sealed | None = None,
+    ) -> Connection:
+        """Create a connection. Calling this twice makes two; see :meth:`ensure_connection`.
+
+        :param name: the connection's name.
+        :param provider: the app, for example ``jira``; ``rest`` for plain HTTP.
+        :param folder_id: the folder or project to put it in.
+        :param parent_id: the parent connection, of the same provider.
+        :param external_id: your own id for it.
+        :param shell_connection: keep the credentials without testing them.
+        :param input: the connection's parameters, which are credentials. Without them the
+            connection stays disconnected until somebody authorizes it.
+        :returns: the connection; see its ``authorization_status`` for whether the app accepted *input*.
+        :raises WorkatoError: one for which :func:`~airflow_provider_workato.hooks.transport.is_ambiguous`
+            holds means that the connection may exist all the same.
+        """
+        secrets = seal(input)
+        input = secrets
+        payload = _given(
+            name=_text(name, what="name"),
+            provider=_text(provider, what="provider"),
+            folder_id=to_optional_id(folder_id, what="folder_id"),
+            parent_id=to_optional_id(parent_id, what="parent_id"),
+            external_id=_optional_text(external_id, what="external_id"),
+            shell_connection=shell_connection,
+        )
+        return self._change(endpoints.CREATE, payload=payload, secrets=secrets)
+
+    def ensure_connection(
+        self,
+        *,
+        name: str,
+        provider: str,
+        folder_id: int | str | None = None,
+        parent_id: int | str | None = None,
+        external_id: str | None = None,
+        shell_connection: bool | None = None,
+        input: Mapping[str, Any] | Sealed | None = None,
+        if_exists: IfExists = "reuse",
+        ledger: Ledger | None = None,
+    ) -> Connection:
+        """Make sure that a connection exists, once.
+
+        One list call looks for it: by *external_id* and *provider* (and folder and parent, if given)
+        or else by *name*, *provider* and parent (and folder, if given). A create whose answer is lost
+        is looked for before it is sent again.
+
+        :param name: the connection's name.
+        :param provider: the app, for example ``jira``.
+        :param folder_id: the folder or project to put it in.
+        :param parent_id: the parent connection, of the same provider.
+        :param external_id: your own id for it.
+        :param shell_connection: keep the credentials without testing them.
+        :param input: the connection's parameters, which are credentials.
+        :param if_exists: ``reuse`` it as it is (one that is not authorized is repaired with *input*),
+            ``update`` it with what is given here, ``fail``, or make a ``duplicate``.
+        :param ledger: where the attempt is noted so that a later one knows of it.
+        :returns: the connection.
+        :raises WorkatoExistsError: if it exists and must not, or if more than one matches.
+        :raises WorkatoAuthorizationError: if the app refuses *input*; the connection exists then.
+        """
+        secrets = seal(input)
+        input = secrets
+        identity = Identity(
+            name=_text(name, what="name"),
+            provider=_text(provider, what="provider"),
+            folder_id=to_optional_id(folder_id, what="folder_id"),
+            parent_id=to_optional_id(parent_id, what="parent_id"),
+            external_id=_optional_text(external_id, what="external_id"),
+        )
+        changes: dict[str, Any] = {
+            "name": name,
+            "folder_id": folder_id,
+            "parent_id": parent_id,
+            "external_id": external_id,
+            "shell_connection": shell_connection,
+        }
+        return provisioning.Provisioning(
+            identity=identity,
+            find=lambda: self.list_connections(external_id=identity.external_id),
+            create=lambda: self.create_connection(provider=provider, input=secrets, **changes),
+            update=lambda connection_id, everything: self.update_connection(
+                connection_id, input=secrets, **(changes if everything else {})
+            ),
+            credentials=secrets,
+            tests_credentials=not shell_connection,
+            if_exists=if_exists,
+            ledger=ledger,
+            settings=self.settings,
+        ).run()
+
+    def update_connection(
+        self,
+        connection_id: int | str,
+        *,
+        name: str | None = None,
+        folder_id: int | str | None = None,
+        parent_id: int | str | None = None,
+        external_id: str | None = None,
+        shell_connection: bool | None = None,
+        input: Mapping[str, Any] | Sealed | None = None,
+    ) -> Connection:
+        """Change a connection. Only what is given is sent.
+
+        :param connection_id: the connection.
+        :param name: its new name.
+        :param folder_id: the folder or project to move it to.
+        :param parent_id: its new parent connection.
+        :param external_id: your own id for it.
+        :param shell_connection: keep the credentials without testing them.
+        :param input: the parameters to change, which are credentials. Leave it out for a
+            connection that a person authorized: it would replace what the login set.
+        :returns: the connection; see its ``authorization_status`` for whether the app accepted *input*.
+        :raises WorkatoConfigurationError: if nothing is given to change.
+        """
+        secrets = seal(input)
+        input = secrets
+        payload = _given(
+            name=_optional_text(name, what="name"),
+            folder_id=to_optional_id(folder_id, what="folder_id"),
+            parent_id=to_optional_id(parent_id, what="parent_id"),
+            external_id=_optional_text(external_id, what="external_id"),
+            shell_connection=shell_connection,
+        )
+        number = to_id(connection_id)
+        if not payload and secrets is None:
+            raise WorkatoConfigurationError(
+                f"Nothing to change on connection {number}: give name, folder_id, parent_id, external_id, "
+                "shell_connection or input."
+            )
+        return self._change(endpoints.UPDATE, connection_id=number, payload=payload, secrets=secrets)
+
+    def disconnect_connection(self, connection_id: int | str, *, force: bool = False) -> dict[str, Any]:
+        """Disconnect a connection; one that is disconnected already stays so.
+
+        :param connection_id: the connection.
+        :param force: also if active recipes use it.
+        :returns: what the API said.
+        :raises WorkatoRejectedError: if active recipes use it and *force* is not set.
+        """
+        body = json_body({"force": True}) if force else None
+        call = Call(endpoint=endpoints.DISCONNECT, connection_id=to_id(connection_id), body=body)
+        return parse_outcome(self.transport.send(call), operation=call.endpoint.operation)
+
+    def delete_connection(self, connection_id: int | str) -> dict[str, Any]:
+        """Delete a connection, authorized or not.
+
+        :param connection_id: the connection.
+        :returns: what the API said.
+        :raises WorkatoRejectedError: if active recipes or audit log streaming use it.
+        :raises WorkatoNotFoundError: if there is no such connection.
+        """
+        call = Call(endpoint=endpoints.DELETE, connection_id=to_id(connection_id))
+        try:
+            return parse_outcome(self.transport.send(call), operation=call.endpoint.operation)
+        except WorkatoNotFoundError:
+            if not call.answer_lost:
+                raise
+        self.log.info("Connection %s was deleted by an attempt whose answer was lost.", call.connection_id)
+        return {"success": True, "status": "deleted"}
+
+    def get_picklist(
+        self,
+        connection_id: int | str,
+        pick_list_name: str,
+        pick_list_params: Mapping[str, Any] | None = None,
+    ) -> list[PicklistItem]:
+        """Return the values that an app offers for one of its fields.
+
+        :param connection_id: an authorized connection to the app.
+        :param pick_list_name: the list, for example ``get_project_issuetypes``.
+        :param pick_list_params: what the list depends on, for example ``{"project": "OPS"}``.
+        :returns: ``[{"label": …, "value": …}, …]``
+        """
+        if pick_list_params is not None and not isinstance(pick_list_params, Mapping):
+            raise WorkatoConfigurationError("pick_list_params must be an object of names and values.")
+        payload = {
+            "pick_list_name": _text(pick_list_name, what="pick_list_name"),
+            "pick_list_params": dict(pick_list_params or {}),
+        }
+        call = Call(endpoint=endpoints.PICKLIST, connection_id=to_id(connection_id), body=json_body(payload))
+        return parse_picklist(self.transport.send(call))
+
+    def create_runtime_user_connection(
+        self,
+        *,
+        parent_id: int | str,
+        folder_id: int | str,
+        external_id: str,
+        name: str | None = None,
+        callback_url: str | None = None,
+        redirect_url: str | None = None,
+    ) -> RuntimeUserConnection:
+        """Create a connection for an end user to log in to. Calling this twice makes two.
+
+        :param parent_id: an established OAuth connection of the same app.
+        :param folder_id: the folder or project to put it in.
+        :param external_id: your own id for the user.
+        :param name: the connection's name.
+        :param callback_url: called by Workato once the login succeeded.
+        :param redirect_url: where the user is sent after the login.
+        :returns: its id and the URL at which the user logs in.
+        """
+        payload = _given(
+            parent_id=to_id(parent_id, what="parent_id"),
+            folder_id=to_id(folder_id, what="folder_id"),
+            external_id=_text(external_id, what="external_id"),
+            name=_optional_text(name, what="name"),
+            callback_url=_optional_text(callback_url, what="callback_url"),
+            redirect_url=_optional_text(redirect_url, what="redirect_url"),
+        )
+        call = Call(endpoint=endpoints.CREATE_RUNTIME_USER, body=json_body(payload))
+        return parse_runtime_user_connection(self.transport.send(call))
+
+    def ensure_runtime_user_connection(
+        self,
+        *,
+        parent_id: int | str,
+        folder_id: int | str,
+        external_id: str,
+        name: str | None = None,
+        callback_url: str | None = None,
+        redirect_url: str | None = None,
+        if_exists: IfExists = "reuse",
+        ledger: Ledger | None = None,
+    ) -> Connection:
+        """Make sure that an end user has a connection to log in to, once.
+
+        One list call looks for it by *parent_id* and *external_id*.
+
+        :param parent_id: an established OAuth connection of the same app.
+        :param folder_id: the folder or project to put it in.
+        :param external_id: your own id for the user.
+        :param name: the connection's name.
+        :param callback_url: called by Workato once the login succeeded.
+        :param redirect_url: where the user is sent after the login.
+        :param if_exists: ``reuse`` it, ``update`` its name and folder, ``fail``, or make a ``duplicate``.
+        :param ledger: where the attempt is noted so that a later one knows of it.
+        :returns: the connection, with the login URL under ``url``.
+        :raises WorkatoExistsError: if it exists and must not, or if more than one matches.
+        """
+        parent = to_id(parent_id, what="parent_id")
+        folder = to_id(folder_id, what="folder_id")
+        user = _text(external_id, what="external_id")
+
+        def create() -> Connection:
+            made = self.create_runtime_user_connection(
+                parent_id=parent,
+                folder_id=folder,
+                external_id=user,
+                name=name,
+                callback_url=callback_url,
+                redirect_url=redirect_url,
+            )
+            return {"parent_id": parent, "folder_id": folder, "external_id": user, "name": name, **made}
+
+        connection = provisioning.Provisioning(
+            identity=Identity(provider=None, parent_id=parent, external_id=user),
+            find=lambda: self.list_connections(
+                external_id=user, parent_id=parent, include_runtime_connections=True
+            ),
+            create=create,
+            update=lambda connection_id, _: self.update_connection(
+                connection_id, name=name, folder_id=folder
+            ),
+            if_exists=if_exists,
+            ledger=ledger,
+            settings=self.settings,
+        ).run()
+        if not connection.get("url"):
+            connection["url"] = self.get_oauth_url(connection["id"])
+        return connection
+
+    def get_oauth_url(self, connection_id: int | str) -> str:
+        """Return the URL at which a person authorizes a runtime user connection, for the first time or again.
+
+        :param connection_id: the runtime user connection.
+        """
+        call = Call(endpoint=endpoints.OAUTH_URL, connection_id=to_id(connection_id))
+        return parse_oauth_url(self.transport.send(call))
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Tell whether the Airflow connection works, by the privilege that everything here needs."""
+        try:
+            count = len(self.list_connections())
+        except WorkatoError as error:
+            return False, str(error)
+        return True, f"Workato at {self.settings.place} shows {count} connections to this API token."
+
+    def _matching(
+        self,
+        parse: Callable[[bytes], Iterator[Connection] | list[Connection]],
+        *,
+        folder_id: int | str | None = None,
+        project_id: int | str | None = None,
+        parent_id: int | str | None = None,
+        external_id: str | None = None,
+        provider: str | None = None,
+        include_runtime_connections: bool = False,
+        include_tags: bool = False,
+        updated_after: datetime | str | None = None,
+    ) -> Iterator[Connection]:
+        wanted = _given(
+            folder_id=to_optional_id(folder_id, what="folder_id"),
+            project_id=to_optional_id(project_id, what="project_id"),
+            parent_id=to_optional_id(parent_id, what="parent_id"),
+            external_id=_optional_text(external_id, what="external_id"),
+            provider=_optional_text(provider, what="provider"),
+        )
+        query = [(key, str(value)) for key, value in wanted.items()]
+        if include_runtime_connections:
+            query.append(("include_runtime_connections", "true"))
+        if include_tags:
+            query.append(("includes[]", "tags"))
+        if updated_after is not None:
+            query.append(("updated_after", to_timestamp(updated_after)))
+        rows = parse(self.transport.send_raw(Call(endpoint=endpoints.LIST, query=query)))
+        # These filters are not documented everywhere; a data center that does not know one ignores it.
+        exact = {
+            key: wanted[key]
+            for key in ("provider", "external_id", "parent_id", "project_id")
+            if key in wanted
+        }
+        if not exact:
+            return iter(rows)
+        return (row for row in rows if all(row.get(key, value) == value for key, value in exact.items()))
+
+    def _change(
+        self,
+        endpoint: Endpoint,
+        *,
+        payload: dict[str, Any],
+        secrets: Sealed | None,
+        connection_id: int | None = None,
+    ) -> Connection:
+        if secrets is not None and not isinstance(secrets.reveal(), Mapping):
+            raise WorkatoConfigurationError(
+                f"input must be an object of parameters, not {type(secrets.reveal()).__name__}."
+            )
+        call = Call(
+            endpoint=endpoint,
+            connection_id=connection_id,
+            body=json_body(payload, secrets=secrets),
+            secrets=secrets,
+        )
+        connection = parse_connection(self.transport.send(call), operation=endpoint.operation)
+        if secrets is not None and connection.get("authorization_error"):
+            # An app can quote the credentials that it refuses.
+            connection["authorization_error"] = redact(
+                connection["authorization_error"], secret_texts(secrets.leaves())
+            )
+        return connection
+
+    @staticmethod
+    def _decoded(body: bytes) -> Any:
+        from airflow_provider_workato.models import decode
+
+        return decode(body, operation=endpoints.LIST.operation)
+
+
+def _given(**arguments: T | None) -> dict[str, T]:
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _text(value: object, *, what: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise WorkatoConfigurationError(f"{what} must be a text that is not empty.")
+    return value
+
+
+def _optional_text(value: object, *, what: str) -> str | None:
+    return None if value is None else _text(value, what=what)

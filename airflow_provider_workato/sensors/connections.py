@@ -1,0 +1,256 @@
+"""The sensor that waits until connections are authorized."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
+)
+
+from airflow_provider_workato.authorization import judge
+from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoError, from_traceback
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+from airflow_provider_workato.links.connections import WorkatoConnectionLink, leave_connection_url
+from airflow_provider_workato.models import connection_ids, result_of
+from airflow_provider_workato.version_compat import (
+    AIRFLOW_3_3,
+    TRIGGER_FAILED,
+    TaskDeferralError,
+    is_trigger_timeout,
+    trigger_can_end,
+)
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_workato.models import Connection
+    from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
+
+
+class WorkatoConnectionSensor(BaseSensorOperator):
+    """Wait until connections are authorized.
+
+    Done when ``authorization_status`` is ``success`` and the connection was not lost since. Fails at once
+    if it is ``failed`` or ``exception``, if the connection was lost or if it is gone. Returns the
+    connection, or the list of them if a list was given.
+
+    The modes ``poke`` and ``reschedule`` and *deferrable* give the same results and errors. Workato allows
+    60 list calls a minute: the deferred waits of a triggerer share one list call per *poke_interval*,
+    however many tasks wait; in the other modes each makes its own.
+
+    :param connection_id: the connection, or a list of them (templated).
+    :param folder_id: look in this folder's list only, in a large workspace (templated).
+    :param project_id: look in this project's list only (templated).
+    :param external_id: look only among the connections with this external id (templated).
+    :param fail_fast: give up on a connection that failed or was lost. Set it to ``False`` to keep waiting
+        for a person to log in again.
+    :param deferrable: wait in the triggerer, which takes no worker. ``exponential_backoff`` does not apply
+        there.
+    :param max_failed_polls: how many polls in a row may fail while deferred.
+    :param end_in_trigger: let the triggerer end the task once all are authorized, without a worker
+        (Airflow 3.3 and later). ``None`` does so where nothing is missed by it: no outlets,
+        ``on_success_callback``, ``post_execute``, ``map_index_template``, listeners or custom XCom backend.
+    :param start_from_trigger: wait in the triggerer from the start, without a worker (Airflow 3.3 and
+        later; before that and in mapped tasks it begins on a worker). For literal and Jinja ids only.
+    :param workato_conn_id: the Airflow connection with the API token (templated).
+    :param poke_interval: seconds between two lists.
+    :raises WorkatoAuthorizationError: if a connection failed or was lost.
+    :raises WorkatoNotFoundError: if a connection is gone.
+    """
+
+    template_fields: Sequence[str] = (
+        "connection_id",
+        "workato_conn_id",
+        "folder_id",
+        "project_id",
+        "external_id",
+    )
+    operator_extra_links = (WorkatoConnectionLink(),)
+    ui_color = "#67eadd"
+
+    def __init__(
+        self,
+        *,
+        connection_id: int | str | Sequence[int | str],
+        folder_id: int | str | None = None,
+        project_id: int | str | None = None,
+        external_id: str | None = None,
+        fail_fast: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        max_failed_polls: int = 5,
+        end_in_trigger: bool | None = None,
+        start_from_trigger: bool = False,
+        workato_conn_id: str = WorkatoConnectionsHook.default_conn_name,
+        poke_interval: timedelta | float = 30,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(poke_interval=poke_interval, **kwargs)
+        self.connection_id = connection_id
+        self.folder_id = folder_id
+        self.project_id = project_id
+        self.external_id = external_id
+        self.fail_fast = fail_fast
+        self.deferrable = deferrable
+        self.max_failed_polls = max_failed_polls
+        self.end_in_trigger = end_in_trigger
+        self.workato_conn_id = workato_conn_id
+        if start_from_trigger and deferrable and AIRFLOW_3_3:
+            self._start_from_trigger()
+
+    @cached_property
+    def hook(self) -> WorkatoConnectionsHook:
+        """The hook that makes the calls."""
+        return WorkatoConnectionsHook(self.workato_conn_id)
+
+    def execute(self, context: Context) -> Any:  # noqa: RET503 - defer() does not return
+        """Wait here, or hand the wait to the triggerer.
+
+        :param context: the task's execution context.
+        """
+        wanted = connection_ids(self.connection_id)
+        if len(wanted) == 1:
+            leave_connection_url(context, self.hook.settings, wanted[0])
+        if not self.deferrable:
+            return super().execute(context)
+        now = time.time()
+        # No look from here: thousands of tasks that each look once use up the quota too.
+        self.defer(
+            trigger=self._trigger(
+                deadline=now + self.timeout,
+                since=now,
+                # A task before this one may just have changed the connection.
+                accept_newest=not self.upstream_task_ids,
+                end_task=trigger_can_end(self) if self.end_in_trigger is None else self.end_in_trigger,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=self.timeout),
+        )
+
+    def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
+        """Look once.
+
+        :param context: the task's execution context.
+        """
+        rows = self.hook.list_connections(include_runtime_connections=True, **self._filters)
+        connections = self._decide({row["id"]: row for row in rows})
+        return PokeReturnValue(is_done=connections is not None, xcom_value=connections)
+
+    def execute_complete(self, context: Context, event: Any = None) -> Any:  # noqa: ARG002
+        """End the wait as the triggerer found it.
+
+        :param context: the task's execution context.
+        :param event: what the trigger said.
+        """
+        status = event.get("status") if isinstance(event, Mapping) else None
+        if status == "timeout":
+            raise AirflowSensorTimeout(
+                f"Sensor has timed out; it waited for longer than the specified timeout of {self.timeout}."
+            )
+        if status == "settled" and isinstance(event.get("connections"), list):
+            connections = self._decide({row["id"]: row for row in event["connections"]})
+            if connections is not None:
+                self.log.info("Success criteria met. Exiting.")
+                return connections
+        raise WorkatoError(
+            "The trigger's event was lost or is not one of this sensor's; clear the task to wait again."
+        )
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume a deferred wait, treating a failed trigger as a poke on a worker would be.
+
+        :param next_method: what to resume with.
+        :param next_kwargs: its arguments.
+        :param context: the task's execution context.
+        """
+        if next_method != TRIGGER_FAILED:
+            return super().resume_execution(next_method, next_kwargs, context)
+        reason, traceback = (next_kwargs or {}).get("error"), (next_kwargs or {}).get("traceback")
+        if traceback:
+            self.log.error("Trigger failed:\n%s", "\n".join(traceback))
+        raise self._as_poke_would(
+            AirflowSensorTimeout(f"Sensor has timed out after {self.timeout} seconds.")
+            if is_trigger_timeout(reason)
+            else from_traceback(traceback) or TaskDeferralError(str(getattr(reason, "value", reason)))
+        )
+
+    def _as_poke_would(self, error: Exception) -> Exception:
+        ends = isinstance(error, (AirflowFailException, AirflowSensorTimeout))
+        option = "never_fail" if self.never_fail else "soft_fail" if self.soft_fail and ends else None
+        if option is None:
+            return error
+        skip = AirflowSkipException(f"Skipping due to {option} is set to True.")
+        skip.__cause__ = error
+        return skip
+
+    def _decide(self, rows: Mapping[int, Connection]) -> Connection | list[Connection] | None:
+        verdict = judge(rows, connection_ids(self.connection_id), fail_fast=self.fail_fast)
+        if verdict.error is not None:
+            raise verdict.error
+        return None if verdict.connections is None else result_of(self.connection_id, verdict.connections)
+
+    @property
+    def _filters(self) -> dict[str, Any]:
+        filters = {
+            "folder_id": self.folder_id,
+            "project_id": self.project_id,
+            "external_id": self.external_id,
+        }
+        return {name: value for name, value in filters.items() if value is not None}
+
+    def _trigger(self, **kwargs: Any) -> WorkatoConnectionTrigger:
+        from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
+
+        return WorkatoConnectionTrigger(
+            connection_id=self.connection_id,
+            workato_conn_id=self.workato_conn_id,
+            poke_interval=self.poke_interval,
+            **self._filters,
+            fail_fast=self.fail_fast,
+            max_failed_polls=None if self.silent_fail else self.max_failed_polls,
+            **kwargs,
+        )
+
+    def _start_from_trigger(self) -> None:
+        from airflow.triggers.base import StartTriggerArgs
+
+        for name in self.template_fields:
+            for value in _flat(getattr(self, name)):
+                problem = _not_for_triggerer(value)
+                if problem:
+                    raise WorkatoConfigurationError(
+                        f"{name} of task {self.task_id!r} is {problem}, which Airflow cannot give to a "
+                        "task that starts in the triggerer. Use a literal or other Jinja, or leave "
+                        "start_from_trigger out."
+                    )
+        classpath, arguments = self._trigger(end_task=bool(self.end_in_trigger)).serialize()
+        self.start_from_trigger = True
+        self.start_trigger_args = StartTriggerArgs(
+            trigger_cls=classpath,
+            trigger_kwargs=arguments,
+            next_method="execute_complete",
+            next_kwargs=None,
+            timeout=timedelta(seconds=self.timeout),
+        )
+
+
+def _flat(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
+
+
+def _not_for_triggerer(value: Any) -> str | None:
+    if value is not None and not isinstance(value, (int, str)):
+        return "the output of another task"
+    if isinstance(value, str) and re.search(r"xcom_pull\((?![^)]*map_indexes)", value):
+        return "an xcom_pull without map_indexes"
+    return None

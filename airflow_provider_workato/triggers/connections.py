@@ -1,0 +1,224 @@
+"""The trigger that waits for connections without a worker.
+
+https://docs.workato.com/en/workato-api/connections.html has no call for one connection: a status is
+read from the list, which is fetched once for all triggers (see :mod:`.snapshots`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from airflow.providers.common.compat.triggers import BaseEventTrigger
+from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
+
+from airflow_provider_workato.authorization import Verdict, judge
+from airflow_provider_workato.links.connections import CONNECTION_URL_KEY, WorkatoConnectionLink
+from airflow_provider_workato.models import connection_ids, result_of, to_optional_id
+from airflow_provider_workato.triggers.snapshots import (
+    ListKey,
+    PollFailed,
+    Snapshot,
+    SnapshotSource,
+    follow,
+)
+
+T = TypeVar("T")
+
+#: What an event says.
+SETTLED = "settled"
+TIMED_OUT = "timeout"
+
+
+class WorkatoConnectionTrigger(BaseEventTrigger):
+    """Wait until connections are authorized, or until waiting longer is of no use.
+
+    Yields one event: ``{"status": "settled", "connections": [...]}`` with the rows waited for, from
+    which the sensor decides as it would on a worker, or ``{"status": "timeout"}``. With *end_task* a
+    success ends the task directly.
+
+    Triggers with the same Airflow connection, filters and interval share one poll.
+
+    :param connection_id: the connection, or a list of them.
+    :param workato_conn_id: the Airflow connection with the API token.
+    :param poke_interval: seconds between two lists.
+    :param folder_id: look in this folder's list only.
+    :param project_id: look in this project's list only.
+    :param external_id: look only among the connections with this external id.
+    :param fail_fast: give up on the first connection that failed or was lost.
+    :param max_failed_polls: how many polls may fail in a row, ``None`` for any number. Each
+        poll repeats its call for the Airflow connection's retry budget before it fails.
+    :param deadline: when to give up, in seconds since the epoch; kept across triggerer restarts.
+    :param since: when the wait began, in seconds since the epoch. An older list is no proof
+        of a failure.
+    :param accept_newest: let a list that was fetched before the wait began prove a success.
+    :param end_task: end the task here if all are authorized, without a worker.
+    """
+
+    #: Without this, a triggerer that serves a queue would never pick up the wait of a task of that queue.
+    supports_triggerer_queue = True
+
+    def __init__(
+        self,
+        *,
+        connection_id: int | str | Sequence[int | str],
+        workato_conn_id: str,
+        poke_interval: float = 30.0,
+        folder_id: int | str | None = None,
+        project_id: int | str | None = None,
+        external_id: str | None = None,
+        fail_fast: bool = True,
+        max_failed_polls: int | None = 5,
+        deadline: float | None = None,
+        since: float | None = None,
+        accept_newest: bool = False,
+        end_task: bool = False,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.connection_id = connection_id
+        self.workato_conn_id = workato_conn_id
+        self.poke_interval = poke_interval
+        self.folder_id = folder_id
+        self.project_id = project_id
+        self.external_id = external_id
+        self.fail_fast = fail_fast
+        self.max_failed_polls = max_failed_polls
+        self.deadline = deadline
+        self.since = since
+        self.accept_newest = accept_newest
+        self.end_task = end_task
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments, which hold no secret."""
+        return (
+            "airflow_provider_workato.triggers.connections.WorkatoConnectionTrigger",
+            {
+                "connection_id": self.connection_id,
+                "workato_conn_id": self.workato_conn_id,
+                "poke_interval": self.poke_interval,
+                "folder_id": self.folder_id,
+                "project_id": self.project_id,
+                "external_id": self.external_id,
+                "fail_fast": self.fail_fast,
+                "max_failed_polls": self.max_failed_polls,
+                "deadline": self.deadline,
+                "since": self.since,
+                "accept_newest": self.accept_newest,
+                "end_task": self.end_task,
+            },
+        )
+
+    def shared_stream_key(self) -> Hashable | None:
+        """Share the poll with every trigger that wants the same list as often."""
+        return ("workato", list_key(self.serialize()[1]), self.poke_interval)
+
+    @classmethod
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncGenerator[Any, None]:
+        """Poll the list for all triggers of the group.
+
+        A poll that a later one can make up for is passed on as such; an error that none can
+        cure ends the stream and with it every wait.
+
+        :param kwargs: the arguments of one trigger of the group.
+        :raises WorkatoError: for example if the token is not accepted.
+        """
+        async with aclosing(follow(list_key(kwargs), interval=kwargs["poke_interval"])) as items:
+            async for item in items:
+                yield item
+
+    async def filter_shared_stream(
+        self, shared_stream: AsyncIterator[Any]
+    ) -> AsyncGenerator[TriggerEvent, None]:
+        """Pick this wait's connections from each list until they are settled.
+
+        :param shared_stream: the lists.
+        :raises WorkatoError: the last of too many failed polls in a row.
+        """
+        wanted = connection_ids(self.connection_id)
+        # An earlier moment of the worker's clock counts; a later one would make us deaf.
+        since = min(self.since or time.time(), time.time())
+        newest = SnapshotSource.newest(list_key(self.serialize()[1]))
+        failed = 0
+        async for item in _until(_after(newest, shared_stream), self.deadline):
+            if item is None:
+                yield TriggerEvent({"status": TIMED_OUT})
+                return
+            if isinstance(item, PollFailed):
+                failed += 1
+                if self.max_failed_polls is not None and failed > self.max_failed_polls:
+                    # Every wait of the group raises it, each with a traceback of its own.
+                    raise copy.copy(item.error).with_traceback(item.error.__traceback__)
+                continue
+            failed = 0
+            verdict = self._judge(item, wanted, since)
+            if verdict.settled:
+                yield self._event(item, wanted, verdict)
+                return
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait with a poll of its own, where Airflow does not share one."""
+        # `dag.test()` and Airflow before 3.3 hand every event to the task.
+        self.end_task = False
+        async with (
+            aclosing(type(self).open_shared_stream(self.serialize()[1])) as stream,
+            aclosing(self.filter_shared_stream(stream)) as events,
+        ):
+            async for event in events:
+                yield event
+
+    def _judge(self, snapshot: Snapshot, wanted: Sequence[int], since: float) -> Verdict:
+        verdict = judge(snapshot.rows, wanted, fail_fast=self.fail_fast)
+        if snapshot.taken_at >= since or (self.accept_newest and verdict.connections is not None):
+            return verdict
+        return Verdict()
+
+    def _event(self, snapshot: Snapshot, wanted: Sequence[int], verdict: Verdict) -> TriggerEvent:
+        if verdict.connections is None or not self.end_task:
+            rows = [snapshot.rows[number] for number in wanted if number in snapshot.rows]
+            return TriggerEvent({"status": SETTLED, "connections": rows})
+        self.log.info("Authorized: %s.", ", ".join(map(str, wanted)))
+        xcoms: dict[str, Any] = {"return_value": result_of(self.connection_id, verdict.connections)}
+        if len(wanted) == 1:
+            # A task that started here has no worker that would leave its link.
+            url = snapshot.web_url.format(wanted[0])
+            xcoms |= {CONNECTION_URL_KEY: url, WorkatoConnectionLink().xcom_key: url}
+        return TaskSuccessEvent(xcoms=xcoms)
+
+
+def list_key(kwargs: Mapping[str, Any]) -> ListKey:
+    """Return what makes two triggers want the same list.
+
+    :param kwargs: a trigger's arguments.
+    """
+    filters: list[tuple[str, Any]] = [
+        (name, to_optional_id(kwargs[name], what=name))
+        for name in ("folder_id", "project_id")
+        if kwargs.get(name) is not None
+    ]
+    if kwargs.get("external_id") is not None:
+        filters.append(("external_id", kwargs["external_id"]))
+    return kwargs["workato_conn_id"], tuple(filters)
+
+
+async def _after(first: T | None, stream: AsyncIterator[T]) -> AsyncIterator[T]:
+    if first is not None:
+        yield first
+    async for item in stream:
+        yield item
+
+
+async def _until(stream: AsyncIterator[T], deadline: float | None) -> AsyncIterator[T | None]:
+    """Pass *stream* on until the deadline, which is one ``None``."""
+    while True:
+        left = None if deadline is None else max(0.0, deadline - time.time())
+        try:
+            yield await asyncio.wait_for(anext(stream), left)
+        except TimeoutError:
+            yield None
+            return
+        except StopAsyncIteration:
+            return

@@ -1,0 +1,57 @@
+"""The life of a connection: create, wait, use, change, disconnect, delete.
+
+The credentials come from the Airflow connection ``jira`` when a task runs. Written into this file they would be
+stored with the DAG, where Airflow masks nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_workato.operators.connections import (
+    WorkatoCreateConnectionOperator,
+    WorkatoDeleteConnectionOperator,
+    WorkatoDisconnectConnectionOperator,
+    WorkatoGetPicklistOperator,
+    WorkatoUpdateConnectionOperator,
+)
+from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
+
+with DAG(
+    "example_workato_connection",
+    schedule=None,
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    tags=["example", "workato"],
+) as dag:
+    create = WorkatoCreateConnectionOperator(
+        task_id="create",
+        name="Prod JIRA",
+        provider="jira",
+        folder_id=1892,
+        external_id="acme-jira",
+        input={
+            "host_name": "{{ conn.jira.host }}",
+            "auth_type": "api_token",
+            "email": "{{ conn.jira.login }}",
+            "apitoken": "{{ conn.jira.password }}",
+        },
+    )
+    wait = WorkatoConnectionSensor(task_id="wait", connection_id=create.output, deferrable=True)
+    issue_types = WorkatoGetPicklistOperator(
+        task_id="issue_types",
+        connection_id=create.output,
+        pick_list_name="get_project_issuetypes",
+        pick_list_params={"project": "OPS"},
+    )
+    rename = WorkatoUpdateConnectionOperator(
+        task_id="rename", connection_id=create.output, name="Prod JIRA ({{ ds_nodash | default('manual') }})"
+    )
+    disconnect = WorkatoDisconnectConnectionOperator(task_id="disconnect", connection_id=create.output)
+    delete = WorkatoDeleteConnectionOperator(
+        task_id="delete", connection_id=create.output, ignore_missing=True
+    )
+
+    create >> wait >> issue_types >> rename >> disconnect >> delete.as_teardown(setups=create)

@@ -1,0 +1,42 @@
+"""A connection that a person has to authorize: hand out the login page, wait until it was used."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_workato.operators.connections import (
+    WorkatoCreateRuntimeUserConnectionOperator,
+    WorkatoGetOAuthUrlOperator,
+)
+from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
+
+with DAG(
+    "example_workato_oauth",
+    schedule=None,
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    params={"parent_id": 36, "folder_id": 4515, "user": "ada@example.com"},
+    tags=["example", "workato"],
+) as dag:
+    create = WorkatoCreateRuntimeUserConnectionOperator(
+        task_id="create",
+        parent_id="{{ params.parent_id }}",
+        folder_id="{{ params.folder_id }}",
+        external_id="{{ params.user }}",
+        name="Salesforce of {{ params.user }}",
+    )
+    # The address is this task's result and a button on its page: send it to whoever has to log in.
+    login_page = WorkatoGetOAuthUrlOperator(task_id="login_page", connection_id=create.output)
+    wait = WorkatoConnectionSensor(
+        task_id="wait",
+        connection_id=create.output,
+        deferrable=True,
+        poke_interval=timedelta(seconds=5),
+        timeout=timedelta(days=3),
+        # Whoever pressed Deny may think again.
+        fail_fast=False,
+    )
+
+    create >> login_page >> wait

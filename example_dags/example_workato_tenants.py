@@ -1,0 +1,35 @@
+"""One connection for each tenant, then one wait for all of them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_workato.operators.connections import WorkatoCreateConnectionOperator
+from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
+
+TENANTS = ["acme", "globex", "initech"]
+
+with DAG(
+    "example_workato_tenants",
+    schedule=None,
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    tags=["example", "workato"],
+) as dag:
+    create = WorkatoCreateConnectionOperator.partial(
+        task_id="create",
+        provider="jira",
+        folder_id=1892,
+        input={
+            "host_name": "{{ conn.jira.host }}",
+            "auth_type": "api_token",
+            "email": "{{ conn.jira.login }}",
+            "apitoken": "{{ conn.jira.password }}",
+        },
+        # One at a time: Workato allows one call a second.
+        max_active_tis_per_dagrun=1,
+    ).expand_kwargs([{"name": f"JIRA of {tenant}", "external_id": f"{tenant}-jira"} for tenant in TENANTS])
+
+    WorkatoConnectionSensor(task_id="wait", connection_id=create.output, deferrable=True)
