@@ -143,6 +143,7 @@ def test_metadata_needs_no_airflow() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.filterwarnings("ignore:ProvidersManager.hooks is deprecated")
 def test_airflow_lists_the_provider() -> None:
     from airflow.providers_manager import ProvidersManager
 
