@@ -108,7 +108,8 @@ def connection_ids(value: int | str | Sequence[int | str]) -> list[int]:
     :param value: one id, or a list of them.
     :raises WorkatoConfigurationError: if there is none or one is no number.
     """
-    if isinstance(value, (list, tuple, set, frozenset)) and value:
+    # The output of mapped tasks is a sequence too, but no list.
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and len(value):
         return [to_id(item) for item in value]
     return [to_id(value)]
 

@@ -1,12 +1,12 @@
 """The life of a connection: create, wait, use, change, disconnect, delete.
 
-The credentials come from the Airflow connection ``jira`` when a task runs. Written into this file they would be
-stored with the DAG, where Airflow masks nothing.
+The credentials come from the Airflow connection ``jira`` when a task runs. Written into this file they
+would be stored with the DAG, where Airflow masks nothing.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from airflow.providers.common.compat.sdk import DAG
 
@@ -22,7 +22,7 @@ from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 with DAG(
     "example_workato_connection",
     schedule=None,
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     tags=["example", "workato"],
 ) as dag:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from airflow.providers.common.compat.sdk import DAG
 
@@ -15,7 +15,7 @@ from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 with DAG(
     "example_workato_oauth",
     schedule=None,
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     params={"parent_id": 36, "folder_id": 4515, "user": "ada@example.com"},
     tags=["example", "workato"],

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf, mask_secret
 
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.redaction import Sealed, seal, secret_texts
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import XComArg
+
+#: What an id and a text may be given as: a literal, Jinja, or another task's output.
+Id: TypeAlias = "int | str | XComArg"
+Text: TypeAlias = "str | XComArg"
 
 
 class WorkatoOperator(BaseOperator):

@@ -19,7 +19,7 @@ from airflow_provider_workato.links.connections import (
     leave_connection_url,
 )
 from airflow_provider_workato.models import to_id
-from airflow_provider_workato.operators.base import CredentialsOperator, WorkatoOperator
+from airflow_provider_workato.operators.base import CredentialsOperator, Id, Text, WorkatoOperator
 from airflow_provider_workato.operators.task_state import TaskStateLedger
 from airflow_provider_workato.redaction import secret_texts
 
@@ -73,22 +73,22 @@ class WorkatoCreateConnectionOperator(CredentialsOperator):
     def __init__(
         self,
         *,
-        name: str,
-        provider: str,
-        folder_id: int | str | None = None,
-        parent_id: int | str | None = None,
-        external_id: str | None = None,
+        name: Text,
+        provider: Text,
+        folder_id: Id | None = None,
+        parent_id: Id | None = None,
+        external_id: Text | None = None,
         input: Mapping[str, Any] | None = None,
         shell_connection: bool | None = None,
         if_exists: IfExists = "reuse",
         **kwargs: Any,
     ) -> None:
         super().__init__(input=input, **kwargs)
-        self.name = name
-        self.provider = provider
-        self.folder_id = folder_id
-        self.parent_id = parent_id
-        self.external_id = external_id
+        self.name: Any = name
+        self.provider: Any = provider
+        self.folder_id: Any = folder_id
+        self.parent_id: Any = parent_id
+        self.external_id: Any = external_id
         self.shell_connection = shell_connection
         self.if_exists = if_exists
 
@@ -143,21 +143,21 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
     def __init__(
         self,
         *,
-        connection_id: int | str,
-        name: str | None = None,
-        folder_id: int | str | None = None,
-        parent_id: int | str | None = None,
-        external_id: str | None = None,
+        connection_id: Id,
+        name: Text | None = None,
+        folder_id: Id | None = None,
+        parent_id: Id | None = None,
+        external_id: Text | None = None,
         input: Mapping[str, Any] | None = None,
         shell_connection: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(input=input, **kwargs)
-        self.connection_id = connection_id
-        self.name = name
-        self.folder_id = folder_id
-        self.parent_id = parent_id
-        self.external_id = external_id
+        self.connection_id: Any = connection_id
+        self.name: Any = name
+        self.folder_id: Any = folder_id
+        self.parent_id: Any = parent_id
+        self.external_id: Any = external_id
         self.shell_connection = shell_connection
 
     def execute(self, context: Context) -> Connection:
@@ -197,9 +197,9 @@ class WorkatoDisconnectConnectionOperator(WorkatoOperator):
     template_fields: Sequence[str] = (*WorkatoOperator.template_fields, "connection_id")
     operator_extra_links = (WorkatoConnectionLink(),)
 
-    def __init__(self, *, connection_id: int | str, force: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, connection_id: Id, force: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.connection_id = connection_id
+        self.connection_id: Any = connection_id
         self.force = force
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -226,9 +226,9 @@ class WorkatoDeleteConnectionOperator(WorkatoOperator):
 
     template_fields: Sequence[str] = (*WorkatoOperator.template_fields, "connection_id")
 
-    def __init__(self, *, connection_id: int | str, ignore_missing: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, connection_id: Id, ignore_missing: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.connection_id = connection_id
+        self.connection_id: Any = connection_id
         self.ignore_missing = ignore_missing
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
@@ -267,14 +267,14 @@ class WorkatoGetPicklistOperator(WorkatoOperator):
     def __init__(
         self,
         *,
-        connection_id: int | str,
-        pick_list_name: str,
+        connection_id: Id,
+        pick_list_name: Text,
         pick_list_params: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.connection_id = connection_id
-        self.pick_list_name = pick_list_name
+        self.connection_id: Any = connection_id
+        self.pick_list_name: Any = pick_list_name
         self.pick_list_params = pick_list_params
 
     def execute(self, context: Context) -> list[PicklistItem]:  # noqa: ARG002
@@ -314,22 +314,22 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
     def __init__(
         self,
         *,
-        folder_id: int | str | None = None,
-        project_id: int | str | None = None,
-        parent_id: int | str | None = None,
-        external_id: str | None = None,
-        provider: str | None = None,
+        folder_id: Id | None = None,
+        project_id: Id | None = None,
+        parent_id: Id | None = None,
+        external_id: Text | None = None,
+        provider: Text | None = None,
         include_runtime_connections: bool = False,
         include_tags: bool = False,
         updated_after: datetime | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.folder_id = folder_id
-        self.project_id = project_id
-        self.parent_id = parent_id
-        self.external_id = external_id
-        self.provider = provider
+        self.folder_id: Any = folder_id
+        self.project_id: Any = project_id
+        self.parent_id: Any = parent_id
+        self.external_id: Any = external_id
+        self.provider: Any = provider
         self.include_runtime_connections = include_runtime_connections
         self.include_tags = include_tags
         self.updated_after = updated_after
@@ -385,22 +385,22 @@ class WorkatoCreateRuntimeUserConnectionOperator(WorkatoOperator):
     def __init__(
         self,
         *,
-        parent_id: int | str,
-        folder_id: int | str,
-        external_id: str,
-        name: str | None = None,
-        callback_url: str | None = None,
-        redirect_url: str | None = None,
+        parent_id: Id,
+        folder_id: Id,
+        external_id: Text,
+        name: Text | None = None,
+        callback_url: Text | None = None,
+        redirect_url: Text | None = None,
         if_exists: IfExists = "reuse",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.parent_id = parent_id
-        self.folder_id = folder_id
-        self.external_id = external_id
-        self.name = name
-        self.callback_url = callback_url
-        self.redirect_url = redirect_url
+        self.parent_id: Any = parent_id
+        self.folder_id: Any = folder_id
+        self.external_id: Any = external_id
+        self.name: Any = name
+        self.callback_url: Any = callback_url
+        self.redirect_url: Any = redirect_url
         self.if_exists = if_exists
 
     def execute(self, context: Context) -> int:
@@ -436,9 +436,9 @@ class WorkatoGetOAuthUrlOperator(WorkatoOperator):
     template_fields: Sequence[str] = (*WorkatoOperator.template_fields, "connection_id")
     operator_extra_links = (WorkatoConnectionLink(), WorkatoOAuthLink())
 
-    def __init__(self, *, connection_id: int | str, **kwargs: Any) -> None:
+    def __init__(self, *, connection_id: Id, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.connection_id = connection_id
+        self.connection_id: Any = connection_id
 
     def execute(self, context: Context) -> str:
         """Fetch the URL.

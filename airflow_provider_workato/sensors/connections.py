@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_workato.models import Connection
+    from airflow_provider_workato.operators.base import Id, Text
     from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
 
 
@@ -82,10 +83,10 @@ class WorkatoConnectionSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        connection_id: int | str | Sequence[int | str],
-        folder_id: int | str | None = None,
-        project_id: int | str | None = None,
-        external_id: str | None = None,
+        connection_id: Id | Sequence[Id],
+        folder_id: Id | None = None,
+        project_id: Id | None = None,
+        external_id: Text | None = None,
         fail_fast: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         max_failed_polls: int = 5,
@@ -96,10 +97,10 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=poke_interval, **kwargs)
-        self.connection_id = connection_id
-        self.folder_id = folder_id
-        self.project_id = project_id
-        self.external_id = external_id
+        self.connection_id: Any = connection_id
+        self.folder_id: Any = folder_id
+        self.project_id: Any = project_id
+        self.external_id: Any = external_id
         self.fail_fast = fail_fast
         self.deferrable = deferrable
         self.max_failed_polls = max_failed_polls
@@ -132,6 +133,7 @@ class WorkatoConnectionSensor(BaseSensorOperator):
                 # A task before this one may just have changed the connection.
                 accept_newest=not self.upstream_task_ids,
                 end_task=trigger_can_end(self) if self.end_in_trigger is None else self.end_in_trigger,
+                connection_id=self.connection_id if isinstance(self.connection_id, (int, str)) else wanted,
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout),
@@ -212,7 +214,6 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
 
         return WorkatoConnectionTrigger(
-            connection_id=self.connection_id,
             workato_conn_id=self.workato_conn_id,
             poke_interval=self.poke_interval,
             **self._filters,
@@ -233,7 +234,9 @@ class WorkatoConnectionSensor(BaseSensorOperator):
                         "task that starts in the triggerer. Use a literal or other Jinja, or leave "
                         "start_from_trigger out."
                     )
-        classpath, arguments = self._trigger(end_task=bool(self.end_in_trigger)).serialize()
+        classpath, arguments = self._trigger(
+            connection_id=self.connection_id, end_task=bool(self.end_in_trigger)
+        ).serialize()
         self.start_from_trigger = True
         self.start_trigger_args = StartTriggerArgs(
             trigger_cls=classpath,
