@@ -30,6 +30,6 @@ with DAG(
         },
         # One at a time: Workato allows one call a second.
         max_active_tis_per_dagrun=1,
-    ).expand_kwargs([{"name": f"JIRA of {tenant}", "external_id": f"{tenant}-jira"} for tenant in TENANTS])
+    ).expand_kwargs([{"name": f"JIRA of {tenant}", "external_id": f"tenant-{tenant}"} for tenant in TENANTS])
 
     WorkatoConnectionSensor(task_id="wait", connection_id=create.output, deferrable=True)
