@@ -49,15 +49,17 @@ def search(folder: Path, secrets: Mapping[str, str]) -> Search:
     needles = {name: _spellings(value) for name, value in secrets.items()}
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     size, hits = 0, []
+    databases = []
     for path in files:
-        where = str(path.relative_to(folder))
         content = path.read_bytes()
         size += len(content)
-        hits += _hits(where, content, needles)
+        hits += _hits(str(path.relative_to(folder)), content, needles)
         if content.startswith(b"SQLite format 3\0"):
-            # A value that is longer than a page is not in one piece in the file.
-            for table, value in _values(path):
-                hits += _hits(f"{where}: {table}", value, needles)
+            databases.append(path)
+    # Afterwards: opening a database can remove the files beside it.
+    for path in databases:
+        for table, value in _values(path):
+            hits += _hits(f"{path.relative_to(folder)}: {table}", value, needles)
     return Search(files=len(files), size=size, hits=hits)
 
 
@@ -74,6 +76,7 @@ def _hits(where: str, content: bytes, needles: Mapping[str, set[bytes]]) -> list
 
 
 def _values(path: Path) -> Iterator[tuple[str, bytes]]:
+    # A value that is longer than a page is not in one piece in the file.
     with closing(sqlite3.connect(path)) as database:
         tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
         for table in tables:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -51,3 +52,17 @@ def test_finds_what_a_database_keeps_in_pieces(tmp_path: Path, kind: Callable[[s
 def test_a_hit_does_not_show_the_secret(tmp_path: Path) -> None:
     (tmp_path / "a.log").write_text(SECRET)
     assert SECRET not in repr(search(tmp_path, {"password": SECRET}))
+
+
+def test_reads_the_log_of_a_database_that_was_not_closed(tmp_path: Path) -> None:
+    live, left = tmp_path / "live.db", tmp_path / "left"
+    left.mkdir()
+    with closing(sqlite3.connect(live)) as database:
+        database.execute("pragma journal_mode = wal")
+        database.execute("create table xcom (value)")
+        database.execute("insert into xcom values ('first'), (?)", (SECRET,))
+        database.commit()
+        for path in tmp_path.glob("live.db*"):
+            shutil.copy(path, left / path.name)
+    found = search(left, {"password": SECRET})
+    assert {hit.where for hit in found.hits} == {"live.db-wal", "live.db: xcom"}
