@@ -49,7 +49,8 @@ create() {
 python=$(find_python)
 create "$python"
 pip=("$venv/bin/python" -m pip --disable-pip-version-check install -qq --constraint "$constraints")
-"${pip[@]}" pip
+# `--group` came with pip 25.1; an interpreter can bring an older one.
+"${pip[@]}" "pip>=25.1"
 groups=()
 for group in "$@"; do
     groups+=(--group "$group")
