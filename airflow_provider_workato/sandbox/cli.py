@@ -28,6 +28,14 @@ def _positive(text: str) -> int:
     return number
 
 
+def _port(text: str) -> int:
+    number = int(text)
+    # The resolver takes a greater number and drops what is over 16 bits.
+    if not 0 <= number <= 65_535:
+        raise argparse.ArgumentTypeError("must be between 0 and 65535")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="workato-sandbox",
@@ -37,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
-        "--port", type=int, default=8090, help="port, 0 for any free one (default: %(default)s)"
+        "--port", type=_port, default=8090, help="port, 0 for any free one (default: %(default)s)"
     )
     parser.add_argument("--token", help="API token to accept (default: a random one)")
     parser.add_argument(
