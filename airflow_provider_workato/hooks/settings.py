@@ -84,10 +84,10 @@ class WorkatoSettings:
         :raises WorkatoConfigurationError: naming the field as the form labels it.
         """
         conn_id, host, scheme, port = connection.conn_id, connection.host, connection.schema, connection.port
-        token, extra = Sealed(connection.password or ""), Sealed(_extra(connection))
+        token, extra = Sealed(connection.password or ""), Sealed(connection.extra)
         # A traceback that prints local variables would show the connection with its password.
         del connection
-        read = _Reader(conn_id=conn_id, extra=extra)
+        read = _Reader(conn_id=conn_id, extra=_parsed(extra, conn_id=conn_id))
         data_center = read.data_center()
         given = (host or "").strip()
         base_url = read.base_url(given, scheme=scheme, port=port) if given else DATA_CENTERS[data_center]
@@ -230,18 +230,14 @@ class _Reader:
         )
 
 
-def _extra(connection: Connection) -> dict[str, Any]:
-    if not connection.extra:
-        return {}
+def _parsed(extra: Sealed, *, conn_id: str) -> Sealed:
     try:
-        extra = json.loads(connection.extra)
+        parsed = Sealed(json.loads(extra.reveal() or "{}"))
     except (TypeError, ValueError):
-        extra = None
-    if isinstance(extra, dict):
-        return extra
-    conn_id = connection.conn_id
-    del connection, extra
-    raise WorkatoConfigurationError(f"Airflow connection {conn_id!r}: Extra is not a JSON object.")
+        parsed = Sealed(None)
+    if not isinstance(parsed.reveal(), dict):
+        raise WorkatoConfigurationError(f"Airflow connection {conn_id!r}: Extra is not a JSON object.")
+    return parsed
 
 
 def _is_loopback(host: str) -> bool:
