@@ -1,0 +1,51 @@
+"""The Airflow connection that leads to the sandbox, and a hook that uses it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+from tests.support.sandbox import RunningSandbox
+
+#: No test waits for a quota, and none for longer than it has to.
+QUICK: dict[str, Any] = {
+    "calls_per_second": 10_000,
+    "list_calls_per_minute": 600_000,
+    "connect_timeout": 2,
+    "read_timeout": 5,
+    "server_timeout": 0.3,
+    "retry_budget": 5,
+}
+
+Connect = Callable[..., None]
+
+
+@pytest.fixture
+def connect(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Connect:
+    """Let an Airflow connection lead to the sandbox; its fields and extras can be given otherwise."""
+
+    def connect(
+        conn_id: str = "workato_default", *, host: str = "", password: str = "", **extra: Any
+    ) -> None:
+        fields = {
+            "conn_type": "workato",
+            "host": host or sandbox.url,
+            "password": password or sandbox.token,
+            "extra": QUICK | extra,
+        }
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(fields))
+
+    connect()
+    return connect
+
+
+@pytest.fixture
+def hook(connect: Connect) -> Iterator[WorkatoConnectionsHook]:
+    """A hook that leads to the sandbox; it reads its connection at the first call."""
+    hook = WorkatoConnectionsHook()
+    yield hook
+    hook.close()
