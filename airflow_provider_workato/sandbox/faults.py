@@ -51,6 +51,11 @@ FAULTS: Final[Mapping[str, Fault]] = {
         performed=True,
         parameters={"max_seconds": 300.0},
     ),
+    "slow_server": Fault(
+        what="like hold, but a client that leaves does not stop it: performed=false is carried out at last",
+        performed=True,
+        parameters={"max_seconds": 300.0},
+    ),
     "slow_headers": Fault(
         what="the right answer, a byte of its headers every seconds",
         performed=True,

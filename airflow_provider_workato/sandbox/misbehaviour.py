@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from email.utils import formatdate
 from math import ceil
 from time import time
@@ -83,6 +85,14 @@ async def _hold(exchange: Exchange, answer: Answer) -> None:
         is_there = await exchange.pause(exchange.rule.number("max_seconds"), until=hold.released.wait())
     if is_there:
         await exchange.finish(answer if exchange.rule.performed else await exchange.perform())
+
+
+async def _slow_server(exchange: Exchange, answer: Answer) -> None:
+    with exchange.holds.holding(entry=exchange.entry, performed=exchange.rule.performed) as hold:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(hold.released.wait(), exchange.rule.number("max_seconds"))
+        answer = answer if exchange.rule.performed else await exchange.perform()
+    await exchange.finish(answer)
 
 
 async def _slow_headers(exchange: Exchange, answer: Answer) -> None:
@@ -200,6 +210,7 @@ SHOWS: Final[Mapping[str, Show]] = {
     "timeout": _timeout,
     "delay": _delay,
     "hold": _hold,
+    "slow_server": _slow_server,
     "slow_headers": _slow_headers,
     "slow_trickle": _slow_trickle,
     "rate_limited_seconds": _rate_limited(lambda exchange: f"{exchange.rule.number('seconds'):g}"),

@@ -125,6 +125,7 @@ SEEN: dict[str, Callable[[Received], None]] = {
     "timeout": close_before_answer,
     "delay": is_right,
     "hold": is_right,
+    "slow_server": is_right,
     "slow_headers": is_right,
     "slow_trickle": is_right,
     "rate_limited_seconds": answer(429, {"message": "Too many requests"}, retry_after="1"),
@@ -156,12 +157,15 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "timeout": {"max_seconds": 0.1},
     "delay": {"seconds": 0.1},
     "hold": {"max_seconds": 0.1},
+    "slow_server": {"max_seconds": 0.1},
     "slow_headers": {"seconds": 0.0005},
     "slow_trickle": {"seconds": 0.0005},
 }
 
 NEVER_ANSWERED = {"reset_before_answer", "close_before_answer", "timeout"}
-ALWAYS_PERFORMED = {"delay", "hold"} | {name for name, fault in FAULTS.items() if fault.needs_answer}
+ALWAYS_PERFORMED = {"delay", "hold", "slow_server"} | {
+    name for name, fault in FAULTS.items() if fault.needs_answer
+}
 # What arrives depends on the real answer only where that is what the fault works on.
 OF_THE_REAL_ANSWER = {"slow_headers", "slow_trickle"}
 
@@ -393,6 +397,19 @@ class TestHold:
             sandbox.control.wait_held()
         wait_until(lambda: not sandbox.control.held(), what="the end of the hold")
         assert created(sandbox) == performed
+
+    def test_a_slow_server_does_not_notice_a_killed_client(self, sandbox: RunningSandbox) -> None:
+        sandbox.control.add_fault("slow_server", operation="create_connection", performed=False)
+        with sent(sandbox.url, token=sandbox.token, method="POST", path="/api/connections", body=CREATE):
+            sandbox.control.wait_held()
+        # The same line of the server's: had it been told of the end, it would have been before this answer.
+        assert sandbox.call("GET", "connections").status_code == 200
+        assert len(sandbox.control.held()) == 1
+        assert created(sandbox) == 0
+
+        sandbox.control.release()
+        wait_until(lambda: not sandbox.control.held(), what="the end of the hold")
+        assert created(sandbox) == 1
 
     def test_waiting_for_a_hold_gives_up(self, sandbox: RunningSandbox) -> None:
         with pytest.raises(TimeoutError, match="the hold of 2 call"):
