@@ -76,7 +76,10 @@ def test_data_center_is_read_as_a_person_writes_it(monkeypatch: pytest.MonkeyPat
 def test_the_form_saves_empty_fields(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = read(monkeypatch, {})
     for empty in ("", None):
-        saved = read(monkeypatch, {"host": "", "port": 0, "extra": dict.fromkeys(CONNECTION_FORM["conn-fields"], empty)})
+        saved = read(
+            monkeypatch,
+            {"host": "", "port": 0, "extra": dict.fromkeys(CONNECTION_FORM["conn-fields"], empty)},
+        )
         assert (saved.base_url, saved.verify, saved.read_timeout) == (
             plain.base_url,
             plain.verify,
