@@ -1,0 +1,177 @@
+"""What a connection's status means: one table."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from airflow_provider_workato.authorization import State, failure, judge, state_of
+from airflow_provider_workato.exceptions import WorkatoAuthorizationError, WorkatoNotFoundError
+from tests.support.recorded import recorded_rows
+
+BEFORE, MIDST, AFTER = "2026-01-01T08:00:00Z", "2026-01-01T01:00:00-08:00", "2026-01-01T10:00:00.5Z"
+
+
+@pytest.mark.parametrize(
+    ("row", "state"),
+    [
+        pytest.param({"authorization_status": "success"}, State.AUTHORIZED, id="success"),
+        pytest.param({"authorization_status": "failed"}, State.FAILED, id="failed"),
+        pytest.param({"authorization_status": "exception"}, State.FAILED, id="exception"),
+        pytest.param({"authorization_status": None}, State.WAITING, id="null"),
+        pytest.param({}, State.WAITING, id="missing"),
+        pytest.param({"authorization_status": "pending"}, State.WAITING, id="unknown"),
+        pytest.param({"authorization_status": 5}, State.WAITING, id="odd"),
+        pytest.param({"authorized_at": BEFORE}, State.WAITING, id="authorized_at proves nothing"),
+        pytest.param({"authorization_status": "failed", "authorized_at": BEFORE}, State.FAILED, id="stamped"),
+        pytest.param(
+            {"authorization_status": "success", "connection_lost_at": AFTER, "authorized_at": MIDST},
+            State.LOST,
+            id="lost",
+        ),
+        pytest.param(
+            {"authorization_status": "success", "connection_lost_at": BEFORE, "authorized_at": MIDST},
+            State.AUTHORIZED,
+            id="lost, then authorized again",
+        ),
+        pytest.param(
+            {"authorization_status": "success", "connection_lost_at": MIDST, "authorized_at": MIDST},
+            State.LOST,
+            id="lost as it was authorized",
+        ),
+        pytest.param(
+            {"authorization_status": "success", "connection_lost_at": AFTER}, State.LOST, id="lost for ever"
+        ),
+        pytest.param(
+            {"authorization_status": "success", "connection_lost_at": "recently", "authorized_at": AFTER},
+            State.LOST,
+            id="lost at no known time",
+        ),
+        pytest.param(
+            {
+                "authorization_status": "success",
+                "connection_lost_at": BEFORE,
+                "authorized_at": "2026-01-01T10:00:00",
+            },
+            State.LOST,
+            id="times that cannot be compared",
+        ),
+        pytest.param(
+            {"authorization_status": None, "connection_lost_at": AFTER}, State.LOST, id="lost, null"
+        ),
+        pytest.param(
+            {"authorization_status": None, "connection_lost_at": BEFORE, "authorized_at": MIDST},
+            State.WAITING,
+            id="disconnected since",
+        ),
+        pytest.param(
+            {"authorization_status": "failed", "connection_lost_at": BEFORE, "authorized_at": MIDST},
+            State.FAILED,
+            id="lost, then failed",
+        ),
+    ],
+)
+def test_states(row: dict[str, Any], state: State) -> None:
+    assert state_of({"id": 1} | row) is state
+
+
+def test_states_of_recorded_rows() -> None:
+    assert [state_of(row) for row in recorded_rows()] == [State.FAILED, State.WAITING, State.AUTHORIZED]
+
+
+def test_an_unknown_status_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        state_of({"id": 36, "authorization_status": "pending\nx" * 100})
+    (record,) = caplog.records
+    assert "Connection 36 has the unknown authorization_status" in record.getMessage()
+    assert len(record.getMessage()) < 150
+
+
+def test_failure_quotes_the_app_in_one_bounded_line() -> None:
+    said = "GitHub said:\n" + "no " * 1000 + "t0p-s3cret"
+    error = failure(
+        {
+            "id": 7,
+            "name": "A",
+            "provider": "github",
+            "authorization_status": "failed",
+            "authorization_error": said,
+        }
+    )
+    assert isinstance(error, WorkatoAuthorizationError)
+    assert (error.connection_id, error.authorization_status) == (7, "failed")
+    assert str(error).startswith(
+        "Connection 7 ('A', github) has authorization_status 'failed': GitHub said: no no"
+    )
+    assert len(str(error)) < 800
+    assert "\n" not in str(error)
+
+
+def test_failure_does_not_quote_credentials() -> None:
+    row = {
+        "id": 7,
+        "name": "A",
+        "authorization_status": "failed",
+        "authorization_error": "bad t0p-s3cret here",
+    }
+    error = failure(row, secrets=["t0p-s3cret"])
+    assert error is not None
+    assert error.authorization_error == "bad *** here"
+    assert "t0p-s3cret" not in f"{error}{error!r}{vars(error)}"
+
+
+def test_failure_of_a_lost_connection() -> None:
+    row = {
+        "id": 7,
+        "authorization_status": "success",
+        "connection_lost_at": AFTER,
+        "connection_lost_reason": "gone",
+    }
+    error = failure(row)
+    assert error is not None
+    assert f"was lost at {AFTER}: gone. Authorize it again" in str(error)
+    assert error.authorization_error == "gone"
+
+
+def test_failure_without_a_reason() -> None:
+    assert "'exception': no reason given" in str(failure({"id": 7, "authorization_status": "exception"}))
+
+
+@pytest.mark.parametrize("status", ["success", None, "pending"])
+def test_no_failure(status: str | None) -> None:
+    assert failure({"id": 7, "authorization_status": status}) is None
+
+
+OK: dict[str, Any] = {"id": 1, "authorization_status": "success"}
+BAD: dict[str, Any] = {"id": 2, "authorization_status": "failed"}
+OPEN: dict[str, Any] = {"id": 3, "authorization_status": None}
+FOUND: dict[int, dict[str, Any]] = {row["id"]: row for row in (OK, BAD, OPEN)}
+
+
+def test_all_have_to_be_authorized() -> None:
+    assert judge(FOUND, [1]).connections == [OK]
+    assert judge(FOUND, [1, 1]).connections == [OK, OK]
+    assert not judge(FOUND, [1, 3]).settled
+
+
+def test_one_failure_ends_the_wait() -> None:
+    verdict = judge(FOUND, [1, 3, 2])
+    assert verdict.settled
+    assert isinstance(verdict.error, WorkatoAuthorizationError)
+    assert verdict.error.connection_id == 2
+
+
+def test_a_person_may_try_again() -> None:
+    assert not judge(FOUND, [1, 2], fail_fast=False).settled
+
+
+@pytest.mark.parametrize("fail_fast", [True, False])
+def test_what_is_gone_does_not_come_back(fail_fast: bool) -> None:
+    one, two = (judge(FOUND, wanted, fail_fast=fail_fast).error for wanted in ([1, 8], [9, 8]))
+    assert isinstance(one, WorkatoNotFoundError)
+    assert str(one).startswith(
+        "Connection 8 is not in the list of connections: deleted, or not visible to this"
+    )
+    assert str(two).startswith("Connections 9, 8 are not in the list")
