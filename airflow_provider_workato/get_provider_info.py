@@ -22,10 +22,10 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service"],
             }
         ],
-        "hooks": _modules("hooks"),
-        "operators": _modules("operators"),
-        "sensors": _modules("sensors"),
-        "triggers": _modules("triggers"),
+        "hooks": _modules("hooks", "connections"),
+        "operators": _modules("operators", "connections"),
+        "sensors": _modules("sensors", "connections"),
+        "triggers": _modules("triggers", "connections", "status"),
         "connection-types": [
             {
                 "connection-type": "workato",
@@ -41,10 +41,10 @@ def get_provider_info() -> dict[str, Any]:
     }
 
 
-def _modules(kind: str) -> list[dict[str, Any]]:
+def _modules(kind: str, *names: str) -> list[dict[str, Any]]:
     return [
         {
             "integration-name": _INTEGRATION,
-            "python-modules": [f"airflow_provider_workato.{kind}.connections"],
+            "python-modules": [f"airflow_provider_workato.{kind}.{name}" for name in names],
         }
     ]

@@ -1,7 +1,7 @@
 """The trigger that waits for connections without a worker.
 
 https://docs.workato.com/en/workato-api/connections.html has no call for one connection: a status is
-read from the list, which is fetched once for all triggers (see :mod:`.snapshots`).
+read from the list.
 """
 
 from __future__ import annotations
@@ -9,23 +9,16 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any, TypeVar
 
-from airflow.providers.common.compat.triggers import BaseEventTrigger
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_workato.authorization import Verdict, judge
 from airflow_provider_workato.links.connections import CONNECTION_URL_KEY, WorkatoConnectionLink
-from airflow_provider_workato.models import connection_ids, result_of, to_optional_id
-from airflow_provider_workato.triggers.snapshots import (
-    ListKey,
-    PollFailed,
-    Snapshot,
-    SnapshotSource,
-    follow,
-)
+from airflow_provider_workato.models import connection_ids, result_of
+from airflow_provider_workato.triggers.base import ConnectionListTrigger, list_key
+from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot, SnapshotSource
 
 T = TypeVar("T")
 
@@ -34,7 +27,7 @@ SETTLED = "settled"
 TIMED_OUT = "timeout"
 
 
-class WorkatoConnectionTrigger(BaseEventTrigger):
+class WorkatoConnectionTrigger(ConnectionListTrigger):
     """Wait until connections are authorized, or until waiting longer is of no use.
 
     Yields one event: ``{"status": "settled", "connections": [...]}`` with the rows waited for, from
@@ -78,13 +71,14 @@ class WorkatoConnectionTrigger(BaseEventTrigger):
         accept_newest: bool = False,
         end_task: bool = False,
     ) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__(
+            workato_conn_id=workato_conn_id,
+            poke_interval=poke_interval,
+            folder_id=folder_id,
+            project_id=project_id,
+            external_id=external_id,
+        )
         self.connection_id = connection_id
-        self.workato_conn_id = workato_conn_id
-        self.poke_interval = poke_interval
-        self.folder_id = folder_id
-        self.project_id = project_id
-        self.external_id = external_id
         self.fail_fast = fail_fast
         self.max_failed_polls = max_failed_polls
         self.deadline = deadline
@@ -97,12 +91,8 @@ class WorkatoConnectionTrigger(BaseEventTrigger):
         return (
             "airflow_provider_workato.triggers.connections.WorkatoConnectionTrigger",
             {
+                **self.list_arguments(),
                 "connection_id": self.connection_id,
-                "workato_conn_id": self.workato_conn_id,
-                "poke_interval": self.poke_interval,
-                "folder_id": self.folder_id,
-                "project_id": self.project_id,
-                "external_id": self.external_id,
                 "fail_fast": self.fail_fast,
                 "max_failed_polls": self.max_failed_polls,
                 "deadline": self.deadline,
@@ -111,24 +101,6 @@ class WorkatoConnectionTrigger(BaseEventTrigger):
                 "end_task": self.end_task,
             },
         )
-
-    def shared_stream_key(self) -> Hashable | None:
-        """Share the poll with every trigger that wants the same list as often."""
-        return ("workato", list_key(self.serialize()[1]), self.poke_interval)
-
-    @classmethod
-    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncGenerator[Any, None]:
-        """Poll the list for all triggers of the group.
-
-        A poll that a later one can make up for is passed on as such; an error that none can
-        cure ends the stream and with it every wait.
-
-        :param kwargs: the arguments of one trigger of the group.
-        :raises WorkatoError: for example if the token is not accepted.
-        """
-        async with aclosing(follow(list_key(kwargs), interval=kwargs["poke_interval"])) as items:
-            async for item in items:
-                yield item
 
     async def filter_shared_stream(
         self, shared_stream: AsyncIterator[Any]
@@ -141,7 +113,7 @@ class WorkatoConnectionTrigger(BaseEventTrigger):
         wanted = connection_ids(self.connection_id)
         # An earlier moment of the worker's clock counts; a later one would make us deaf.
         since = min(self.since or time.time(), time.time())
-        newest = SnapshotSource.newest(list_key(self.serialize()[1]))
+        newest = SnapshotSource.newest(list_key(self.list_arguments()))
         failed = 0
         async for item in _until(_after(newest, shared_stream), self.deadline):
             if item is None:
@@ -152,6 +124,7 @@ class WorkatoConnectionTrigger(BaseEventTrigger):
                 if self.max_failed_polls is not None and failed > self.max_failed_polls:
                     # Every wait of the group raises it, each with a traceback of its own.
                     raise copy.copy(item.error).with_traceback(item.error.__traceback__)
+                self.log.warning("%s The next poll may make up for it.", item.error)
                 continue
             failed = 0
             verdict = self._judge(item, wanted, since)
@@ -163,16 +136,12 @@ class WorkatoConnectionTrigger(BaseEventTrigger):
         """Wait with a poll of its own, where Airflow does not share one."""
         # `dag.test()` and Airflow before 3.3 hand every event to the task.
         self.end_task = False
-        async with (
-            aclosing(type(self).open_shared_stream(self.serialize()[1])) as stream,
-            aclosing(self.filter_shared_stream(stream)) as events,
-        ):
-            async for event in events:
-                yield event
+        async for event in super().run():
+            yield event
 
     def _judge(self, snapshot: Snapshot, wanted: Sequence[int], since: float) -> Verdict:
         verdict = judge(snapshot.rows, wanted, fail_fast=self.fail_fast)
-        if snapshot.taken_at >= since or (self.accept_newest and verdict.connections is not None):
+        if snapshot.moment >= since or (self.accept_newest and verdict.connections is not None):
             return verdict
         return Verdict()
 
@@ -187,21 +156,6 @@ class WorkatoConnectionTrigger(BaseEventTrigger):
             url = snapshot.web_url.format(wanted[0])
             xcoms |= {CONNECTION_URL_KEY: url, WorkatoConnectionLink().xcom_key: url}
         return TaskSuccessEvent(xcoms=xcoms)
-
-
-def list_key(kwargs: Mapping[str, Any]) -> ListKey:
-    """Return what makes two triggers want the same list.
-
-    :param kwargs: a trigger's arguments.
-    """
-    filters: list[tuple[str, Any]] = [
-        (name, to_optional_id(kwargs[name], what=name))
-        for name in ("folder_id", "project_id")
-        if kwargs.get(name) is not None
-    ]
-    if kwargs.get("external_id") is not None:
-        filters.append(("external_id", kwargs["external_id"]))
-    return kwargs["workato_conn_id"], tuple(filters)
 
 
 async def _after(first: T | None, stream: AsyncIterator[T]) -> AsyncIterator[T]:

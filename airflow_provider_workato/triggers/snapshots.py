@@ -10,9 +10,11 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 #: What makes two lists the same one: the Airflow connection and the filters.
 ListKey = tuple[str, tuple[tuple[str, Any], ...]]
 
@@ -34,12 +38,12 @@ class Snapshot:
     """All connections at one moment.
 
     :param rows: the connections by id. Shared by all triggers: not to be changed.
-    :param taken_at: when the list was asked for, in seconds since the epoch.
+    :param moment: when the list was asked for, in seconds since the epoch.
     :param web_url: where people open a connection, with ``{}`` for its id.
     """
 
     rows: Mapping[int, Connection] = field(repr=False)
-    taken_at: float
+    moment: float
     web_url: str = ""
 
 
@@ -48,11 +52,11 @@ class PollFailed:
     """A poll that did not give a list, though the next one may.
 
     :param error: why.
-    :param failed_at: when, in seconds since the epoch.
+    :param moment: when, in seconds since the epoch.
     """
 
     error: WorkatoError
-    failed_at: float
+    moment: float
 
 
 class SnapshotSource:
@@ -62,14 +66,12 @@ class SnapshotSource:
     """
 
     _sources: ClassVar[dict[ListKey, SnapshotSource]] = {}
-    _registry: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self, key: ListKey) -> None:
-        self._conn_id, self._filters = key[0], dict(key[1])
         self._key = key
         self._users = 0
-        self._lock = threading.Lock()
         self._latest: Snapshot | PollFailed | None = None
+        self._flight: asyncio.Future[Snapshot | PollFailed] | None = None
         self._hook: WorkatoConnectionsHook | None = None
 
     @classmethod
@@ -78,17 +80,15 @@ class SnapshotSource:
 
         :param key: the Airflow connection and the filters.
         """
-        with cls._registry:
-            source = cls._sources.setdefault(key, cls(key))
-            source._users += 1  # noqa: SLF001
-            return source
+        source = cls._sources.setdefault(key, cls(key))
+        source._users += 1  # noqa: SLF001
+        return source
 
     def leave(self) -> None:
         """Give the source up; the last user takes its list along."""
-        with self._registry:
-            self._users -= 1
-            if self._users == 0:
-                self._sources.pop(self._key, None)
+        self._users -= 1
+        if self._users == 0:
+            self._sources.pop(self._key, None)
 
     @classmethod
     def newest(cls, key: ListKey) -> Snapshot | None:
@@ -100,43 +100,49 @@ class SnapshotSource:
         latest = source._latest if source else None  # noqa: SLF001
         return latest if isinstance(latest, Snapshot) else None
 
-    def fetch(self, *, max_age: float) -> Snapshot | PollFailed:
-        """Return a list not older than *max_age*, fetching it if need be. Blocks: call it in a thread.
+    async def get(self, *, max_age: float) -> Snapshot | PollFailed:
+        """Return a list not older than *max_age*; all who ask meanwhile share one call.
 
         :param max_age: seconds.
         :raises WorkatoError: if it is one that no later poll can cure.
         """
-        with self._lock:
-            latest = self._latest
-            if latest is not None and time.time() - _moment(latest) < max_age:
-                return latest
-            try:
-                self._latest = self._fetch(latest.rows if isinstance(latest, Snapshot) else {})
-            except AirflowFailException:
-                raise
-            except WorkatoError as error:
-                self._latest = PollFailed(error, time.time())
+        if self._latest is not None and time.time() - self._latest.moment < max_age:
             return self._latest
+        loop = asyncio.get_running_loop()
+        if self._flight is None or self._flight.done() or self._flight.get_loop() is not loop:
+            self._flight = _in_thread(self._poll)
+        return await asyncio.shield(self._flight)
+
+    def _poll(self) -> Snapshot | PollFailed:
+        before = self._latest.rows if isinstance(self._latest, Snapshot) else {}
+        try:
+            self._latest = self._fetch(before)
+        except AirflowFailException:
+            raise
+        except WorkatoError as error:
+            self._latest = PollFailed(error, time.time())
+        return self._latest
 
     def _fetch(self, before: Mapping[int, Connection]) -> Snapshot:
+        conn_id = self._key[0]
         if self._hook is None:
-            self._hook = WorkatoConnectionsHook(self._conn_id)
+            self._hook = WorkatoConnectionsHook(conn_id)
         try:
             return self._read(self._hook, before)
         except WorkatoAuthError:
             # A wait can outlive its token: look once whether a new one was put in place.
-            fresh = WorkatoConnectionsHook(self._conn_id)
+            fresh = WorkatoConnectionsHook(conn_id)
             if fresh.settings.token.reveal() == self._hook.settings.token.reveal():
                 raise
             self._hook.close()
             self._hook = fresh
-        log.info("The API token of Airflow connection %s was replaced; using the new one.", self._conn_id)
+        log.info("The API token of Airflow connection %s was replaced; using the new one.", conn_id)
         return self._read(self._hook, before)
 
     def _read(self, hook: WorkatoConnectionsHook, before: Mapping[int, Connection]) -> Snapshot:
         asked_at = time.time()
         rows: dict[int, Connection] = {}
-        for row in hook.iter_connections(include_runtime_connections=True, **self._filters):
+        for row in hook.iter_connections(include_runtime_connections=True, **dict(self._key[1])):
             # An unchanged row is kept: one list is in memory, not two.
             known = before.get(row["id"])
             rows[row["id"]] = known if known == row else row
@@ -153,14 +159,36 @@ async def follow(key: ListKey, *, interval: float) -> AsyncGenerator[Snapshot | 
     source = SnapshotSource.join(key)
     try:
         while True:
-            item = await asyncio.to_thread(source.fetch, max_age=interval)
-            if isinstance(item, PollFailed):
-                log.warning("The list of connections could not be read: %s", item.error)
+            item = await source.get(max_age=interval)
             yield item
-            await asyncio.sleep(max(0.0, _moment(item) + interval - time.time()))
+            await asyncio.sleep(max(0.0, item.moment + interval - time.time()))
     finally:
         source.leave()
 
 
-def _moment(item: Snapshot | PollFailed) -> float:
-    return item.taken_at if isinstance(item, Snapshot) else item.failed_at
+def _in_thread(function: Callable[[], T]) -> asyncio.Future[T]:
+    """Run a blocking function beside the loop.
+
+    The pool behind ``asyncio.to_thread`` is joined when a loop ends: a triggerer could not stop before
+    the last call has had its turn and its answer.
+
+    :param function: what to run.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(outcome: Callable[[], None]) -> None:
+        # Nobody is left to be told once the loop is closed.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(lambda: None if future.done() else outcome())
+
+    def run() -> None:
+        try:
+            result = function()
+        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            settle(partial(future.set_exception, error))
+        else:
+            settle(partial(future.set_result, result))
+
+    threading.Thread(target=run, name="workato-poll", daemon=True).start()
+    return future

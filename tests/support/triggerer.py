@@ -1,0 +1,63 @@
+"""Airflow's own trigger runner, without the process around it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+
+class Runner:
+    """Runs triggers as the triggerer of Airflow 3.3 does: on one loop, with its shared streams."""
+
+    def __init__(self) -> None:
+        from airflow.jobs.triggerer_job_runner import TriggerRunner
+
+        self._runner = TriggerRunner()
+        self._numbers = itertools.count(1)
+        self.tasks: dict[int, asyncio.Task[None]] = {}
+
+    def start(self, trigger: BaseTrigger) -> int:
+        """Let *trigger* run, rebuilt from what it serializes to, and return its number."""
+        classpath, kwargs = trigger.serialize()
+        number = next(self._numbers)
+        fresh = self._runner.get_trigger_by_classpath(classpath)(**kwargs)
+        fresh.trigger_id = number
+        if store := getattr(trigger, "asset_state_store", None):
+            setattr(fresh, "asset_state_store", store)  # noqa: B010 - on event triggers only
+        task = asyncio.create_task(self._runner.run_trigger(number, fresh))
+        self._runner.triggers[number] = {
+            "task": task,
+            "is_watcher": True,
+            "name": f"trigger {number}",
+            "events": 0,
+        }
+        self.tasks[number] = task
+        return number
+
+    @property
+    def events(self) -> list[tuple[int, TriggerEvent]]:
+        """What the triggers fired, by number, oldest first."""
+        return [(entry.trigger_id, entry.event) for entry in self._runner.events]
+
+    def fired(self, number: int) -> list[Any]:
+        """Return the payloads of one trigger."""
+        return [event.payload for trigger, event in self.events if trigger == number]
+
+    async def until(self, condition: Callable[[], Any], *, deadline: float = 60.0) -> None:
+        """Let the triggers run until *condition* holds."""
+        end = time.monotonic() + deadline
+        while not await asyncio.to_thread(condition):
+            assert time.monotonic() < end, "the condition did not come true"
+            await asyncio.sleep(0.02)
+
+    async def stop(self) -> None:
+        """Cancel what still runs."""
+        for task in self.tasks.values():
+            task.cancel()
+        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
