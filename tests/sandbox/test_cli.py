@@ -22,6 +22,7 @@ from airflow_provider_workato.sandbox.client import (
     running_sandbox,
     wait_until,
 )
+from tests.support.raw import sent
 
 COMMAND = [sys.executable, "-m", "airflow_provider_workato.sandbox"]
 

@@ -131,7 +131,8 @@ def test_calls_pass_as_the_window_moves(quotas: RunningSandbox) -> None:
 
     def five_passed() -> bool:
         quotas.call("DELETE", "connections/99")
-        return quotas.control.counts()["by_status"]["404"] == 5
+        by_status: dict[str, int] = quotas.control.counts()["by_status"]
+        return by_status["404"] == 5
 
     wait_until(five_passed, what="five calls that passed")
     passed = [entry["at"] for entry in quotas.control.requests() if entry["status"] == 404]
