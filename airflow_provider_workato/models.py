@@ -333,7 +333,9 @@ def _row_id(row: dict[str, Any], operation: str) -> int:
 
 
 def _unwrap(payload: dict[str, Any], *keys: str) -> Any:
-    return next((payload[key] for key in keys if key in payload), payload)
+    inner = next((payload[key] for key in keys if key in payload), payload)
+    # Where an answer has an envelope of its own, another can be around it.
+    return next((inner[key] for key in keys if key in inner), inner) if isinstance(inner, dict) else inner
 
 
 def _kind(value: object) -> str:

@@ -64,3 +64,13 @@ def with_missing_keys(value: Any) -> Any:
         is_row = bool(value) and not any(isinstance(item, dict | list) for item in value)
         return value[:2] if is_row else [with_missing_keys(item) for item in value]
     return value
+
+
+def with_envelope(value: Any) -> Any:
+    """
+    Put the answer under ``result``, as the API for embedding vendors does; there it takes the place of ``data``.
+
+    :param value: any JSON value
+    """
+    is_wrapped = isinstance(value, dict) and list(value) == ["data"]
+    return {"result": value["data"] if is_wrapped else value}

@@ -242,5 +242,5 @@ SHOWS: Final[Mapping[str, Show]] = {
     "wrong_types": _answering(_wrong_types),
     "extra_keys": _altered(alterations.with_extra_keys),
     "missing_keys": _altered(alterations.with_missing_keys),
-    "result_envelope": _altered(lambda value: {"result": value}),
+    "result_envelope": _altered(alterations.with_envelope),
 }
