@@ -51,17 +51,27 @@ class Identity:
         """Tell whether *row* is the connection meant.
 
         :param row: a connection from the list.
+        :raises WorkatoResponseError: if it could be, and leaves out the key that decides.
         """
+        decides = "name" if self.external_id is None else "external_id"
         wanted: dict[str, Any] = {"provider": self.provider, "folder_id": self.folder_id}
         if self.external_id is not None:
-            wanted |= {"external_id": self.external_id, "parent_id": self.parent_id}
-        elif row.get("parent_id") != self.parent_id:
+            wanted["parent_id"] = self.parent_id
+        elif row.get("parent_id", self.parent_id) != self.parent_id:
             return False
-        else:
-            wanted["name"] = self.name
         # A key that an answer leaves out proves nothing: better to meet an existing
         # connection twice than to make a second one.
-        return all(value is None or row.get(key, value) == value for key, value in wanted.items())
+        if not all(value is None or row.get(key, value) == value for key, value in wanted.items()):
+            return False
+        if decides not in row:
+            # It may be somebody else's: to give it these credentials would be worse than to stop.
+            raise WorkatoResponseError(
+                f"Workato's list shows no {decides} for connection {row['id']}, so it cannot be told whether "
+                f"it is the one meant ({self}). Nothing was made or changed.",
+                status=200,
+                operation="list_connections",
+            )
+        return bool(row[decides] == getattr(self, decides))
 
     def __str__(self) -> str:
         said = {
@@ -316,8 +326,8 @@ def _tidy(row: object, operation: str) -> Connection:
         raise _unexpected(operation, "a connection", row)
     if type(row.get("id")) is not int:
         row["id"] = _row_id(row, operation)
-    if row.get("provider") is None:
-        row["provider"] = row.get("application")
+    if row.get("provider") is None and "application" in row:
+        row["provider"] = row["application"]
     # No endpoint returns it; should one ever do, it must not reach an XCom.
     row.pop("input", None)
     return row
