@@ -81,17 +81,17 @@ class Exchange:
         # ASGI gives no way to break a connection; uvicorn's send is a method of the object that can.
         return cast(Any, self.send).__self__.transport  # type: ignore[no-any-return]
 
-    async def read_request(self) -> None:
-        """Take the whole request in, so that an early close is not a reset for what was left unread."""
-        parts = []
-        while True:
+    async def read_request(self) -> bool:
+        """Take the whole request in; False when the client left in the middle of it."""
+        # What is left unread would turn an orderly close into a reset.
+        more = True
+        while more:
             message = await self.receive()
-            if message["type"] != "http.request":
-                break
-            parts.append(message.get("body", b""))
-            if not message.get("more_body", False):
-                break
-        self.request_body = b"".join(parts)
+            if message["type"] == "http.disconnect":
+                return False
+            self.request_body += message.get("body", b"")
+            more = message.get("more_body", False)
+        return True
 
     async def perform(self) -> Answer:
         """Carry the call out and keep its answer."""

@@ -39,7 +39,8 @@ async def misbehave(exchange: Exchange) -> None:
 
     :param exchange: request and answer
     """
-    await exchange.read_request()
+    if not await exchange.read_request():
+        return
     answer = await exchange.perform() if exchange.rule.performed else _PLACEHOLDER
     await SHOWS[exchange.rule.fault](exchange, answer)
 

@@ -31,6 +31,7 @@ button { flex: 1; padding: .7rem 1rem; font: inherit; font-weight: 600; border-r
 button.primary { background: var(--accent); border-color: var(--accent); color: #fff; }
 button:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 table { width: 100%; border-collapse: collapse; font-size: .9rem; }
+td:last-child { white-space: nowrap; }
 th, td { padding: .4rem .6rem; text-align: left; border-bottom: 1px solid var(--line); }
 footer { margin-top: 1.5rem; font-size: .8rem; opacity: .7; }
 </style>

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -424,3 +426,20 @@ def test_refusals_of_the_gate_take_no_fault(sandbox: RunningSandbox) -> None:
     sandbox.control.add_fault("forbidden")
     assert sandbox.call("GET", "connections").status_code == 429
     assert [rule["hits"] for rule in sandbox.control.faults()] == [1, 0]
+
+
+@pytest.mark.parametrize("fault", [None, "reset_before_answer", "hold"])
+def test_a_client_that_leaves_in_the_middle_of_its_request(
+    sandbox: RunningSandbox, fault: str | None
+) -> None:
+    if fault is not None:
+        sandbox.control.add_fault(fault, times=None)
+    address = urlsplit(sandbox.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as line:
+        head = f"POST /api/connections HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {sandbox.token}\r\n"
+        head += "Content-Type: application/json\r\nContent-Length: 60\r\n\r\n"
+        # Whole as JSON, half of what was announced.
+        line.sendall(f'{head}{{"name": "n", "provider": "rest"}}'.encode())
+        wait_until(sandbox.control.requests, what="the request")
+    assert sandbox.control.held() == []
+    assert created(sandbox) == 0
