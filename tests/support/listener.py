@@ -1,0 +1,91 @@
+"""A web server that writes down what it is asked: a foreign host, a proxy, a server with TLS."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """One request, as it came over the wire."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(kw_only=True)
+class Listener:
+    """What to answer, and what was heard."""
+
+    url: str = ""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b"[]"
+    heard: list[Heard] = field(default_factory=list)
+
+
+@contextmanager
+def listening(*, certificate: Path | None = None, **answer: object) -> Iterator[Listener]:
+    """
+    Listen on a free port while the block runs.
+
+    :param certificate: a PEM file with certificate and key, to speak TLS
+    :param answer: fields of :class:`Listener`
+    """
+    listener = Listener(**answer)  # type: ignore[arg-type]
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            listener.heard.append(
+                Heard(
+                    method=self.command,
+                    path=self.path,
+                    headers=dict(self.headers),
+                    body=self.rfile.read(length),
+                )
+            )
+            self.send_response(listener.status)
+            for name, value in ({"Content-Type": "application/json"} | listener.headers).items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(listener.body)))
+            self.end_headers()
+            self.wfile.write(listener.body)
+
+        do_GET = do_POST = do_PUT = do_DELETE = do_CONNECT = answer  # noqa: N815
+
+        def log_message(self, *args: object) -> None:
+            """Keep quiet."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *args: object) -> None:
+            """Keep quiet of clients that hang up, as one does that dislikes the certificate."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    scheme = "http"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        scheme = "https"
+    listener.url = f"{scheme}://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield listener
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
