@@ -79,6 +79,15 @@ def test_keys_of_connection_type(connection_type: dict[str, Any]) -> None:
     assert not set(behaviour["hidden-fields"]) & set(behaviour["placeholders"])
 
 
+def test_older_airflow_is_told_the_same(connection_type: dict[str, Any]) -> None:
+    behaviour = connection_type["ui-field-behaviour"]
+    assert ui_field_behaviour() == {
+        "hidden_fields": behaviour["hidden-fields"],
+        "placeholders": behaviour["placeholders"],
+        "relabeling": behaviour["relabeling"],
+    }
+
+
 def test_keys_of_connection_fields(connection_type: dict[str, Any]) -> None:
     fields = connection_type["conn-fields"]
     assert set(fields) == EXTRAS
@@ -191,8 +200,9 @@ def test_form_from_widgets(connection_type: dict[str, Any]) -> None:
     for name, field in connection_type["conn-fields"].items():
         assert bound[name].label.text == field["label"]
         assert bound[name].data == field["schema"].get("default")
-    assert manager.field_behaviours["workato"]["relabeling"] == ui_field_behaviour()["relabeling"]
-    assert manager.field_behaviours["workato"]["hidden_fields"] == ui_field_behaviour()["hidden_fields"]
+    shown_behaviour = manager.field_behaviours["workato"]
+    assert shown_behaviour["relabeling"] == connection_type["ui-field-behaviour"]["relabeling"]
+    assert shown_behaviour["hidden_fields"] == connection_type["ui-field-behaviour"]["hidden-fields"]
 
 
 @on_airflow_2
