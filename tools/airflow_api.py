@@ -66,6 +66,13 @@ class AirflowApi:
         body = {"logical_date": None, "conf": conf or {}} | ({"dag_run_id": run_id} if run_id else {})
         return str(self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
 
+    def run_states(self, dag_id: str) -> list[str]:
+        """Return the states of a DAG's latest hundred runs.
+
+        :param dag_id: the DAG.
+        """
+        return [str(run["state"]) for run in self._get(f"/dags/{dag_id}/dagRuns", limit=100)["dag_runs"]]
+
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return a run's state.
 
@@ -103,13 +110,8 @@ class AirflowApi:
         :param dag_id: the DAG.
         :param run_id: the run.
         """
-        page_size = 100
-        found: list[dict[str, Any]] = []
-        while True:
-            page = self._get(f"{_run(dag_id, run_id)}/taskInstances", limit=page_size, offset=len(found))
-            found += page["task_instances"]
-            if len(found) >= page["total_entries"] or not page["task_instances"]:
-                return sorted(found, key=lambda task: (task["start_date"] or "~", task["map_index"]))
+        found = self._all(f"{_run(dag_id, run_id)}/taskInstances", "task_instances")
+        return sorted(found, key=lambda task: (task["start_date"] or "~", task["map_index"]))
 
     def task_instance(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> dict[str, Any]:
         """Return one task instance. Its ``pid`` is that of the task's own process.
@@ -165,6 +167,25 @@ class AirflowApi:
         path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/logs/{try_number}"
         content = self._get(path, map_index=map_index, full_content="true")["content"]
         return "\n".join(_line(entry) for entry in content)
+
+    def audit_log(self, dag_id: str, run_id: str, event: str) -> list[dict[str, Any]]:
+        """Return when tasks of a run came to a state by a worker, oldest first.
+
+        :param dag_id: the DAG.
+        :param run_id: the run.
+        :param event: the state.
+        """
+        return self._all(
+            "/eventLogs", "event_logs", dag_id=dag_id, run_id=run_id, event=event, order_by="event_log_id"
+        )
+
+    def _all(self, path: str, key: str, **params: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self._get(path, limit=100, offset=len(found), **params)
+            found += page[key]
+            if len(found) >= page["total_entries"] or not page[key]:
+                return found
 
     def _get(self, path: str, **params: Any) -> Any:
         return self._call("GET", path, params=params)

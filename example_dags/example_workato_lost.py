@@ -1,0 +1,50 @@
+"""Runs when a connection was lost: fetch a new login page and tell its user. Needs Airflow 3.
+
+No task waits for that: the triggerer watches the workspace, with one list call a minute.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import DAG, Asset, AssetWatcher, task
+
+from airflow_provider_workato.operators.connections import WorkatoGetOAuthUrlOperator
+from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
+
+log = logging.getLogger(__name__)
+
+lost_connections = Asset(
+    "workato_lost_connections",
+    watchers=[
+        AssetWatcher(
+            name="lost", trigger=WorkatoConnectionStatusTrigger(provider="salesforce", changes=["lost"])
+        )
+    ],
+)
+
+with DAG(
+    "example_workato_lost",
+    schedule=[lost_connections],
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    tags=["example", "workato"],
+):
+
+    @task
+    def lost(triggering_asset_events: Any = None) -> list[int]:
+        # One run can answer several events. Only an end user's connection has a login page of its own.
+        connections = [
+            event.extra["payload"]["connection"] for event in triggering_asset_events[lost_connections]
+        ]
+        return [connection["id"] for connection in connections if connection["parent_id"]]
+
+    @task
+    def notify(url: str) -> None:
+        # Send it by mail or chat instead, for example with the notifiers of the smtp and slack providers.
+        log.info("Your connection was lost. Please log in again at %s", url)
+
+    login_page = WorkatoGetOAuthUrlOperator.partial(task_id="login_page").expand(connection_id=lost())
+    notify.expand(url=login_page.output)
