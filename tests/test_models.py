@@ -147,7 +147,7 @@ def test_envelopes_of_a_list(envelope: str | None) -> None:
 def test_envelopes_of_a_connection(envelope: str | None) -> None:
     row: Any = {"id": 36, "name": "a"}
     row = row if envelope is None else {envelope: row}
-    assert parse_connection(row, operation="create_connection") == {"id": 36, "name": "a", "provider": None}
+    assert parse_connection(row, operation="create_connection") == {"id": 36, "name": "a"}
 
 
 def test_provider_and_application_mean_the_same() -> None:
@@ -291,6 +291,12 @@ def test_what_is_no_runtime_user_connection(payload: object) -> None:
         parse_runtime_user_connection(payload)
 
 
+def test_an_envelope_around_an_envelope() -> None:
+    assert parse_picklist({"result": {"data": [["Bug", 1]]}}) == [{"label": "Bug", "value": 1}]
+    assert parse_runtime_user_connection({"result": {"data": {"id": 7}}})["id"] == 7
+    assert parse_oauth_url({"result": {"data": {"url": "https://x"}}}) == "https://x"
+
+
 @pytest.mark.parametrize("envelope", [None, "result", "data"])
 def test_oauth_urls(envelope: str | None) -> None:
     body: Any = {"url": "https://workato.example/oauth?state=1"}
@@ -375,8 +381,16 @@ def test_a_child_is_not_its_parents_namesake() -> None:
 
 
 def test_what_an_answer_leaves_out_proves_nothing() -> None:
-    assert Identity(provider="jira", name="A", folder_id=6).matches({"id": 1, "name": "A"})
-    assert Identity(provider="jira", external_id="e-1").matches({"id": 1})
+    assert Identity(provider="jira", name="A", folder_id=6, parent_id=36).matches({"id": 1, "name": "A"})
+    assert Identity(provider="jira", external_id="e-1").matches({"id": 1, "external_id": "e-1"})
+
+
+def test_an_answer_without_what_decides_stops_the_look_up() -> None:
+    with pytest.raises(WorkatoResponseError, match="shows no external_id for connection 1"):
+        Identity(provider="jira", name="A", external_id="e-1").matches({"id": 1, "name": "A"})
+    with pytest.raises(WorkatoResponseError, match="shows no name for connection 1"):
+        Identity(provider="jira", name="A").matches({"id": 1})
+    assert not Identity(provider="jira", name="A").matches({"id": 1, "provider": "rest"})
 
 
 def test_identity_says_what_it_looks_for() -> None:
