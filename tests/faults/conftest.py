@@ -1,0 +1,83 @@
+"""The pool of sandboxes that plays the fault matrix, and the line that says how large it was."""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from airflow_provider_workato.sandbox.client import SandboxProcess
+from tests.faults.doors import Stranger
+from tests.faults.stage import LOGGERS, Cell, Outcome, play
+
+#: Most of a cell's time is spent waiting, so there are more of them than processors.
+SANDBOXES = 8
+
+
+@pytest.fixture(scope="session")
+def stranger() -> Iterator[Stranger]:
+    """Where redirects lead."""
+    with closing(Stranger()) as stranger:
+        yield stranger
+
+
+@pytest.fixture(scope="module")
+def everything_logged() -> Iterator[None]:
+    """Log from DEBUG on, though not onto the screen."""
+    before = {logger: (logger.level, logger.propagate) for logger in map(logging.getLogger, LOGGERS)}
+    for logger in before:
+        logger.setLevel(logging.DEBUG)
+        logger.propagate = False
+    yield
+    for logger, (level, propagate) in before.items():
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+@pytest.fixture(scope="module")
+def outcome_of(
+    request: pytest.FixtureRequest, stranger: Stranger, everything_logged: None
+) -> Iterator[Callable[[Cell], Outcome]]:
+    """What happens in a cell. All selected cells are played side by side, each on a sandbox of its own."""
+    given = [getattr(item, "callspec", None) for item in request.session.items]
+    params = [callspec.params.get("cell") for callspec in given if callspec is not None]
+    cells = [cell for cell in params if isinstance(cell, Cell)]
+    free: queue.SimpleQueue[SandboxProcess] = queue.SimpleQueue()
+    played: dict[str, Future[Outcome]] = {}
+
+    def play_on_a_free_one(cell: Cell) -> Outcome:
+        sandbox = free.get()
+        try:
+            return play(cell, sandbox=sandbox, stranger=stranger)
+        finally:
+            free.put(sandbox)
+
+    sandboxes = [SandboxProcess("--no-quota") for _ in range(min(SANDBOXES, len(cells)))]
+    with ThreadPoolExecutor(SANDBOXES) as pool:
+        try:
+            list(pool.map(SandboxProcess.start, sandboxes))
+            for sandbox in sandboxes:
+                free.put(sandbox)
+            played = {cell.id: pool.submit(play_on_a_free_one, cell) for cell in cells}
+            yield lambda cell: played[cell.id].result()
+        finally:
+            for future in played.values():
+                future.cancel()
+            list(pool.map(SandboxProcess.stop, sandboxes))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many cells there were."""
+    held = {
+        outcome: sum("::test_cell[" in report.nodeid for report in terminalreporter.stats.get(outcome, []))
+        for outcome in ("passed", "failed", "error")
+    }
+    total = sum(held.values())
+    if total:
+        terminalreporter.write_line(
+            f"fault matrix: {total} cells (method x fault) over real sockets, {held['passed']} held"
+        )

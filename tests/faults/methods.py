@@ -1,0 +1,207 @@
+"""The calls that the fault matrix makes: every method of the hook that talks to Workato."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+from airflow_provider_workato.sandbox.client import SandboxControl
+from tests.faults.matrix import Kind
+
+#: The credential in every ``input``; the sandbox's fault that quotes credentials quotes it.
+CREDENTIAL = "matrix-credential-7d1f"
+#: The external id of the connections that calls make or look for.
+WANTED = "wanted by the matrix"
+PARENT, JIRA, THERE = 36, 777, 778
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """
+    One method, and how to see that it did its work.
+
+    :param name: the method, and what of it the fault hits
+    :param operation: the endpoint with the fault
+    :param kind: the column of the matrix
+    :param call: calls it
+    :param did: tells from its result and from the workspace afterwards whether it did its work
+    """
+
+    name: str
+    operation: str
+    kind: Kind
+    call: Callable[[WorkatoConnectionsHook], Any]
+    did: Callable[[Any, Rows], bool]
+
+
+def prepare(control: SandboxControl, method: Method) -> None:
+    """Put in what a call works on.
+
+    :param control: a sandbox as it is at start
+    :param method: what is called
+    """
+    rows: list[dict[str, Any]] = [{"id": JIRA, "name": "Prod JIRA", "provider": "jira"}]
+    if method.kind == "look-up":
+        of_a_user = {"provider": "salesforce", "parent_id": PARENT, "is_runtime_user": True}
+        kind = of_a_user if "runtime_user" in method.name else {"provider": "jira"}
+        rows.append({"id": THERE, "name": "Another JIRA", "external_id": WANTED, **kind})
+    control.seed([{**row, "authorization_status": "success"} for row in rows])
+
+
+def wanted(rows: Rows) -> list[int]:
+    """Return the ids of the connections that calls make or look for.
+
+    :param rows: the workspace
+    """
+    return [row["id"] for row in rows if row["external_id"] == WANTED]
+
+
+def _create(hook: WorkatoConnectionsHook) -> Any:
+    return hook.create_connection(
+        name="Another JIRA", provider="jira", external_id=WANTED, input={"apitoken": CREDENTIAL}
+    )
+
+
+def _ensure(hook: WorkatoConnectionsHook) -> Any:
+    return hook.ensure_connection(
+        name="Another JIRA", provider="jira", external_id=WANTED, input={"apitoken": CREDENTIAL}
+    )
+
+
+def _create_runtime_user(hook: WorkatoConnectionsHook) -> Any:
+    return hook.create_runtime_user_connection(parent_id=PARENT, folder_id=4515, external_id=WANTED)
+
+
+def _ensure_runtime_user(hook: WorkatoConnectionsHook) -> Any:
+    return hook.ensure_runtime_user_connection(parent_id=PARENT, folder_id=4515, external_id=WANTED)
+
+
+def _shows_all(result: Any, _: Rows) -> bool:
+    return {row["id"] for row in result} == {PARENT, JIRA}
+
+
+def _is_the_one(result: Any, rows: Rows) -> bool:
+    return [result["id"]] == wanted(rows)
+
+
+def _leads_to_login(result: Any, rows: Rows) -> bool:
+    return _is_the_one(result, rows) and "/oauth/authorize?" in result["url"]
+
+
+def _named(rows: Rows, connection_id: int) -> Mapping[str, Any]:
+    return next((row for row in rows if row["id"] == connection_id), {})
+
+
+METHODS: list[Method] = [
+    Method(
+        name="list_connections",
+        operation="list_connections",
+        kind="repeatable",
+        call=lambda hook: hook.list_connections(),
+        did=_shows_all,
+    ),
+    Method(
+        name="iter_connections",
+        operation="list_connections",
+        kind="repeatable",
+        call=lambda hook: list(hook.iter_connections()),
+        did=_shows_all,
+    ),
+    Method(
+        name="find_connection",
+        operation="list_connections",
+        kind="repeatable",
+        call=lambda hook: hook.find_connection(JIRA),
+        did=lambda result, _: result["id"] == JIRA,
+    ),
+    Method(
+        name="test_connection",
+        operation="list_connections",
+        kind="repeatable",
+        call=lambda hook: hook.test_connection(),
+        did=lambda result, _: result[0] is True and "shows 2 connections" in result[1],
+    ),
+    Method(
+        name="update_connection",
+        operation="update_connection",
+        kind="repeatable",
+        call=lambda hook: hook.update_connection(JIRA, name="Renamed", input={"apitoken": CREDENTIAL}),
+        did=lambda result, rows: result["id"] == JIRA and _named(rows, JIRA)["name"] == "Renamed",
+    ),
+    Method(
+        name="disconnect_connection",
+        operation="disconnect_connection",
+        kind="repeatable",
+        call=lambda hook: hook.disconnect_connection(JIRA),
+        did=lambda result, rows: (
+            result["success"] is True and _named(rows, JIRA)["authorization_status"] is None
+        ),
+    ),
+    Method(
+        name="delete_connection",
+        operation="delete_connection",
+        kind="repeatable",
+        call=lambda hook: hook.delete_connection(JIRA),
+        did=lambda result, rows: result["success"] is True and not _named(rows, JIRA),
+    ),
+    Method(
+        name="get_picklist",
+        operation="get_picklist",
+        kind="repeatable",
+        call=lambda hook: hook.get_picklist(PARENT, "all_sobjects"),
+        did=lambda result, _: {"label": "Invoice", "value": "Invoice__c"} in result,
+    ),
+    Method(
+        name="get_oauth_url",
+        operation="get_oauth_url",
+        kind="repeatable",
+        call=lambda hook: hook.get_oauth_url(PARENT),
+        did=lambda result, _: "/oauth/authorize?" in result,
+    ),
+    Method(
+        name="create_connection",
+        operation="create_connection",
+        kind="create",
+        call=_create,
+        did=_is_the_one,
+    ),
+    Method(
+        name="create_runtime_user_connection",
+        operation="create_runtime_user_connection",
+        kind="create",
+        call=_create_runtime_user,
+        did=_leads_to_login,
+    ),
+    Method(
+        name="ensure_connection",
+        operation="create_connection",
+        kind="ensure",
+        call=_ensure,
+        did=_is_the_one,
+    ),
+    Method(
+        name="ensure_runtime_user_connection",
+        operation="create_runtime_user_connection",
+        kind="ensure",
+        call=_ensure_runtime_user,
+        did=_leads_to_login,
+    ),
+    Method(
+        name="ensure_connection of one that exists",
+        operation="list_connections",
+        kind="look-up",
+        call=_ensure,
+        did=_is_the_one,
+    ),
+    Method(
+        name="ensure_runtime_user_connection of one that exists",
+        operation="list_connections",
+        kind="look-up",
+        call=_ensure_runtime_user,
+        did=_leads_to_login,
+    ),
+]
