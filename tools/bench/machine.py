@@ -1,0 +1,38 @@
+"""On what it was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import psutil
+
+PACKAGES = (
+    "apache-airflow",
+    "apache-airflow-providers-http",
+    "workato-platform-cli",
+    "requests",
+    "aiohttp",
+    "pydantic",
+)
+
+
+def describe(*, load_at_start: float) -> list[tuple[str, str]]:
+    """Return date, versions and machine.
+
+    :param load_at_start: how busy the machine was before the first benchmark.
+    """
+    gibibytes = psutil.virtual_memory().total / 2**30
+    return [
+        ("date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
+        ("airflow-provider-workato", version("airflow-provider-workato")),
+        *((name, version(name)) for name in PACKAGES),
+        ("Python", f"{platform.python_implementation()} {platform.python_version()}"),
+        (
+            "machine",
+            f"{os.cpu_count()} cores ({platform.machine()}), {gibibytes:.0f} GiB memory, {platform.system()}",
+        ),
+        ("load average before the first benchmark", f"{load_at_start:.2f}"),
+    ]
