@@ -123,7 +123,7 @@ METHODS: list[Method] = [
         operation="list_connections",
         kind="repeatable",
         call=lambda hook: hook.test_connection(),
-        did=lambda result, _: result[0] is True and "shows 2 connections" in result[1],
+        did=lambda result, _: result[0] is True and "accepts the API token" in result[1],
     ),
     Method(
         name="update_connection",
