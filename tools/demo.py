@@ -109,7 +109,7 @@ class Demo:
             self.say("browser", "clicked Authorize on the consent page")
 
         try:
-            follow(runs, authorize=authorize, deadline=180)
+            follow(runs, authorize=authorize, deadline=300)
         finally:
             self.results = [result for run in runs for result in run.results()]
             self.failures = [failure for run in runs for failure in run.failures()]
