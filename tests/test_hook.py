@@ -436,7 +436,7 @@ def test_ids_are_digits(
 def test_connection_test(hook: WorkatoConnectionsHook, sandbox: RunningSandbox, connect: Connect) -> None:
     assert hook.test_connection() == (
         True,
-        f"Workato at host {sandbox.url} shows 1 connections to this API token.",
+        f"Workato at host {sandbox.url} accepts the API token and lets it list connections.",
     )
     assert only_request(sandbox)[:2] == ("GET", "/api/connections")
     connect(password="another-token")

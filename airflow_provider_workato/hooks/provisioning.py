@@ -81,8 +81,9 @@ class Provisioning:
         """
         if self.if_exists not in IF_EXISTS:
             raise WorkatoConfigurationError(f"if_exists must be one of {', '.join(IF_EXISTS)}.")
-        matches = self._matches()
-        own = self._from_earlier_try(matches)
+        rows = self.find()
+        matches = [row for row in rows if self.identity.matches(row)]
+        own = self._from_earlier_try(rows, matches)
         if own is not None:
             return self._existing(own, update=self.if_exists == "update")
         if self.if_exists == "duplicate" or not matches:
@@ -100,19 +101,26 @@ class Provisioning:
     def _matches(self) -> list[Connection]:
         return [row for row in self.find() if self.identity.matches(row)]
 
-    def _from_earlier_try(self, matches: Sequence[Connection]) -> Connection | None:
-        """Return the connection that an earlier, interrupted try of the same task made."""
+    def _from_earlier_try(
+        self, rows: Sequence[Connection], matches: Sequence[Connection]
+    ) -> Connection | None:
+        """Return the connection that an earlier try of the same task made, interrupted or not."""
         note = self.ledger.read() if self.ledger else {}
+        if note.get("for") != str(self.identity):
+            # Nothing, or the task asked for another connection then.
+            return None
         if "id" in note:
-            return next((row for row in matches if row["id"] == note["id"]), None)
+            # It may have another name by now.
+            return next((row for row in rows if row["id"] == note["id"]), None)
         if "intent" not in note:
             return None
+        server_timeout = self.settings.server_timeout
         row = self._look_for(
             known=note.get("known", []),
-            until=time.time() + min(note["intent"] + self.settings.server_timeout - time.time(),
-                                    self.settings.server_timeout),
+            # Clocks differ: never wait longer than Workato can be at work.
+            until=min(note["intent"], time.time()) + server_timeout,
             at_first=matches,
-        )  # fmt: skip
+        )
         if row is not None:
             log.info("Adopted connection %s, which an interrupted try of this task made.", row["id"])
             self._note({"id": row["id"]})
@@ -207,4 +215,4 @@ class Provisioning:
 
     def _note(self, note: dict[str, Any]) -> None:
         if self.ledger is not None:
-            self.ledger.write(note)
+            self.ledger.write({**note, "for": str(self.identity)})

@@ -42,7 +42,7 @@ class WorkatoSettings:
     :param data_center: the data center's name, ``None`` if *base_url* was given by hand.
     :param token: the API token.
     :param connect_timeout: seconds to establish a connection.
-    :param read_timeout: seconds for a whole answer.
+    :param read_timeout: seconds until an answer begins, and again until it is complete.
     :param retry_budget: seconds after which no further attempt is started; 0 means one attempt only.
     :param server_timeout: seconds for which Workato may still work on a call whose answer was lost.
     :param verify: whether to verify the server's certificate, or the path of a CA bundle.

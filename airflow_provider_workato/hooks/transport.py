@@ -185,7 +185,6 @@ class Transport:
         import urllib3
 
         settings = self.settings
-        deadline = time.monotonic() + settings.connect_timeout + settings.read_timeout
         try:
             request = self.session.prepare_request(
                 requests.Request(
@@ -202,7 +201,7 @@ class Transport:
                 **self._options,
             )
             with response:
-                body = _read(response, deadline)
+                body = _read(response, within=settings.read_timeout)
         except requests.exceptions.SSLError as error:
             return self._tls_error(call, error)
         except (
@@ -443,8 +442,9 @@ def _open_session(settings: WorkatoSettings) -> requests.Session:
     return session
 
 
-def _read(response: requests.Response, deadline: float) -> bytes:
+def _read(response: requests.Response, *, within: float) -> bytes:
     """Read a body piece by piece as it arrives: a time-out of the socket would start anew with each byte."""
+    deadline = time.monotonic() + within
     limit = None if response.ok else _MAX_ERROR_BODY
     pieces: list[bytes] = []
     size = 0
