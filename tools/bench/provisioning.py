@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from airflow_provider_workato.sandbox.client import running_sandbox
 from tools.airflow_api import FINISHED
-from tools.bench.database import Database
+from tools.bench.one_dag import airflow_with
 from tools.bench.report import Row, Section, Table
-from tools.bench.wait_run import DAGS_FOLDER
-from tools.cluster import AirflowCluster
-from tools.postgres import running_postgres
 from tools.waiting import wait_until
 
 COUNT = 60
 #: Workato lets one call through each second, and a create is one.
 CREATES_PER_SECOND = 1.0
 SHARE = 0.8
-DAG_ID = "creates"
 METHOD = """\
 Mapped `WorkatoCreateConnectionOperator` tasks on an Airflow of their own: PostgreSQL, LocalExecutor,
 {parallelism} at a time, each in its process. The sandbox enforces the real quotas: 60 list calls a minute
@@ -79,11 +73,7 @@ def run(*, count: int = COUNT, parallelism: Sequence[int] = (4, 8), say: Callabl
 
 def _create(*, count: int, parallelism: int) -> dict[str, Any]:
     names = [f"tenant-{number}" for number in range(1, count + 1)]
-    with (
-        running_sandbox() as sandbox,
-        running_postgres() as database_url,
-        tempfile.TemporaryDirectory(prefix="workato-bench-") as home,
-    ):
+    with running_sandbox() as sandbox:
         env = {
             "AIRFLOW_CONN_WORKATO_DEFAULT": sandbox.airflow_conn,
             "AIRFLOW_CONN_JIRA": json.dumps(
@@ -91,20 +81,12 @@ def _create(*, count: int, parallelism: int) -> dict[str, Any]:
             ),
             "BENCH_EXTERNAL_IDS": " ".join(names),
         }
-        with AirflowCluster(
-            home=Path(home),
-            dags_folder=DAGS_FOLDER,
-            database=database_url,
-            parallelism=parallelism,
-            triggerers=0,
-            env=env,
-        ) as cluster:
-            cluster.api.wait_for_dags(DAG_ID)
-            cluster.api.trigger(DAG_ID)
-            database = Database(database_url)
+        with airflow_with("creates", env=env, parallelism=parallelism, triggerers=0) as airflow:
+            airflow.cluster.api.trigger(airflow.dag_id)
 
             def states() -> dict[str, int]:
-                return {state: n for state, n in database.states(DAG_ID).items() if state in FINISHED}
+                found = airflow.database.states(airflow.dag_id)
+                return {state: number for state, number in found.items() if state in FINISHED}
 
             wait_until(
                 lambda: sum(states().values()) == count,

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import psutil
 
 from airflow_provider_workato.sandbox.client import SandboxProcess, running_sandbox
 from tools.bench.contenders import http_connection
-from tools.bench.database import Database
+from tools.bench.one_dag import OneDag, airflow_with
 from tools.bench.usage import Usage
-from tools.cluster import AirflowCluster
-from tools.postgres import running_postgres
 from tools.waiting import wait_until
 
-DAGS_FOLDER = Path(__file__).parent / "dags"
 INTERVAL = 10.0
 STEADY_SECONDS = 60.0
 #: More workers than cores start no more tasks a second.
@@ -73,30 +68,13 @@ def wait_for(*, waiter: Waiter, count: int, say: Callable[[str], None]) -> Waite
     :param count: how many waits.
     :param say: told how far it is.
     """
-    with (
-        running_sandbox(*([] if waiter.quota else ["--no-quota"])) as sandbox,
-        running_postgres() as database_url,
-        tempfile.TemporaryDirectory(prefix="workato-bench-") as home,
-    ):
+    with running_sandbox(*([] if waiter.quota else ["--no-quota"])) as sandbox:
         ids = sandbox.control.seed(count=count, external_id="wait")
         if waiter.misses:
             sandbox.control.add_fault("not_found", operation="list_connections", times=None)
-        with AirflowCluster(
-            home=Path(home),
-            dags_folder=DAGS_FOLDER,
-            database=database_url,
-            parallelism=PARALLELISM,
-            env=_environment(sandbox, ids, count),
-        ) as cluster:
-            cluster.api.wait_for_dags(waiter.dag_id)
-            return _measure(
-                cluster=cluster,
-                sandbox=sandbox,
-                database=Database(database_url),
-                waiter=waiter,
-                ids=ids,
-                say=say,
-            )
+        env = _environment(sandbox, ids, count)
+        with airflow_with(waiter.dag_id, env=env, parallelism=PARALLELISM) as airflow:
+            return _measure(airflow=airflow, sandbox=sandbox, waiter=waiter, ids=ids, say=say)
 
 
 def _environment(sandbox: SandboxProcess, ids: list[int], count: int) -> dict[str, str]:
@@ -112,13 +90,13 @@ def _environment(sandbox: SandboxProcess, ids: list[int], count: int) -> dict[st
 
 def _measure(
     *,
-    cluster: AirflowCluster,
+    airflow: OneDag,
     sandbox: SandboxProcess,
-    database: Database,
     waiter: Waiter,
     ids: list[int],
     say: Callable[[str], None],
 ) -> Waited:
+    cluster, database = airflow.cluster, airflow.database
     control, count = sandbox.control, len(ids)
     triggerer = psutil.Process(cluster.component_pid("triggerer-0"))
     main = Usage(triggerer)
