@@ -113,6 +113,16 @@ class AirflowApi:
         found = self._all(f"{_run(dag_id, run_id)}/taskInstances", "task_instances")
         return sorted(found, key=lambda task: (task["start_date"] or "~", task["map_index"]))
 
+    def task_count(self, dag_id: str, run_id: str, state: str) -> int:
+        """Return how many tasks of a run are in a state, which is cheaper than to fetch them.
+
+        :param dag_id: the DAG.
+        :param run_id: the run.
+        :param state: the state.
+        """
+        found: int = self._get(f"{_run(dag_id, run_id)}/taskInstances", state=state, limit=1)["total_entries"]
+        return found
+
     def task_instance(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1) -> dict[str, Any]:
         """Return one task instance. Its ``pid`` is that of the task's own process.
 
