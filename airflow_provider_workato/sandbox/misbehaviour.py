@@ -109,9 +109,9 @@ async def _slow_headers(exchange: Exchange, answer: Answer) -> None:
 async def _slow_trickle(exchange: Exchange, answer: Answer) -> None:
     await exchange.begin(answer)
     for byte in answer.body:
-        await exchange.proceed(bytes([byte]), more=True)
         if not await exchange.pause(exchange.rule.number("seconds")):
             return
+        await exchange.proceed(bytes([byte]), more=True)
     await exchange.proceed(b"", more=False)
 
 
