@@ -173,7 +173,7 @@ class Transport:
         if isinstance(error, WorkatoError):
             call.answer_lost = call.answer_lost or is_ambiguous(error)
         if isinstance(error, WorkatoRateLimitError) and error.retry_after:
-            pace.hold(error.retry_after)
+            pace.hold(min(error.retry_after, _LONGEST_HOLD))
         # Raised outside of any except block: the frames of the HTTP library hold the request
         # with its credentials in their local variables.
         raise error
