@@ -52,6 +52,8 @@ log = logging.getLogger(__name__)
 
 #: An error's body is read up to this many bytes.
 _MAX_ERROR_BODY = 64 * 1024
+#: No quota of Workato's is about more than a minute; what asks for longer must not stop a whole process.
+_LONGEST_HOLD = 60.0
 _backoff = wait_random_exponential(multiplier=0.5, max=30)
 
 
