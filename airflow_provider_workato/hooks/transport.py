@@ -406,7 +406,7 @@ def may_repeat(endpoint: Endpoint, error: BaseException) -> bool:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 
     @property
