@@ -1,15 +1,20 @@
 """Staying under a workspace's quotas instead of running into them.
 
-All hooks of one process that talk to the same workspace share the pace, whatever thread they run in.
-Other processes are not seen: between them Workato's 429 and its ``Retry-After`` decide.
+All hooks that talk to the same workspace share the pace, whatever thread they run in, and whatever process
+of the same user and machine. Other machines are not seen: between them Workato's 429 and its ``Retry-After``
+decide.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Hashable
+
+from airflow_provider_workato.hooks.turns import SharedTurns, Turns
+
+#: A quota beyond this is none that Workato gives, and not worth a file.
+_MOST_SHARED_CALLS = 600
 
 
 class Pace:
@@ -17,8 +22,9 @@ class Pace:
 
     :param calls: how many calls.
     :param period: seconds.
-    :param clock: a monotonic clock in seconds.
+    :param clock: a clock in seconds.
     :param sleep: how to wait for a number of seconds.
+    :param turns: where turns are remembered, in this object if left out.
     """
 
     #: Calls sent a period apart can arrive closer together than they were sent.
@@ -31,13 +37,13 @@ class Pace:
         period: float,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        turns: Turns | None = None,
     ) -> None:
         self._period = period * (1 + self.MARGIN)
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._starts: deque[float] = deque(maxlen=calls)
-        self._not_before = 0.0
+        self._turns = Turns(calls) if turns is None else turns
 
     def wait(self) -> None:
         """Wait for a turn."""
@@ -49,17 +55,20 @@ class Pace:
 
         :param seconds: how long, as a server's ``Retry-After`` asks.
         """
-        with self._lock:
-            self._not_before = max(self._not_before, self._clock() + seconds)
+        with self._lock, self._turns.exclusively() as turns:
+            turns.not_before = max(turns.not_before, self._clock() + seconds)
 
     def _take_turn(self) -> float:
-        with self._lock:
+        with self._lock, self._turns.exclusively() as turns:
             now = self._clock()
-            start = max(now, self._not_before)
-            if len(self._starts) == self._starts.maxlen:
-                start = max(start, self._starts[0] + self._period)
+            start = max(now, turns.not_before)
+            while turns.starts and turns.starts[-1] > now:
+                # The clock was set back; we must not wait for the time that it lost.
+                turns.starts.pop()
+            if len(turns.starts) == turns.starts.maxlen:
+                start = max(start, turns.starts[0] + self._period)
             if start <= now:
-                self._starts.append(now)
+                turns.starts.append(now)
             return start - now
 
 
@@ -67,14 +76,23 @@ _paces: dict[Hashable, Pace] = {}
 _lock = threading.Lock()
 
 
-def pace_for(key: Hashable, *, calls_per_period: float, period: float) -> Pace:
+def pace_for(key: Hashable, *, calls_per_period: float, period: float, shared: bool = False) -> Pace:
     """Return the pace that all users of *key* in this process share.
 
     :param key: what makes two callers share a quota.
     :param calls_per_period: the quota; less than one call per period stretches the period.
     :param period: seconds.
+    :param shared: share it also with other processes of this machine.
     """
     calls = max(1, int(calls_per_period))
     stretched = period * calls / calls_per_period
+    full_key = (key, calls, stretched)
     with _lock:
-        return _paces.setdefault((key, calls, stretched), Pace(calls=calls, period=stretched))
+        if full_key not in _paces:
+            _paces[full_key] = (
+                # A monotonic clock of one process is none for another.
+                Pace(calls=calls, period=stretched, clock=time.time, turns=SharedTurns(calls, key=full_key))
+                if shared and calls <= _MOST_SHARED_CALLS
+                else Pace(calls=calls, period=stretched)
+            )
+        return _paces[full_key]
