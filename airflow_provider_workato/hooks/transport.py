@@ -196,9 +196,10 @@ class Transport:
                     headers=None if call.body is None else {"Content-Type": "application/json"},
                 )
             )
-            response = self.session.send(
+            # Past Session.send: told not to follow a redirect, it still reads all of it, for however long
+            # that takes, and trips over an address that is none.
+            response = self.session.get_adapter(settings.base_url).send(
                 request,
-                allow_redirects=False,
                 timeout=(settings.connect_timeout, settings.read_timeout),
                 **self._options,
             )
@@ -279,10 +280,13 @@ class Transport:
         return kind, advice.format(conn_id=self.settings.conn_id, privilege=endpoint.privilege, **LABELS)
 
     def _redirected(self, answer: _Answer, call: Call) -> WorkatoResponseError:
-        target = urlsplit(answer.headers.get("Location", "")).hostname or "another place"
+        try:
+            target = urlsplit(answer.headers.get("Location", "")).hostname
+        except ValueError:
+            target = None
         return WorkatoResponseError(
             f"{_what(call)} was redirected from {self.settings.base_url} to "
-            f"{redact(target, self._secrets(call), limit=120)}. "
+            f"{redact(target or 'another place', self._secrets(call), limit=120)}. "
             "Redirects are not followed, since the API token would go with them: correct "
             f"{LABELS['host']!r} or {LABELS['data_center']!r} of Airflow connection "
             f"{self.settings.conn_id!r}.",
