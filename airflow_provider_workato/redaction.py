@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 MASK = "***"
 
@@ -59,30 +62,54 @@ def seal(value: Any) -> Sealed | None:
 def secret_texts(leaves: Iterator[Any]) -> list[str]:
     """Return the texts by which *leaves* could be recognized, longest first.
 
-    Booleans and ``None`` say nothing about a credential and are left out.
+    That is each leaf as it is, and as it reads in a URL, in JSON and in HTML. Booleans and ``None`` say
+    nothing about a credential and are left out.
 
     :param leaves: as given by :meth:`Sealed.leaves`.
     """
-    texts = {str(leaf) for leaf in leaves if leaf is not None and not isinstance(leaf, bool)}
-    return sorted(texts - {""}, key=len, reverse=True)
+    plain = {str(leaf) for leaf in leaves if leaf is not None and not isinstance(leaf, bool)}
+    texts = {spelling for text in plain for spelling in _spellings(text)}
+    return sorted((text for text in texts if text.strip()), key=len, reverse=True)
 
 
-def redact(text: object, secrets: list[str], *, limit: int = MAX_QUOTE) -> str:
+def redact(text: object, secrets: Sequence[str], *, limit: int = MAX_QUOTE) -> str:
     """Return *text* as one bounded line with every secret replaced by ``***``.
 
     :param text: what a server said.
-    :param secrets: texts that must not be shown, longest first. Those under five characters are
-        replaced as whole words only, else the text would be riddled with masks.
+    :param secrets: texts that must not be shown, longest first. Those under five characters are not
+        replaced inside of words, else the text would be riddled with masks.
     :param limit: the longest result in characters.
     """
-    shown = str(text)
+    shown = _without(secrets, str(text))
+    shown = " ".join("".join(c if c.isprintable() else " " for c in shown).split())
+    # Two lines that become one can put a secret together.
+    shown = _without(secrets, shown)
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def _without(secrets: Sequence[str], text: str) -> str:
     for secret in secrets:
         if len(secret) >= 5:
-            shown = shown.replace(secret, MASK)
+            text = text.replace(secret, MASK)
         else:
-            shown = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", MASK, shown)
-    shown = " ".join("".join(c if c.isprintable() else " " for c in shown).split())
-    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+            before = r"(?<!\w)" if re.match(r"\w", secret) else ""
+            after = r"(?!\w)" if re.search(r"\w\Z", secret) else ""
+            text = re.sub(before + re.escape(secret) + after, MASK, text)
+    return text
+
+
+def _spellings(text: str) -> set[str]:
+    # A lone surrogate has no spelling in a URL.
+    raw = text.encode("utf-8", "replace")
+    return {
+        text,
+        quote(raw, safe=""),
+        quote(raw),
+        quote_plus(raw),
+        json.dumps(text)[1:-1],
+        json.dumps(text, ensure_ascii=False)[1:-1],
+        html.escape(text),
+    }
 
 
 def _leaves(value: Any) -> Iterator[Any]:
