@@ -88,16 +88,20 @@ def failure(connection: Connection, *, secrets: Sequence[str] = ()) -> WorkatoAu
     connection_id, status = connection.get("id"), connection.get("authorization_status")
     lost = state is State.LOST
     said = connection.get("connection_lost_reason" if lost else "authorization_error")
-    quoted = redact(said, list(secrets)) if said else None
-    name = redact(connection.get("name") or "", list(secrets), limit=80)
+    quoted = redact(said, secrets) if said else None
+
+    def shown(key: str) -> str:
+        return redact(connection.get(key) or "", secrets, limit=80)
+
     return WorkatoAuthorizationError(
-        f"Connection {connection_id} ({name!r}, {connection.get('provider')}) "
+        f"Connection {connection_id} ({shown('name')!r}, {shown('provider')}) "
         + (
-            f"was lost at {connection.get('connection_lost_at')}: {quoted or 'no reason given'}. "
+            f"was lost at {shown('connection_lost_at')}: {quoted or 'no reason given'}. "
             "Authorize it again in Workato, or update it with valid credentials."
             if lost
-            else f"has authorization_status {status!r}: {quoted or 'no reason given'}. "
-            "Correct the credentials (or log in again in Workato) and clear this task."
+            else f"has authorization_status {shown('authorization_status')!r}: "
+            f"{quoted or 'no reason given'}. Correct the credentials (or log in again in Workato) and clear "
+            "this task."
         ),
         connection_id=connection_id,
         authorization_status=status,
