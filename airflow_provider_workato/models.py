@@ -15,6 +15,9 @@ from typing import Any, TypedDict
 
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoResponseError
 
+#: What JSON takes for a blank; Python's own idea of it is wider.
+_BLANK = " \t\n\r"
+
 #: A connection as Workato's API describes it; every key but ``id`` may be missing.
 Connection = dict[str, Any]
 
@@ -201,18 +204,21 @@ def iter_connections(body: bytes, *, operation: str = "list_connections") -> Ite
     :param operation: the call, for the error.
     :raises WorkatoResponseError: if it is not a list of connections.
     """
-    text = body.decode("utf-8", "replace")
-    start = re.match(r"\s*\[", text)
+    try:
+        text = body.decode(json.detect_encoding(body), "surrogatepass")
+    except UnicodeDecodeError:
+        raise _unreadable(operation) from None
+    start = re.match(rf"[{_BLANK}]*\[", text)
     if not start:
         yield from parse_connections(decode(body, operation=operation), operation=operation)
         return
-    decoder, gap, position = json.JSONDecoder(), re.compile(r"\s*(,?)\s*"), start.end()
+    decoder, gap, position = json.JSONDecoder(), re.compile(rf"[{_BLANK}]*(,?)[{_BLANK}]*"), start.end()
     first = True
     while True:
         between = gap.match(text, position)
         position = between.end() if between else position
         if text[position : position + 1] == "]":
-            if text[position + 1 :].strip() or (between and between.group(1)):
+            if text[position + 1 :].strip(_BLANK) or (between and between.group(1)):
                 raise _unreadable(operation)
             return
         if first == bool(between and between.group(1)):
