@@ -158,9 +158,9 @@ def from_traceback(lines: Sequence[str] | str | None) -> WorkatoError | None:
     text = lines if isinstance(lines, str) else "\n".join(lines or ())
     here = sys.modules[__name__]
     for line in reversed(text.splitlines()):
-        name, separator, message = line.partition(": ")
+        name, _, message = line.partition(": ")
         module, _, class_name = name.strip().rpartition(".")
-        error = getattr(here, class_name, None) if separator and module == __name__ else None
+        error = getattr(here, class_name, None) if module == __name__ else None
         if isinstance(error, type) and issubclass(error, WorkatoError):
             return error(message)
     return None
