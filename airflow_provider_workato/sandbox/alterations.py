@@ -68,7 +68,7 @@ def with_missing_keys(value: Any) -> Any:
 
 def with_envelope(value: Any) -> Any:
     """
-    Put the answer under ``result``, as the API for embedding vendors does; there it takes the place of ``data``.
+    Put the answer under ``result``, as the API for embedding does; there it takes the place of ``data``.
 
     :param value: any JSON value
     """
