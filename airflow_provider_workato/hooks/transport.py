@@ -126,11 +126,13 @@ class Transport:
                 (settings.base_url, token, Quota.LIST),
                 calls_per_period=settings.list_calls_per_minute,
                 period=60,
+                shared=True,
             ),
             Quota.OTHER: pace_for(
                 (settings.base_url, token, Quota.OTHER),
                 calls_per_period=settings.calls_per_second,
                 period=1,
+                shared=True,
             ),
         }
         del token
