@@ -143,13 +143,21 @@ class TestPage:
         clicked = requests.post(url, timeout=30, allow_redirects=False)
         assert (clicked.status_code, clicked.headers["location"]) == (303, "https://app.example/done?x=1")
 
-    def test_a_link_works_once(self, sandbox: RunningSandbox) -> None:
+    @pytest.mark.parametrize(
+        ("click", "answer", "status"),
+        [("click_authorize", "authorized", "success"), ("click_deny", "denied", "failed")],
+    )
+    def test_a_link_works_once(self, sandbox: RunningSandbox, click: str, answer: str, status: str) -> None:
         connection_id, url = create(sandbox)
-        sandbox.control.click_deny(url)
-        for again in (get(url), requests.post(url, timeout=30)):
+        getattr(sandbox.control, click)(url)
+        for again in (
+            get(url),
+            requests.post(url, timeout=30),
+            requests.post(url.replace("authorize", "deny")),
+        ):
             assert again.status_code == 410
-            assert "denied" in again.text
-        assert sandbox.control.connection(connection_id)["authorization_status"] == "failed"
+            assert f"The answer was: {answer}" in again.text
+        assert sandbox.control.connection(connection_id)["authorization_status"] == status
 
     def test_links_that_lead_nowhere(self, sandbox: RunningSandbox) -> None:
         connection_id, url = create(sandbox)
@@ -158,6 +166,12 @@ class TestPage:
         assert get(f"{address}?connection_id={connection_id}&state=guessed").status_code == 404
         assert requests.post(f"{sandbox.url}/oauth/deny?state=guessed", timeout=30).status_code == 404
         sandbox.call("DELETE", f"connections/{connection_id}")
+        assert get(url).status_code == 404
+
+    def test_a_link_from_before_a_reset(self, sandbox: RunningSandbox) -> None:
+        connection_id, url = create(sandbox)
+        sandbox.control.reset()
+        assert create(sandbox)[0] == connection_id
         assert get(url).status_code == 404
 
     def test_what_came_from_outside_is_text(self, sandbox: RunningSandbox) -> None:

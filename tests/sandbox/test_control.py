@@ -39,6 +39,11 @@ class TestSeed:
         made = sandbox.call("POST", "connections", json={"name": "n", "provider": "rest"}).json()
         assert made["id"] == 99_000_001
 
+    def test_many_rows_never_share_an_id(self, sandbox: RunningSandbox) -> None:
+        ids = sandbox.control.seed(count=3, id=4711)
+        assert len(set(ids)) == 3
+        assert sandbox.control.state()["counts"]["connections"] == 4
+
     def test_a_success_has_a_time(self, sandbox: RunningSandbox) -> None:
         (connection_id,) = sandbox.control.seed([{"authorization_status": "success"}])
         assert sandbox.control.connection(connection_id)["authorized_at"] is not None
