@@ -1,0 +1,158 @@
+"""The pace, by a clock that moves only when somebody sleeps; and the pace of a real hook."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+from airflow_provider_workato.hooks.pacing import Pace, pace_for
+from airflow_provider_workato.sandbox.client import wait_until
+from tests.support.hook import Connect
+from tests.support.sandbox import RunningSandbox
+
+
+class Clock:
+    """Time for several threads: each sleeper moves it to where it wants to wake up."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self._lock = threading.Lock()
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        assert seconds > 0
+        wake_up = self.now + seconds
+        with self._lock:
+            self.now = max(self.now, wake_up)
+
+
+def starts(pace: Pace, clock: Clock, *, count: int) -> list[float]:
+    """Return when each of some calls could start."""
+    moments = []
+    for _ in range(count):
+        pace.wait()
+        moments.append(clock.now - 1000)
+    return moments
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_the_quota_may_be_used_at_once(clock: Clock) -> None:
+    pace = Pace(calls=3, period=60, clock=clock, sleep=clock.sleep)
+    assert starts(pace, clock, count=3) == [0, 0, 0]
+    later = starts(pace, clock, count=4)
+    assert later[:3] == pytest.approx([61.2] * 3), "a period and the margin later"
+    assert later[3] == pytest.approx(122.4)
+
+
+def test_no_window_has_too_many(clock: Clock) -> None:
+    pace = Pace(calls=5, period=10, clock=clock, sleep=clock.sleep)
+    moments = []
+    for number in range(40):
+        clock.now += number % 4
+        moments += starts(pace, clock, count=1)
+    for moment in moments:
+        assert sum(moment <= other < moment + 10 for other in moments) <= 5
+
+
+def test_idle_time_is_not_saved_up(clock: Clock) -> None:
+    pace = Pace(calls=2, period=1, clock=clock, sleep=clock.sleep)
+    starts(pace, clock, count=1)
+    clock.now += 1000
+    moments = starts(pace, clock, count=3)
+    assert moments[0] == moments[1] < moments[2]
+
+
+def test_a_hold_is_for_everybody(clock: Clock) -> None:
+    pace = Pace(calls=10, period=1, clock=clock, sleep=clock.sleep)
+    pace.wait()
+    pace.hold(30)
+    pace.hold(5)
+    assert starts(pace, clock, count=2) == [30, 30]
+
+
+def test_a_hold_moves_who_waits_already(clock: Clock) -> None:
+    pace: Pace
+
+    def sleep(seconds: float) -> None:
+        if clock.now == 1000:
+            pace.hold(30)
+        clock.sleep(seconds)
+
+    pace = Pace(calls=1, period=10, clock=clock, sleep=sleep)
+    assert starts(pace, clock, count=2) == pytest.approx([0, 30])
+
+
+def test_threads_take_turns(clock: Clock) -> None:
+    pace = Pace(calls=4, period=1, clock=clock, sleep=clock.sleep)
+    moments: list[float] = []
+    lock = threading.Lock()
+
+    def call(_: int) -> None:
+        pace.wait()
+        with lock:
+            moments.append(clock.now)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(call, range(40)))
+    # Forty calls, four at a time: the last four start nine periods after the first.
+    assert len(moments) == 40
+    assert clock.now - 1000 >= 9
+
+
+def test_users_of_a_workspace_share_the_pace() -> None:
+    one = pace_for("a workspace", calls_per_period=60, period=60)
+    assert pace_for("a workspace", calls_per_period=60, period=60) is one
+    assert pace_for("another one", calls_per_period=60, period=60) is not one
+    assert pace_for("a workspace", calls_per_period=30, period=60) is not one
+
+
+@pytest.mark.parametrize(("calls_per_period", "gap"), [(0.5, 2.04), (1, 1.02), (1.5, 1.02 / 1.5), (2, 0.0)])
+def test_less_than_a_call_a_period(clock: Clock, calls_per_period: float, gap: float) -> None:
+    pace = pace_for(("fraction", calls_per_period), calls_per_period=calls_per_period, period=1)
+    pace._clock, pace._sleep = clock, clock.sleep
+    first, second = starts(pace, clock, count=2)
+    assert second - first == pytest.approx(gap)
+
+
+def test_hooks_share_the_quota_of_their_workspace(connect: Connect, sandbox: RunningSandbox) -> None:
+    sandbox.control.set_quota(calls_per_second=4)
+    connect(calls_per_second=4, retry_budget=0)
+
+    def call(_: int) -> None:
+        hook = WorkatoConnectionsHook()
+        hook.disconnect_connection(36)
+        hook.close()
+
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(call, range(9)))
+        assert sandbox.control.counts()["too_many_requests"] == 0
+        assert sandbox.control.counts()["total"] == 9
+    finally:
+        sandbox.control.set_quota(calls_per_second="off")
+
+
+def test_a_refusal_moves_the_other_hooks_too(
+    connect: Connect, sandbox: RunningSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.control.add_fault("rate_limited_seconds", operation="list_connections", seconds=2)
+    connect(retry_budget=10)
+    other = WorkatoConnectionsHook()
+    with ThreadPoolExecutor(1) as pool:
+        refused = pool.submit(WorkatoConnectionsHook().list_connections)
+        wait_until(lambda: "Trying again" in caplog.text, what="the first hook's refusal")
+        other.list_connections()
+        refused.result()
+    other.close()
+    first, *later = (request["at"] for request in sandbox.control.requests())
+    assert len(later) == 2
+    assert min(later) - first >= 2
