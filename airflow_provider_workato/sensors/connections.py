@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import (
     AirflowFailException,
@@ -156,9 +156,7 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         """
         status = event.get("status") if isinstance(event, Mapping) else None
         if status == "timeout":
-            raise AirflowSensorTimeout(
-                f"Sensor has timed out; it waited for longer than the specified timeout of {self.timeout}."
-            )
+            raise self._timed_out()
         if status == "settled" and isinstance(event.get("connections"), list):
             connections = self._decide({row["id"]: row for row in event["connections"]})
             if connections is not None:
@@ -169,31 +167,41 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         )
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume a deferred wait, treating a failed trigger as a poke on a worker would be.
+        """Resume a deferred wait; what goes wrong ends the task as it ends one that pokes on a worker.
 
         :param next_method: what to resume with.
         :param next_kwargs: its arguments.
         :param context: the task's execution context.
         """
-        if next_method != TRIGGER_FAILED:
-            return super().resume_execution(next_method, next_kwargs, context)
-        reason, traceback = (next_kwargs or {}).get("error"), (next_kwargs or {}).get("traceback")
+        arguments = next_kwargs or {}
+        try:
+            if next_method == TRIGGER_FAILED:
+                self._raise_what_ended_the_trigger(arguments.get("error"), arguments.get("traceback"))
+            return getattr(self, next_method)(context, **arguments)
+        except Exception as error:
+            option = self._option_that_skips(error)
+            if option is None:
+                raise
+            raise AirflowSkipException(f"Skipping due to {option} is set to True.") from error
+
+    def _raise_what_ended_the_trigger(self, reason: object, traceback: Sequence[str] | None) -> NoReturn:
+        if is_trigger_timeout(reason):
+            raise self._timed_out()
         if traceback:
             self.log.error("Trigger failed:\n%s", "\n".join(traceback))
-        raise self._as_poke_would(
-            AirflowSensorTimeout(f"Sensor has timed out after {self.timeout} seconds.")
-            if is_trigger_timeout(reason)
-            else from_traceback(traceback) or TaskDeferralError(str(getattr(reason, "value", reason)))
+        raise from_traceback(traceback) or TaskDeferralError(str(getattr(reason, "value", reason)))
+
+    def _timed_out(self) -> AirflowSensorTimeout:
+        return AirflowSensorTimeout(
+            f"Sensor has timed out; it waited for longer than the specified timeout of {self.timeout}."
         )
 
-    def _as_poke_would(self, error: Exception) -> Exception:
-        ends = isinstance(error, (AirflowFailException, AirflowSensorTimeout))
-        option = "never_fail" if self.never_fail else "soft_fail" if self.soft_fail and ends else None
-        if option is None:
-            return error
-        skip = AirflowSkipException(f"Skipping due to {option} is set to True.")
-        skip.__cause__ = error
-        return skip
+    def _option_that_skips(self, error: Exception) -> str | None:
+        """Return the option for which a poke on a worker would skip the task instead."""
+        if self.soft_fail and isinstance(error, (AirflowFailException, AirflowSensorTimeout)):
+            return "soft_fail"
+        # There a time-out fails the task in spite of never_fail.
+        return "never_fail" if self.never_fail and not isinstance(error, AirflowSensorTimeout) else None
 
     def _decide(self, rows: Mapping[int, Connection]) -> Connection | list[Connection] | None:
         verdict = judge(rows, connection_ids(self.connection_id), fail_fast=self.fail_fast)
