@@ -29,6 +29,10 @@ class OneDag:
     database: Database
     dag_id: str
 
+    def states(self) -> dict[str, int]:
+        """Count the DAG's task instances by state."""
+        return self.database.states(self.dag_id)
+
 
 @contextmanager
 def airflow_with(

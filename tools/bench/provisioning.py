@@ -85,8 +85,7 @@ def _create(*, count: int, parallelism: int) -> dict[str, Any]:
             airflow.cluster.api.trigger(airflow.dag_id)
 
             def states() -> dict[str, int]:
-                found = airflow.database.states(airflow.dag_id)
-                return {state: number for state, number in found.items() if state in FINISHED}
+                return {state: number for state, number in airflow.states().items() if state in FINISHED}
 
             wait_until(
                 lambda: sum(states().values()) == count,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import psutil
 
-from airflow_provider_workato.sandbox.client import SandboxProcess, running_sandbox
+from airflow_provider_workato.sandbox.client import SandboxControl, SandboxProcess, running_sandbox
 from tools.bench.contenders import http_connection
 from tools.bench.one_dag import OneDag, airflow_with
 from tools.bench.usage import Usage
@@ -29,12 +29,14 @@ class Waiter:
     :param dag_id: the DAG with the waits.
     :param quota: whether the sandbox enforces its quotas.
     :param misses: whether the list is to answer 404 for as long as nobody authorized anything.
+    :param calls: whether it makes calls at all, and so can succeed.
     """
 
     name: str
     dag_id: str
-    quota: bool
-    misses: bool
+    quota: bool = True
+    misses: bool = False
+    calls: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,50 +98,57 @@ def _measure(
     ids: list[int],
     say: Callable[[str], None],
 ) -> Waited:
-    cluster, database = airflow.cluster, airflow.database
     control, count = sandbox.control, len(ids)
-    triggerer = psutil.Process(cluster.component_pid("triggerer-0"))
-    main = Usage(triggerer)
-    with Usage(_runner(triggerer)) as runner:
-        cluster.api.trigger(waiter.dag_id)
-
-        def all_wait() -> bool:
-            states = database.states(waiter.dag_id)
-            if failed := states.get("failed", 0) + states.get("up_for_retry", 0):
-                raise RuntimeError(f"{failed} waits failed:\n{cluster.tail('scheduler')}")
-            return states.get("deferred", 0) == count and database.triggers() == count
-
-        wait_until(all_wait, what=f"{count} waits", deadline=120 + count, interval=0.5)
-        waiting_since = datetime.now(UTC)
+    triggerer = psutil.Process(airflow.cluster.component_pid("triggerer-0"))
+    with Usage(_runner(triggerer)) as runner, Usage(triggerer) as main:
+        until_waiting = _start(airflow, count=count)
         say(f"{count} wait")
-        _wait_for_calls(control.counts, more=count if waiter.misses else 1)
-
-        calls, cpu, main_cpu, start = _list_calls(control.counts()), runner.cpu, main.cpu, time.monotonic()
+        if waiter.calls:
+            _wait_for_calls(control, more=count if waiter.misses else 1)
+        before = (_list_calls(control), runner.cpu, main.cpu, time.monotonic())
         time.sleep(STEADY_SECONDS)
-        minutes = (time.monotonic() - start) / 60
-        calls = _list_calls(control.counts()) - calls
-        cpu, main_cpu = runner.cpu - cpu, main.cpu - main_cpu
-
-        authorized = datetime.now(UTC)
-        control.authorize_all(ids)
-        control.clear_faults()
-
-        def all_ended() -> bool:
-            states = database.states(waiter.dag_id)
-            return states.get("success", 0) + states.get("failed", 0) == count
-
-        wait_until(all_ended, what=f"the end of {count} waits", deadline=120 + count, interval=0.5)
+        after = (_list_calls(control), runner.cpu, main.cpu, time.monotonic())
+        calls, cpu, main_cpu, seconds = (end - start for start, end in zip(before, after, strict=True))
+        until_success = _finish(airflow, control=control, ids=ids) if waiter.calls else 0.0
     say(f"{count} ended")
     return Waited(
-        until_waiting=(waiting_since - database.first_start(waiter.dag_id)).total_seconds(),
-        calls_per_minute=calls / minutes,
+        until_waiting=until_waiting,
+        calls_per_minute=calls / seconds * 60,
         refused=control.counts()["too_many_requests"],
-        cpu=cpu / minutes,
-        cpu_of_triggerer=main_cpu / minutes,
+        cpu=cpu / seconds * 60,
+        cpu_of_triggerer=main_cpu / seconds * 60,
         memory=runner.added,
-        until_success=(database.last_end(waiter.dag_id) - authorized).total_seconds(),
-        succeeded=database.states(waiter.dag_id).get("success", 0),
+        until_success=until_success,
+        succeeded=airflow.states().get("success", 0),
     )
+
+
+def _start(airflow: OneDag, *, count: int) -> float:
+    """Run the DAG and return how long it took until all its tasks waited."""
+    airflow.cluster.api.trigger(airflow.dag_id)
+
+    def all_wait() -> bool:
+        states = airflow.states()
+        if failed := states.get("failed", 0) + states.get("up_for_retry", 0):
+            raise RuntimeError(f"{failed} waits failed:\n{airflow.cluster.tail('scheduler')}")
+        return states.get("deferred", 0) == count and airflow.database.triggers() == count
+
+    wait_until(all_wait, what=f"{count} waits", deadline=120 + 2 * count, interval=0.5)
+    return (datetime.now(UTC) - airflow.database.first_start(airflow.dag_id)).total_seconds()
+
+
+def _finish(airflow: OneDag, *, control: SandboxControl, ids: list[int]) -> float:
+    """Authorize all and return how long it took until the last task had ended."""
+
+    def all_ended() -> bool:
+        states = airflow.states()
+        return states.get("success", 0) + states.get("failed", 0) == len(ids)
+
+    authorized = datetime.now(UTC)
+    control.authorize_all(ids)
+    control.clear_faults()
+    wait_until(all_ended, what=f"the end of {len(ids)} waits", deadline=120 + 2 * len(ids), interval=0.5)
+    return (airflow.database.last_end(airflow.dag_id) - authorized).total_seconds()
 
 
 def _runner(triggerer: psutil.Process) -> psutil.Process:
@@ -148,11 +157,11 @@ def _runner(triggerer: psutil.Process) -> psutil.Process:
     return runner
 
 
-def _list_calls(counts: dict[str, dict[str, int]]) -> int:
-    return counts["by_operation"].get("list_connections", 0)
+def _list_calls(control: SandboxControl) -> int:
+    return int(control.counts()["by_operation"].get("list_connections", 0))
 
 
-def _wait_for_calls(counts: Callable[[], dict[str, dict[str, int]]], *, more: int) -> None:
+def _wait_for_calls(control: SandboxControl, *, more: int) -> None:
     """Wait until each has had its turn, so that what follows is the steady state."""
-    before = _list_calls(counts())
-    wait_until(lambda: _list_calls(counts()) >= before + more, what="a round of polls", deadline=120)
+    before = _list_calls(control)
+    wait_until(lambda: _list_calls(control) >= before + more, what="a round of polls", deadline=120)

@@ -1,0 +1,13 @@
+"""As many waits that do nothing: what they cost is Airflow's own."""
+
+from __future__ import annotations
+
+import os
+
+from airflow.providers.standard.sensors.date_time import DateTimeSensorAsync
+from airflow.sdk import DAG
+
+with DAG("waits_asleep", schedule=None):
+    DateTimeSensorAsync.partial(task_id="wait").expand(
+        target_time=["2100-01-01T00:00:00+00:00" for _ in os.environ["BENCH_CONNECTION_IDS"].split()]
+    )
