@@ -113,7 +113,10 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         wanted = connection_ids(self.connection_id)
         # An earlier moment of the worker's clock counts; a later one would make us deaf.
         since = min(self.since or time.time(), time.time())
-        newest = SnapshotSource.newest(list_key(self.list_arguments()))
+        key = list_key(self.list_arguments())
+        newest = SnapshotSource.newest(key)
+        if newest is not None and not self.accept_newest:
+            SnapshotSource.ask(key)
         failed = 0
         async for item in _until(_after(newest, shared_stream), self.deadline):
             if item is None:

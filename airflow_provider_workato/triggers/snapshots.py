@@ -10,8 +10,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from airflow_provider_workato.models import Connection
 
 log = logging.getLogger(__name__)
+
+#: Lists that somebody asked for are this many seconds apart at least: twelve a minute, of the sixty allowed.
+SOON = 5.0
 
 T = TypeVar("T")
 
@@ -69,26 +72,38 @@ class SnapshotSource:
 
     def __init__(self, key: ListKey) -> None:
         self._key = key
-        self._users = 0
+        self._wakers: set[asyncio.Event] = set()
         self._latest: Snapshot | PollFailed | None = None
         self._flight: asyncio.Future[Snapshot | PollFailed] | None = None
         self._hook: WorkatoConnectionsHook | None = None
 
     @classmethod
-    def join(cls, key: ListKey) -> SnapshotSource:
-        """Return the source that all users of *key* share; :meth:`leave` it in the end.
+    @contextmanager
+    def joined(cls, key: ListKey) -> Iterator[tuple[SnapshotSource, asyncio.Event]]:
+        """Give the source that all users of *key* share, and what :meth:`ask` sets.
+
+        The last user takes the list along.
 
         :param key: the Airflow connection and the filters.
         """
-        source = cls._sources.setdefault(key, cls(key))
-        source._users += 1  # noqa: SLF001
-        return source
+        source, waker = cls._sources.setdefault(key, cls(key)), asyncio.Event()
+        source._wakers.add(waker)  # noqa: SLF001
+        try:
+            yield source, waker
+        finally:
+            source._wakers.discard(waker)  # noqa: SLF001
+            if not source._wakers:  # noqa: SLF001
+                cls._sources.pop(key, None)
 
-    def leave(self) -> None:
-        """Give the source up; the last user takes its list along."""
-        self._users -= 1
-        if self._users == 0:
-            self._sources.pop(self._key, None)
+    @classmethod
+    def ask(cls, key: ListKey) -> None:
+        """Have the list fetched soon: somebody needs one that is newer than the newest.
+
+        :param key: the Airflow connection and the filters.
+        """
+        if source := cls._sources.get(key):
+            for waker in source._wakers:  # noqa: SLF001
+                waker.set()
 
     @classmethod
     def newest(cls, key: ListKey) -> Snapshot | None:
@@ -156,14 +171,21 @@ async def follow(key: ListKey, *, interval: float) -> AsyncGenerator[Snapshot | 
     :param interval: seconds between two lists.
     :raises WorkatoError: one that no later poll can cure.
     """
-    source = SnapshotSource.join(key)
-    try:
+    with SnapshotSource.joined(key) as (source, waker):
+        max_age = interval
         while True:
-            item = await source.get(max_age=interval)
+            waker.clear()
+            item = await source.get(max_age=max_age)
             yield item
-            await asyncio.sleep(max(0.0, item.moment + interval - time.time()))
-    finally:
-        source.leave()
+            max_age = interval
+            with suppress(TimeoutError):
+                await asyncio.wait_for(waker.wait(), _left(item, interval))
+                max_age = min(SOON, interval)
+                await asyncio.sleep(_left(item, max_age))
+
+
+def _left(item: Snapshot | PollFailed, seconds: float) -> float:
+    return max(0.0, item.moment + seconds - time.time())
 
 
 def _in_thread(function: Callable[[], T]) -> asyncio.Future[T]:

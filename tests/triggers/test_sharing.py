@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_workato.exceptions import WorkatoAuthError
+from airflow_provider_workato.triggers import snapshots
 from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
+from airflow_provider_workato.triggers.snapshots import SnapshotSource
 from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 from tests.support.airflow import on_airflow_33
 from tests.support.sandbox import RunningSandbox
@@ -84,13 +86,30 @@ def test_late_joiner_is_answered_without_a_call(sandbox: RunningSandbox) -> None
     async def scenario() -> None:
         runner = Runner()
         runner.start(wait_for(early, poke_interval=3600))
-        await runner.until(lambda: lists(sandbox) == 1)
-        # The list has to be in before somebody can join late.
-        probe = runner.start(wait_for(late, poke_interval=3600, accept_newest=True))
-        await runner.until(lambda: runner.fired(probe))
+        await runner.until(lambda: SnapshotSource.newest(("workato_default", ())))
         joiner = runner.start(wait_for(late, poke_interval=3600, accept_newest=True))
         await runner.until(lambda: runner.fired(joiner))
         assert lists(sandbox) == 1
+        await runner.stop()
+
+    asyncio.run(scenario())
+
+
+def test_late_joiner_that_needs_a_newer_list_need_not_wait_for_the_interval(
+    sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "SOON", 0.5)
+    ids = sandbox.control.seed(count=21, authorization_status=None)
+
+    async def scenario() -> None:
+        runner = Runner()
+        runner.start(wait_for(ids[0], poke_interval=3600))
+        await runner.until(lambda: SnapshotSource.newest(("workato_default", ())))
+        sandbox.control.authorize_all(ids[1:])
+        joiners = [runner.start(wait_for(number, poke_interval=3600)) for number in ids[1:]]
+        await runner.until(lambda: all(runner.fired(joiner) for joiner in joiners))
+        # One newer list served them all.
+        assert lists(sandbox) == 2
         await runner.stop()
 
     asyncio.run(scenario())
