@@ -3,7 +3,7 @@
 .PHONY: help install demo sandbox test test-2.11 test-lowest test-kill bench lint format clean
 SHELL := /bin/bash
 
-PINS := pyproject.toml tools/venv.sh
+PINS := pyproject.toml tools/venv.sh tools/find_python.sh
 # Airflow 2.11 refuses Python 3.13.
 MINORS_3 := 11 12 13
 MINORS_2 := 11 12

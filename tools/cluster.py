@@ -76,6 +76,8 @@ class AirflowCluster:
             # A deferral shorter than this can fail the task: the report on its first half comes too late.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "PYTHONUNBUFFERED": "1",
+            # What tasks leave in a temporary folder goes with the home.
+            "TMPDIR": str(home / "tmp"),
             **(env or {}),
         }
 
@@ -98,6 +100,7 @@ class AirflowCluster:
         :param deadline: seconds to wait at most.
         """
         self.logs.mkdir(parents=True, exist_ok=True)
+        (self.home / "tmp").mkdir(exist_ok=True)
         self.run_cli("db", "migrate")
         self._spawn("api-server")
         self._spawn("scheduler", "--skip-serve-logs")

@@ -1,32 +1,11 @@
 #!/usr/bin/env bash
 # Make a virtual environment with the package in it, pinned: tools/venv.sh DIRECTORY CONSTRAINTS MINORS GROUP...
-# MINORS are the Python minor versions that may serve, e.g. "11 12 13"; PYTHON=... names an interpreter outright.
+# MINORS are the Python minor versions that may serve, e.g. "11 12 13".
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=$1 constraints=$2 minors=$3
 shift 3
-
-serves() {
-    # A version manager's shim can be on PATH for a Python that is not there: only running it tells.
-    "$1" - "$minors" >/dev/null 2>&1 <<'PY'
-import sys
-sys.exit(not (sys.version_info[0] == 3 and str(sys.version_info[1]) in sys.argv[1].split()))
-PY
-}
-
-find_python() {
-    local candidate
-    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python}; do
-        if serves "$candidate"; then
-            echo "$candidate"
-            return
-        fi
-    done
-    echo "$venv needs Python 3.{${minors// /,}}, and none of '${PYTHON:-python3, python3.13, python3.12, python3.11}' is one." \
-        "Install one, or name it: make PYTHON=/path/to/python" >&2
-    return 1
-}
 
 create() {
     local python=$1
@@ -46,7 +25,7 @@ create() {
     fi
 }
 
-python=$(find_python)
+python=$(tools/find_python.sh "$venv" "$minors")
 create "$python"
 pip=("$venv/bin/python" -m pip --disable-pip-version-check install -qq --constraint "$constraints")
 # `--group` came with pip 25.1; an interpreter can bring an older one.
