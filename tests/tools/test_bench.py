@@ -1,0 +1,72 @@
+"""What the benchmarks' report says of a goal, and the order in which contenders take turns."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tools.bench.measure import alternate, fresh_process, in_turn
+from tools.bench.report import Row, Section, Table, megabytes, milliseconds, times
+
+
+def section(*rows: Row) -> Section:
+    return Section(
+        title="Waiting", method="How.", tables=[Table(title="Ten", columns=["ours", "theirs"], rows=rows)]
+    )
+
+
+def test_a_row_shows_its_goal_and_what_became_of_it() -> None:
+    text = section(
+        Row(label="calls", values=["6", "60"], goal="<= 7", met=True),
+        Row(label="memory", values=["9 MB", "10 MB"], goal="<= 0.1 x", met=False),
+        Row(label="seconds", values=["1", "2"]),
+    ).markdown()
+    assert text.splitlines()[-5:] == [
+        "|  | ours | theirs | goal | result |",
+        "| --- | ---: | ---: | --- | --- |",
+        "| calls | 6 | 60 | <= 7 | met |",
+        "| memory | 9 MB | 10 MB | <= 0.1 x | **missed** |",
+        "| seconds | 1 | 2 |  |  |",
+    ]
+
+
+def test_what_was_missed_is_named() -> None:
+    report = section(
+        Row(label="calls", values=["6", "60"], goal="<= 7", met=True),
+        Row(label="memory", values=["9 MB", "10 MB"], goal="<= 0.1 x", met=False),
+        Row(label="seconds", values=["1", "2"]),
+    )
+    assert list(report.missed()) == ["Ten: memory"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "text"),
+    [(1, 100, "0.010 x"), (1, 2, "0.50 x"), (12_000, 6, "2,000 x"), (1, 0, "-")],
+)
+def test_ratios(first: float, second: float, text: str) -> None:
+    assert times(first, second) == text
+
+
+def test_units() -> None:
+    assert milliseconds(0.00123) == "1.23 ms"
+    assert milliseconds(1.5) == "1,500 ms"
+    assert megabytes(1_500_000) == "1.5 MB"
+
+
+def test_each_contender_is_once_the_first() -> None:
+    assert [in_turn(["a", "b", "c"], number)[0] for number in range(3)] == ["a", "b", "c"]
+    called: list[str] = []
+    taken = alternate({name: lambda name=name: called.append(name) for name in "ab"}, rounds=2, calls=2)  # type: ignore[misc]
+    assert called == ["a", "a", "b", "b", "b", "b", "a", "a"]
+    assert {name: len(seconds) for name, seconds in taken.items()} == {"a": 4, "b": 4}
+
+
+def test_a_fresh_process_gives_what_it_printed_last() -> None:
+    program = f"print('noise'); print({json.dumps(json.dumps({'seconds': [1]}))})"
+    assert fresh_process("-c", program) == {"seconds": [1]}
+
+
+def test_a_fresh_process_that_fails_tells_why() -> None:
+    with pytest.raises(RuntimeError, match="no such contender"):
+        fresh_process("-c", "raise SystemExit('no such contender')")
