@@ -115,8 +115,6 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         since = min(self.since or time.time(), time.time())
         key = list_key(self.list_arguments())
         newest = SnapshotSource.newest(key)
-        if newest is not None and not self.accept_newest:
-            SnapshotSource.ask(key)
         failed = 0
         async for item in _until(_after(newest, shared_stream), self.deadline):
             if item is None:
@@ -134,6 +132,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             if verdict.settled:
                 yield self._event(item, wanted, verdict)
                 return
+            if item.moment < since and not self.accept_newest:
+                SnapshotSource.ask(key)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait with a poll of its own, where Airflow does not share one."""

@@ -115,6 +115,29 @@ def test_late_joiner_that_needs_a_newer_list_need_not_wait_for_the_interval(
     asyncio.run(scenario())
 
 
+def test_joiner_during_a_call_need_not_wait_for_the_interval(
+    sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "SOON", 0.5)
+    (early, late) = sandbox.control.seed(count=2, authorization_status=None)
+    sandbox.control.add_fault("hold", operation="list_connections", performed=True)
+
+    async def scenario() -> None:
+        runner = Runner()
+        runner.start(wait_for(early, poke_interval=3600))
+        await runner.until(sandbox.control.held)
+        # The list that is on its way does not show this.
+        sandbox.control.authorize(late)
+        joiner = runner.start(wait_for(late, poke_interval=3600))
+        await asyncio.sleep(0)
+        sandbox.control.release()
+        await runner.until(lambda: runner.fired(joiner))
+        assert lists(sandbox) == 2
+        await runner.stop()
+
+    asyncio.run(scenario())
+
+
 def test_transient_failure_fails_nobody(sandbox: RunningSandbox) -> None:
     ids = sandbox.control.seed(count=10, authorization_status=None)
     sandbox.control.add_fault("server_error", operation="list_connections", times=2)
