@@ -51,6 +51,17 @@ class Sealed:
         raise TypeError("sealed credentials cannot be pickled")
 
 
+class HiddenBytes(bytes):
+    """Bytes that an HTTP library can send, and neither its debug output nor a traceback can show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return MASK
+
+    __str__ = __repr__
+
+
 def seal(value: Any) -> Sealed | None:
     """Wrap *value* once; ``None`` and what is sealed already stay as they are.
 

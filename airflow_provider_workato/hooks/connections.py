@@ -35,7 +35,7 @@ from airflow_provider_workato.models import (
     to_optional_id,
     to_timestamp,
 )
-from airflow_provider_workato.redaction import Sealed, redact, seal, secret_texts
+from airflow_provider_workato.redaction import Sealed, redact, seal
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -520,10 +520,10 @@ class WorkatoConnectionsHook(BaseHook):
             secrets=secrets,
         )
         connection = parse_connection(self.transport.send(call), operation=endpoint.operation)
-        if secrets is not None and connection.get("authorization_error"):
+        if connection.get("authorization_error"):
             # An app can quote the credentials that it refuses.
             connection["authorization_error"] = redact(
-                connection["authorization_error"], secret_texts(secrets.leaves())
+                connection["authorization_error"], self.transport.secrets_of(call)
             )
         return connection
 

@@ -41,7 +41,7 @@ from airflow_provider_workato.exceptions import (
 from airflow_provider_workato.hooks.endpoints import Endpoint, Quota
 from airflow_provider_workato.hooks.pacing import Pace, pace_for
 from airflow_provider_workato.models import decode, with_details
-from airflow_provider_workato.redaction import Sealed, redact, secret_texts
+from airflow_provider_workato.redaction import HiddenBytes, Sealed, redact, secret_texts
 
 if TYPE_CHECKING:
     import requests
@@ -241,7 +241,7 @@ class Transport:
     def _api_error(
         self, answer: _Answer, payload: Mapping[str, Any], call: Call, *, refused: bool
     ) -> WorkatoApiError:
-        secrets = self._secrets(call)
+        secrets = self.secrets_of(call)
         message, fields, support_id = with_details(payload)
         message = redact(message, secrets)
         fields = {
@@ -288,7 +288,7 @@ class Transport:
             target = None
         return WorkatoResponseError(
             f"{_what(call)} was redirected from {self.settings.base_url} to "
-            f"{redact(target or 'another place', self._secrets(call), limit=120)}. "
+            f"{redact(target or 'another place', self.secrets_of(call), limit=120)}. "
             "Redirects are not followed, since the API token would go with them: correct "
             f"{LABELS['host']!r} or {LABELS['data_center']!r} of Airflow connection "
             f"{self.settings.conn_id!r}.",
@@ -340,7 +340,11 @@ class Transport:
             request_sent=sent,
         )
 
-    def _secrets(self, call: Call) -> list[str]:
+    def secrets_of(self, call: Call) -> list[str]:
+        """Return the texts that nothing quoted from an answer to *call* may show.
+
+        :param call: what was asked.
+        """
         sealed = [self.settings.token.reveal()]
         if call.secrets is not None:
             sealed.extend(call.secrets.leaves())
@@ -357,7 +361,7 @@ def json_body(payload: Mapping[str, Any], *, secrets: Sealed | None = None) -> S
     body = None
     try:
         credentials = {} if secrets is None else {"input": secrets.reveal()}
-        body = Sealed(json.dumps({**payload, **credentials}, allow_nan=False).encode())
+        body = Sealed(HiddenBytes(json.dumps({**payload, **credentials}, allow_nan=False).encode()))
     except (TypeError, ValueError, RecursionError):
         pass
     finally:
