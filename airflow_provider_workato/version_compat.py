@@ -20,6 +20,7 @@ except ImportError:  # Airflow 2
 #: Airflow 3.3: one poll serves all triggers whose ``shared_stream_key()`` is equal, a trigger's
 #: arguments are rendered in the triggerer, and a task has a store that outlives its tries.
 AIRFLOW_3_3 = tuple(map(int, _airflow_version.split(".")[:2])) >= (3, 3)
+_AIRFLOW_2 = _airflow_version.startswith("2.")
 
 #: The ``next_method`` by which Airflow tells a task that its trigger failed or timed out.
 TRIGGER_FAILED = "__fail__"
@@ -41,6 +42,16 @@ def task_state_store(context: Mapping[str, Any]) -> Any | None:
     :param context: the task's execution context.
     """
     return context.get("task_state_store")
+
+
+def forget_variables(context: Mapping[str, Any]) -> None:
+    """Let Airflow 2 forget the variable that a template used last, which the context's ``repr()`` shows.
+
+    :param context: the task's execution context.
+    """
+    if _AIRFLOW_2:
+        for accessor in context.get("var", {}).values():
+            accessor.var = None
 
 
 def trigger_can_end(task: Any) -> bool:
@@ -71,6 +82,7 @@ __all__ = [
     "AIRFLOW_3_3",
     "TRIGGER_FAILED",
     "TaskDeferralError",
+    "forget_variables",
     "is_trigger_timeout",
     "task_state_store",
     "trigger_can_end",

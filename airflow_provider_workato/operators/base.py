@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -10,9 +10,10 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf, mask_secret
 
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.redaction import Sealed, seal, secret_texts
+from airflow_provider_workato.version_compat import forget_variables
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import XComArg
+    from airflow.providers.common.compat.sdk import Context, XComArg
 
 #: What an id and a text may be given as: a literal, Jinja, or another task's output.
 Id: TypeAlias = "int | str | XComArg"
@@ -58,11 +59,15 @@ class CredentialsOperator(WorkatoOperator):
         self.input = input
         self._credentials: Sealed | None = None
 
-    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Context, *args: Any, **kwargs: Any
+    ) -> None:
         # Mapped and ordinary tasks both pass here; render_template_fields is for the latter only.
-        super()._do_render_template_fields(parent, *args, **kwargs)
+        super()._do_render_template_fields(parent, template_fields, context, *args, **kwargs)
         if parent is self:
             self._hide_input()
+            # A traceback with local variables shows the context.
+            forget_variables(context)
 
     def _hide_input(self) -> None:
         # Airflow 2 renders a task's fields more than once.
