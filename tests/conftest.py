@@ -27,4 +27,4 @@ def _remove_home() -> None:
         shutil.rmtree(_HOME, ignore_errors=True)
 
 
-pytest_plugins = ["tests.support.airflow", "tests.support.sandbox", "tests.support.hook"]
+pytest_plugins = ["tests.support.airflow", "tests.support.sandbox", "tests.support.hook", "tests.support.tasks"]

@@ -1,0 +1,88 @@
+"""A task instance for operators that are run without a DAG run: it keeps what they push."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.support.airflow import AIRFLOW
+
+
+class TaskInstance:
+    """What Airflow's task instance offers to an operator, as far as ours ask for it."""
+
+    def __init__(self, *, dag_id: str = "dag", task_id: str = "wait", run_id: str = "run") -> None:
+        self.dag_id = dag_id
+        self.task_id = task_id
+        self.run_id = run_id
+        self.map_index = -1
+        self.try_number = 1
+        self.max_tries = 0
+        self.xcoms: dict[str, Any] = {}
+        self.first_reschedule: datetime | None = None
+
+    @property
+    def context(self) -> Any:
+        return {"ti": self, "task_instance": self}
+
+    def xcom_push(self, key: str, value: Any, **_: Any) -> None:
+        self.xcoms[key] = value
+
+    def get_first_reschedule_date(self, _: Any) -> datetime | None:
+        return self.first_reschedule
+
+    def rescheduled(self, *, began: datetime, until: datetime) -> None:
+        """Note that a sensor went to sleep, where its Airflow looks for that."""
+        self.first_reschedule = self.first_reschedule or began
+        if AIRFLOW.major == 2:
+            _write_reschedule(self, began=began, until=until)
+
+
+@pytest.fixture
+def make_task_instance(request: pytest.FixtureRequest) -> Callable[[], TaskInstance]:
+    """Make task instances; on Airflow 2 also in its database, where sensors look for their first try."""
+    if AIRFLOW.major == 2:
+        request.getfixturevalue("airflow_db")
+    return _in_database if AIRFLOW.major == 2 else TaskInstance
+
+
+def _in_database() -> TaskInstance:
+    from airflow.providers.common.compat.sdk import DAG, BaseOperator
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunType
+
+    now = datetime.now(UTC)
+    dag: Any = DAG(f"sensor-{uuid4()}", schedule=None, start_date=now)
+    BaseOperator(task_id="wait", dag=dag)
+    dag.sync_to_db()
+    dag.create_dagrun(
+        state=DagRunState.RUNNING,
+        execution_date=now,
+        run_id="run",
+        run_type=DagRunType.MANUAL,
+        data_interval=(now, now),
+    )
+    return TaskInstance(dag_id=dag.dag_id)
+
+
+def _write_reschedule(ti: TaskInstance, *, began: datetime, until: datetime) -> None:
+    from airflow.models.taskreschedule import TaskReschedule
+    from airflow.utils.session import create_session
+
+    model: Any = TaskReschedule
+    with create_session() as session:
+        session.add(
+            model(
+                dag_id=ti.dag_id,
+                task_id=ti.task_id,
+                run_id=ti.run_id,
+                try_number=1,
+                start_date=began,
+                end_date=began,
+                reschedule_date=until,
+            )
+        )

@@ -1,0 +1,129 @@
+"""The four ways in which a sensor can wait, each as Airflow goes it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
+
+from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
+from tests.support.tasks import TaskInstance
+
+MakeSensor = Callable[..., WorkatoConnectionSensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a wait ended, in words that are the same for every way if the ends are."""
+
+    result: Any = None
+    raised: str = ""
+    says: str = ""
+    xcoms: dict[str, Any] = field(default_factory=dict)
+
+
+def observe(way: Callable[[MakeSensor, TaskInstance], Any], make: MakeSensor, ti: TaskInstance) -> Outcome:
+    """
+    Wait, and tell how it ended.
+
+    :param way: one of this module's ways
+    :param make: makes the sensor, anew for every process it would run in
+    :param ti: where it leaves its XComs
+    """
+    try:
+        result = way(make, ti)
+    except AirflowSkipException as error:
+        return Outcome(raised="skipped", xcoms=ti.xcoms, says=type(error.__cause__).__name__)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is compared
+        return Outcome(raised=type(error).__name__, says=_without_times(str(error)), xcoms=ti.xcoms)
+    return Outcome(result=result, xcoms=ti.xcoms)
+
+
+def poke(make: MakeSensor, ti: TaskInstance) -> Any:
+    """Wait on a worker."""
+    return make(mode="poke").execute(ti.context)
+
+
+def reschedule(make: MakeSensor, ti: TaskInstance) -> Any:
+    """Look on a worker, leave it, come back."""
+    from airflow.exceptions import AirflowRescheduleException
+
+    while True:
+        began = datetime.now(UTC)
+        try:
+            return make(mode="reschedule").execute(ti.context)
+        except AirflowRescheduleException as later:
+            ti.rescheduled(began=began, until=later.reschedule_date)
+            # As the scheduler does.
+            time.sleep(max(0.0, (later.reschedule_date - datetime.now(UTC)).total_seconds()))
+
+
+def deferred(make: MakeSensor, ti: TaskInstance) -> Any:
+    """Wait in a triggerer, end on a worker."""
+    try:
+        return make(deferrable=True, end_in_trigger=False).execute(ti.context)
+    except TaskDeferred as deferral:
+        fired = asyncio.run(_own_poll(deferral.trigger))
+        method, arguments = _resume_with(fired, deferral.method_name)
+        return make(deferrable=True).resume_execution(method, arguments, ti.context)
+
+
+def ended_in_trigger(make: MakeSensor, ti: TaskInstance) -> Any:
+    """Wait in the trigger runner of Airflow 3.3 with its shared poll, and end there if all went well."""
+    from airflow.triggers.base import TaskSuccessEvent
+
+    try:
+        return make(deferrable=True, end_in_trigger=True).execute(ti.context)
+    except TaskDeferred as deferral:
+        fired = asyncio.run(_shared_poll(deferral.trigger))
+        if isinstance(fired, TaskSuccessEvent):
+            ti.xcoms |= json.loads(json.dumps(fired.xcoms))
+            # Airflow's worker computes this one from the other.
+            assert ti.xcoms.pop("_link_WorkatoConnectionLink", None) == ti.xcoms.get("workato_connection_url")
+            return ti.xcoms.pop("return_value")
+        method, arguments = _resume_with(fired, deferral.method_name)
+        return make(deferrable=True).resume_execution(method, arguments, ti.context)
+
+
+async def _own_poll(trigger: Any) -> Any:
+    classpath, kwargs = trigger.serialize()
+    module, _, name = classpath.rpartition(".")
+    fresh = getattr(import_module(module), name)(**json.loads(json.dumps(kwargs)))
+    events = fresh.run()
+    try:
+        return await anext(events)
+    except Exception as error:  # noqa: BLE001 - the triggerer takes them all
+        return error
+    finally:
+        await events.aclose()
+
+
+async def _shared_poll(trigger: Any) -> Any:
+    from tests.support.triggerer import Runner
+
+    runner = Runner()
+    number = runner.start(trigger)
+    await runner.until(runner.tasks[number].done)
+    return runner.events[0][1] if runner.events else runner.tasks[number].exception()
+
+
+def _resume_with(fired: Any, method: str) -> tuple[str, dict[str, Any]]:
+    """Return what the triggerer leaves for the worker."""
+    if isinstance(fired, BaseException):
+        lines = traceback.format_exception(type(fired), fired, fired.__traceback__)
+        return "__fail__", {"error": "Trigger failure", "traceback": lines}
+    return method, {"event": json.loads(json.dumps(fired.payload))}
+
+
+def _without_times(text: str) -> str:
+    text = re.sub(r"it waited for longer than|run duration of \S+ seconds exceeds", "… exceeds", text)
+    return re.sub(r"\d{4}-\d\d-\d\dT\S+?(?=:? )", "…", text)
