@@ -29,6 +29,8 @@ class Listener:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b"[]"
+    #: Whoever does not know it is answered with 401; empty to let everybody in.
+    token: str = ""
     heard: list[Heard] = field(default_factory=list)
 
 
@@ -55,7 +57,8 @@ def listening(*, certificate: Path | None = None, **answer: object) -> Iterator[
                     body=self.rfile.read(length),
                 )
             )
-            self.send_response(listener.status)
+            known = self.headers.get("Authorization") == f"Bearer {listener.token}"
+            self.send_response(listener.status if known or not listener.token else 401)
             for name, value in ({"Content-Type": "application/json"} | listener.headers).items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(listener.body)))

@@ -1,0 +1,259 @@
+"""What the sensor accepts, and what it makes of a trigger that did not end as it should."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import (
+    DAG,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseOperator,
+    TaskDeferred,
+)
+
+from airflow_provider_workato import exceptions
+from airflow_provider_workato.exceptions import (
+    WorkatoAuthError,
+    WorkatoConfigurationError,
+    WorkatoError,
+    from_traceback,
+)
+from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
+from airflow_provider_workato.version_compat import TaskDeferralError, trigger_can_end
+from tests.support.airflow import on_airflow_2, on_airflow_33
+from tests.support.tasks import TaskInstance
+
+
+def sensor(connection_id: Any = 36, **options: Any) -> WorkatoConnectionSensor:
+    return WorkatoConnectionSensor(**{"task_id": "wait", "connection_id": connection_id} | options)
+
+
+def deferral(waiting: WorkatoConnectionSensor) -> TaskDeferred:
+    with pytest.raises(TaskDeferred) as caught:
+        waiting.execute(TaskInstance().context)
+    return caught.value
+
+
+def resumed(method: str, arguments: dict[str, Any] | None, **options: Any) -> Any:
+    return sensor(deferrable=True, **options).resume_execution(method, arguments, TaskInstance().context)
+
+
+@pytest.mark.usefixtures("connect")
+def test_the_wait_is_handed_over_with_all_it_needs() -> None:
+    handed = deferral(
+        sensor(
+            ["36", 37],
+            deferrable=True,
+            folder_id=1892,
+            project_id=301,
+            external_id="e",
+            fail_fast=False,
+            max_failed_polls=2,
+            poke_interval=timedelta(seconds=7),
+            timeout=60,
+            end_in_trigger=True,
+        )
+    )
+    _, kwargs = handed.trigger.serialize()
+    since, deadline = kwargs.pop("since"), kwargs.pop("deadline")
+    assert deadline - since == 60
+    assert kwargs == {
+        "connection_id": [36, 37],
+        "workato_conn_id": "workato_default",
+        "folder_id": 1892,
+        "project_id": 301,
+        "external_id": "e",
+        "poke_interval": 7,
+        "fail_fast": False,
+        "max_failed_polls": 2,
+        "accept_newest": True,
+        "end_task": True,
+    }
+    assert handed.timeout == timedelta(seconds=60)
+
+
+@pytest.mark.usefixtures("connect")
+def test_after_another_task_an_older_list_is_no_proof() -> None:
+    with DAG("d", schedule=None):
+        waiting = sensor(deferrable=True)
+        BaseOperator(task_id="before") >> waiting
+    assert deferral(waiting).trigger.serialize()[1]["accept_newest"] is False
+
+
+@pytest.mark.usefixtures("connect")
+def test_silent_fail_rides_out_any_failure() -> None:
+    assert (
+        deferral(sensor(deferrable=True, silent_fail=True)).trigger.serialize()[1]["max_failed_polls"] is None
+    )
+
+
+def test_deferrable_by_airflows_default() -> None:
+    assert sensor().deferrable is False
+
+
+# A trigger that ended otherwise
+
+
+NOT_YET = {"id": 36, "authorization_status": None}
+
+
+@pytest.mark.parametrize(
+    "event",
+    [None, {}, "x", {"status": "?"}, {"status": "settled"}, {"status": "settled", "connections": [NOT_YET]}],
+)
+def test_an_event_that_is_none(event: object) -> None:
+    with pytest.raises(WorkatoError, match="clear the task to wait again") as caught:
+        resumed("execute_complete", {"event": event})
+    assert not isinstance(caught.value, AirflowFailException)
+
+
+@pytest.mark.parametrize("reason", ["Trigger timeout", "Trigger/execution timeout"])
+def test_airflows_own_timeout(reason: str) -> None:
+    with pytest.raises(AirflowSensorTimeout, match="specified timeout of 60"):
+        resumed("__fail__", {"error": reason}, timeout=60)
+    with pytest.raises(AirflowSkipException):
+        resumed("__fail__", {"error": reason}, soft_fail=True)
+
+
+@on_airflow_33
+def test_airflows_own_timeout_as_it_names_it() -> None:
+    from airflow.sdk.bases.operator import TriggerFailureReason
+
+    with pytest.raises(AirflowSensorTimeout):
+        resumed("__fail__", {"error": TriggerFailureReason.TRIGGER_TIMEOUT})
+
+
+@pytest.mark.parametrize(
+    "arguments", [None, {}, {"error": "Trigger failure"}, {"error": "x", "traceback": ["a: b"]}]
+)
+def test_a_trigger_that_was_lost(arguments: dict[str, Any] | None) -> None:
+    with pytest.raises(TaskDeferralError):
+        resumed("__fail__", arguments)
+    with pytest.raises(TaskDeferralError):
+        resumed("__fail__", arguments, soft_fail=True)
+    with pytest.raises(AirflowSkipException, match="never_fail"):
+        resumed("__fail__", arguments, never_fail=True)
+
+
+def test_a_trigger_that_failed_for_good() -> None:
+    text = "Traceback …\nairflow_provider_workato.exceptions.WorkatoAuthError: no: token\n"
+    with pytest.raises(WorkatoAuthError, match=r"^no: token$"):
+        resumed("__fail__", {"error": "Trigger failure", "traceback": text.splitlines()})
+
+
+@pytest.mark.parametrize("name", [name for name in vars(exceptions) if name.startswith("Workato")])
+def test_every_error_finds_its_way_through_a_traceback(name: str) -> None:
+    lines = ["Traceback (most recent call last):", f"airflow_provider_workato.exceptions.{name}: a: b"]
+    for form in (lines, "\n".join(lines)):
+        error = from_traceback(form)
+        assert type(error).__name__ == name
+        assert str(error) == "a: b"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        [],
+        "ValueError: x",
+        "elsewhere.WorkatoAuthError: x",
+        "airflow_provider_workato.exceptions.sys: x",
+        "airflow_provider_workato.exceptions.Nothing: x",
+    ],
+)
+def test_other_tracebacks(text: str | None) -> None:
+    assert from_traceback(text) is None
+
+
+# Ending in the triggerer
+
+
+@on_airflow_33
+def test_the_trigger_ends_only_what_nobody_looks_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk import Asset
+
+    assert trigger_can_end(sensor())
+    assert not trigger_can_end(sensor(outlets=[Asset("a")]))
+    assert not trigger_can_end(sensor(on_success_callback=print))
+    assert not trigger_can_end(sensor(map_index_template="{{ 1 }}"))
+    assert not trigger_can_end(sensor(post_execute=print))
+
+    class Watched(WorkatoConnectionSensor):
+        def post_execute(self, context: Any, result: Any = None) -> None: ...
+
+    assert not trigger_can_end(Watched(task_id="wait", connection_id=36))
+    monkeypatch.setenv("AIRFLOW__CORE__XCOM_BACKEND", "my.CustomXCom")
+    assert not trigger_can_end(sensor())
+
+
+@on_airflow_33
+def test_listeners_want_to_hear_of_it() -> None:
+    from airflow.sdk.listener import get_listener_manager
+
+    listener = type("Listener", (), {})()
+    get_listener_manager().add_listener(listener)
+    try:
+        assert not trigger_can_end(sensor())
+    finally:
+        get_listener_manager().clear()
+
+
+@on_airflow_2
+def test_airflow_2_ends_nothing_in_the_triggerer() -> None:
+    assert not trigger_can_end(sensor())
+
+
+# Starting in the triggerer
+
+
+@on_airflow_33
+@pytest.mark.parametrize(
+    "connection_id",
+    [
+        36,
+        "36",
+        [36, "{{ params.other }}"],
+        "{{ ti.xcom_pull(task_ids='a', map_indexes=-1) }}",
+        "{{ params.id }}",
+    ],
+)
+def test_what_may_start_in_the_triggerer(connection_id: Any) -> None:
+    waiting = sensor(connection_id, deferrable=True, start_from_trigger=True)
+    assert waiting.start_trigger_args is not None
+    kwargs = waiting.start_trigger_args.trigger_kwargs or {}
+    assert kwargs["connection_id"] == connection_id
+    assert kwargs["end_task"] is False
+
+
+@on_airflow_33
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda: BaseOperator(task_id="a").output, "the output of another task"),
+        (lambda: [BaseOperator(task_id="a").output], "the output of another task"),
+        (lambda: "{{ ti.xcom_pull('a') }}", "an xcom_pull without map_indexes"),
+        (lambda: "{{ ti.xcom_pull(task_ids='a', key='b') }}", "an xcom_pull without map_indexes"),
+    ],
+)
+def test_what_airflow_cannot_start_in_the_triggerer(make: Callable[[], Any], problem: str) -> None:
+    with DAG("d", schedule=None), pytest.raises(WorkatoConfigurationError, match=f"task 'wait' is {problem}"):
+        sensor(make(), deferrable=True, start_from_trigger=True)
+
+
+@pytest.mark.parametrize(
+    "options", [{"deferrable": False}, {"start_from_trigger": False, "deferrable": True}]
+)
+def test_starting_there_is_an_option(options: dict[str, Any]) -> None:
+    waiting = sensor(**{"start_from_trigger": True} | options)
+    assert getattr(waiting, "start_from_trigger", False) is False
+
+
+@on_airflow_2
+def test_airflow_2_starts_on_a_worker() -> None:
+    assert sensor(deferrable=True, start_from_trigger=True).start_from_trigger is False

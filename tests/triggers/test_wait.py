@@ -1,0 +1,331 @@
+"""One wait in a triggerer: what it rides out, what ends it, and what it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import traceback
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from airflow_provider_workato.exceptions import (
+    WorkatoAuthError,
+    WorkatoError,
+    WorkatoPermissionError,
+    WorkatoServerError,
+)
+from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
+from airflow_provider_workato.triggers.snapshots import SnapshotSource
+from tests.support.airflow import on_airflow_33
+from tests.support.hook import Connect
+from tests.support.listener import listening
+from tests.support.sandbox import RunningSandbox
+
+pytestmark = pytest.mark.usefixtures("connect")
+
+
+@pytest.fixture
+def impatient(connect: Connect) -> None:
+    """Let a call fail at its first failure."""
+    connect(retry_budget=0)
+
+
+def wait_for(connection_id: Any, **arguments: Any) -> WorkatoConnectionTrigger:
+    defaults: dict[str, Any] = {"workato_conn_id": "workato_default", "poke_interval": 0.05}
+    return WorkatoConnectionTrigger(connection_id=connection_id, **{**defaults, **arguments})
+
+
+async def ends(trigger: WorkatoConnectionTrigger) -> dict[str, Any]:
+    """Run a trigger and return its only event."""
+    (payload,) = [event.payload async for event in trigger.run()]
+    assert isinstance(payload, dict)
+    return payload
+
+
+@asynccontextmanager
+async def running(trigger: WorkatoConnectionTrigger) -> AsyncIterator[asyncio.Task[dict[str, Any]]]:
+    task = asyncio.create_task(ends(trigger))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 30
+    while not await asyncio.to_thread(condition):
+        assert time.monotonic() < deadline, "the condition did not come true"
+        await asyncio.sleep(0.01)
+
+
+def run(scenario: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(scenario, 60))
+
+
+def lists(sandbox: RunningSandbox) -> int:
+    return int(sandbox.control.counts()["by_operation"].get("list_connections", 0))
+
+
+@pytest.fixture
+def waiting(sandbox: RunningSandbox) -> int:
+    """A connection that nobody authorized yet."""
+    (number,) = sandbox.control.seed([{}])
+    return number
+
+
+# What is kept of it
+
+EVERYTHING: dict[str, Any] = {
+    "connection_id": [36, "37"],
+    "workato_conn_id": "workato_eu",
+    "poke_interval": 12.5,
+    "folder_id": "1892",
+    "project_id": 301,
+    "external_id": "e",
+    "fail_fast": False,
+    "max_failed_polls": 2,
+    "deadline": 1_900_000_000.5,
+    "since": 1_800_000_000.5,
+    "accept_newest": True,
+    "end_task": True,
+}
+
+
+def test_rebuilt_from_what_it_serializes_to() -> None:
+    classpath, kwargs = WorkatoConnectionTrigger(**EVERYTHING).serialize()
+    assert classpath == f"{WorkatoConnectionTrigger.__module__}.{WorkatoConnectionTrigger.__qualname__}"
+    assert kwargs == EVERYTHING
+    assert WorkatoConnectionTrigger(**json.loads(json.dumps(kwargs))).serialize() == (classpath, kwargs)
+
+
+@on_airflow_33
+def test_rebuilt_by_airflow() -> None:
+    from airflow.sdk.serde import deserialize, serialize
+    from airflow.serialization.encoders import encode_trigger
+
+    trigger = WorkatoConnectionTrigger(**EVERYTHING)
+    _, kwargs = trigger.serialize()
+    assert deserialize(serialize(kwargs)) == kwargs
+    assert encode_trigger(trigger)["kwargs"] == kwargs
+
+
+def test_it_keeps_no_secret(sandbox: RunningSandbox, waiting: int) -> None:
+    trigger = wait_for(waiting)
+
+    async def scenario() -> None:
+        async with running(trigger):
+            await until(lambda: lists(sandbox))
+            assert sandbox.token not in f"{trigger!r}{trigger.serialize()}{vars(trigger)}"
+            assert sandbox.token not in repr(vars(SnapshotSource._sources[("workato_default", ())]))
+
+    run(scenario())
+
+
+def test_it_leaves_nothing_behind(sandbox: RunningSandbox, waiting: int) -> None:
+    async def scenario() -> None:
+        async with running(wait_for(waiting)):
+            await until(lambda: lists(sandbox))
+            assert SnapshotSource._sources
+
+    run(scenario())
+    assert not SnapshotSource._sources
+
+
+# Failed polls
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    "fault", ["server_error", "reset_before_answer", "rate_limited_no_header", "html_page"]
+)
+def test_a_few_failed_polls_are_ridden_out(sandbox: RunningSandbox, fault: str) -> None:
+    sandbox.control.add_fault(fault, times=3)
+    event = run(ends(wait_for(36, max_failed_polls=3)))
+    assert [row["id"] for row in event["connections"]] == [36]
+    assert lists(sandbox) == 4
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_long_outage_ends_in_the_real_error(sandbox: RunningSandbox) -> None:
+    sandbox.control.add_fault("server_error", times=None)
+    with pytest.raises(WorkatoServerError, match="3188c2d0") as caught:
+        run(ends(wait_for(36, max_failed_polls=2)))
+    assert lists(sandbox) == 3
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "in _attempt" in shown, "the traceback leads to where it happened"
+    assert sandbox.token not in shown
+
+
+@pytest.mark.usefixtures("impatient")
+def test_only_failures_in_a_row_count(sandbox: RunningSandbox, waiting: int) -> None:
+    for _ in range(3):
+        sandbox.control.add_fault("server_error", times=2)
+        sandbox.control.add_fault("extra_keys", times=1)
+
+    async def scenario() -> dict[str, Any]:
+        async with running(wait_for(waiting, max_failed_polls=2)) as task:
+            await until(lambda: lists(sandbox) >= 9)
+            sandbox.control.authorize(waiting)
+            return await task
+
+    assert run(scenario())["status"] == "settled"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_any_number_of_failures(sandbox: RunningSandbox) -> None:
+    sandbox.control.add_fault("server_error", times=12)
+    assert run(ends(wait_for(36, max_failed_polls=None)))["status"] == "settled"
+    assert lists(sandbox) == 13
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"), [("unauthorized", WorkatoAuthError), ("forbidden", WorkatoPermissionError)]
+)
+def test_what_no_later_poll_cures_ends_it_at_once(
+    sandbox: RunningSandbox, fault: str, error: type[WorkatoError]
+) -> None:
+    sandbox.control.add_fault(fault, times=None)
+    with pytest.raises(error):
+        run(ends(wait_for(36)))
+    assert lists(sandbox) == 1
+
+
+# Time
+
+
+def test_the_deadline_holds_while_workato_does_not_answer(sandbox: RunningSandbox, waiting: int) -> None:
+    sandbox.control.add_fault("hold", times=None)
+    deadline = time.time() + 0.5
+
+    async def scenario() -> dict[str, Any]:
+        event = await ends(wait_for(waiting, deadline=deadline))
+        assert time.time() >= deadline
+        assert await asyncio.to_thread(sandbox.control.held), "the call still waits for its answer"
+        await asyncio.to_thread(sandbox.control.reset)
+        return event
+
+    assert run(scenario()) == {"status": "timeout"}
+
+
+def test_the_deadline_holds_between_two_polls(waiting: int) -> None:
+    deadline = time.time() + 0.5
+    assert run(ends(wait_for(waiting, poke_interval=3600, deadline=deadline))) == {"status": "timeout"}
+    assert time.time() >= deadline
+
+
+def test_the_loop_is_free_while_workato_is_slow(sandbox: RunningSandbox) -> None:
+    sandbox.control.add_fault("hold")
+
+    async def scenario() -> dict[str, Any]:
+        async with running(wait_for(36)) as task:
+            # A loop that is blocked by the call could not get here before its answer.
+            await until(sandbox.control.held)
+            assert not task.done()
+            await asyncio.to_thread(sandbox.control.release)
+            return await task
+
+    assert run(scenario())["status"] == "settled"
+
+
+# Lists of others
+
+
+def test_a_late_joiner_is_answered_from_the_newest_list(sandbox: RunningSandbox, waiting: int) -> None:
+    async def scenario() -> None:
+        async with running(wait_for(waiting, poke_interval=3600)):
+            await until(lambda: SnapshotSource.newest(("workato_default", ())))
+            event = await ends(wait_for(36, poke_interval=3600, accept_newest=True))
+            assert [row["id"] for row in event["connections"]] == [36]
+            assert lists(sandbox) == 1
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    "before", [{"authorization_status": "failed"}, {"authorization_status": "success"}, None], ids=str
+)
+@pytest.mark.parametrize("accept_newest", [True, False])
+def test_an_older_list_proves_no_failure(
+    sandbox: RunningSandbox, waiting: int, before: dict[str, Any] | None, accept_newest: bool
+) -> None:
+    (number,) = sandbox.control.seed([before]) if before else [waiting + 1]
+
+    async def scenario() -> None:
+        async with running(wait_for(waiting, poke_interval=1)):
+            await until(lambda: SnapshotSource.newest(("workato_default", ())))
+            event = await ends(
+                wait_for(number, poke_interval=1, accept_newest=accept_newest, since=time.time())
+            )
+            taken_over = accept_newest and before == {"authorization_status": "success"}
+            assert lists(sandbox) == (1 if taken_over else 2)
+            assert event["status"] == "settled"
+
+    run(scenario())
+
+
+def test_an_earlier_beginning_counts_a_later_one_does_not(sandbox: RunningSandbox) -> None:
+    # The worker's clock is ahead: a list of now must do all the same.
+    assert run(ends(wait_for(36, since=time.time() + 3600)))["status"] == "settled"
+    assert lists(sandbox) == 1
+
+
+def test_a_token_that_is_replaced_meanwhile(connect: Connect) -> None:
+    row = b'[{"id": 7, "authorization_status": %s}]'
+    with listening(token="old", body=row % b"null") as workato:
+        connect(host=workato.url, password="old")
+
+        async def scenario() -> dict[str, Any]:
+            async with running(wait_for(7)) as task:
+                await until(lambda: workato.heard)
+                connect(host=workato.url, password="new")
+                workato.body = row % b'"success"'
+                workato.token = "new"
+                return await task
+
+        assert run(scenario())["status"] == "settled"
+    assert workato.heard[-1].headers["Authorization"] == "Bearer new"
+
+
+def test_filters_narrow_the_list(sandbox: RunningSandbox) -> None:
+    run(ends(wait_for(36, folder_id="4515", project_id=302, fail_fast=False)))
+    (request,) = sandbox.control.requests()
+    assert request["query"] == "folder_id=4515&project_id=302&include_runtime_connections=true"
+
+
+# Starting in the triggerer
+
+
+@on_airflow_33
+def test_started_by_the_triggerer(sandbox: RunningSandbox) -> None:
+    from airflow.triggers.base import TaskSuccessEvent
+
+    from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
+    from tests.support.triggerer import Runner
+
+    sensor = WorkatoConnectionSensor(
+        task_id="wait", connection_id=36, deferrable=True, start_from_trigger=True, end_in_trigger=True
+    )
+    assert sensor.start_from_trigger is True
+    arguments = sensor.start_trigger_args
+    assert arguments is not None
+    assert arguments.timeout is not None
+    assert arguments.timeout.total_seconds() == sensor.timeout
+    assert arguments.next_method == "execute_complete"
+
+    async def scenario() -> Any:
+        runner = Runner()
+        number = runner.start(WorkatoConnectionTrigger(**arguments.trigger_kwargs or {}))
+        await runner.until(runner.tasks[number].done)
+        return runner.events[0][1]
+
+    event = run(scenario())
+    assert isinstance(event, TaskSuccessEvent)
+    url = f"{sandbox.url}/connections/36"
+    xcoms = dict(event.xcoms or {})
+    assert xcoms.pop("return_value")["id"] == 36  # type: ignore[index, call-overload]
+    assert xcoms == {"workato_connection_url": url, "_link_WorkatoConnectionLink": url}
