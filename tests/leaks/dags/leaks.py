@@ -1,0 +1,103 @@
+"""Creates and updates, most of which fail, with credentials at every depth of ``input``."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_workato.operators.connections import (
+    WorkatoCreateConnectionOperator,
+    WorkatoUpdateConnectionOperator,
+)
+from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
+
+PLACES = [
+    *(
+        f"var.value.{name}"
+        for name in ("colour", "shape", "size", "taste", "sound", "smell", "touch", "sight")
+    ),
+    *(
+        f"conn.elsewhere.{name}"
+        for name in ("login", "password", "extra_dejson.flavour", "extra_dejson.grain")
+    ),
+]
+
+
+def credentials(*, word: str = "right") -> dict[str, Any]:
+    """Return an ``input`` with every credential in it; the word tells the sandbox what the app says."""
+    leaves = [f"{{{{ {place} }}}}" for place in PLACES]
+    return {
+        "word": word,
+        "pwd": leaves[0],
+        "key": leaves[1],
+        "auth_code": leaves[2],
+        "credentials": [{"a": leaves[3]}, {"b": [leaves[4], {"c": {"d": leaves[5]}}]}],
+        "anything": {"else": leaves[6:]},
+        "url": f"https://{leaves[8]}:{leaves[9]}@acme.example/?q={leaves[5]}",
+    }
+
+
+def tell_everything(context: dict[str, Any]) -> None:
+    """Report a failure as the most talkative of reporters would: with the local variables of each frame."""
+    error = context["exception"]
+    told = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+    logging.getLogger("airflow.task").error("all there is to tell: %r %s %s", error, vars(error), told)
+    print("task", vars(context["task"]))
+
+
+with DAG(
+    "leaks",
+    schedule=None,
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    default_args={"on_failure_callback": tell_everything},
+) as dag:
+    create = WorkatoCreateConnectionOperator(
+        task_id="create", name="Right", provider="rest", external_id="right", input=credentials()
+    )
+    update = WorkatoUpdateConnectionOperator(
+        task_id="update", connection_id=create.output, name="Updated", input=credentials()
+    )
+    wait = WorkatoConnectionSensor(
+        task_id="wait", connection_id=create.output, deferrable=True, poke_interval=1
+    )
+    create >> update >> wait
+    for word in ("wrong-credentials", "raise-exception", "malformed-credentials"):
+        WorkatoCreateConnectionOperator(
+            task_id=f"create_{word}", name=word, provider="rest", input=credentials(word=word)
+        )
+        wait >> WorkatoUpdateConnectionOperator(
+            task_id=f"update_{word}", connection_id=create.output, input=credentials(word=word)
+        )
+    # An app, or Workato for it, that repeats what it was sent: see echo.py.
+    for answer in ("refused", "invalid", "broken", "html"):
+        WorkatoCreateConnectionOperator(
+            task_id=f"create_{answer}",
+            workato_conn_id=f"workato_{answer}",
+            name=answer,
+            provider="rest",
+            input=credentials(),
+        )
+        WorkatoUpdateConnectionOperator(
+            task_id=f"update_{answer}",
+            workato_conn_id=f"workato_{answer}",
+            connection_id=7,
+            input=credentials(),
+        )
+    WorkatoCreateConnectionOperator.partial(
+        task_id="create_mapped", workato_conn_id="workato_invalid", provider="rest"
+    ).expand_kwargs(
+        [{"name": f"mapped {place}", "input": {"note": f"{{{{ {place} }}}}"}} for place in PLACES]
+    )
+    # Nothing to render, nothing to send: the errors of arguments.
+    WorkatoUpdateConnectionOperator(task_id="update_no_number", connection_id="none", input=credentials())
+    WorkatoCreateConnectionOperator(
+        task_id="create_not_an_object",
+        name="x",
+        provider="rest",
+        input="{{ var.value.sight }}",  # type: ignore[arg-type]
+    )

@@ -1,0 +1,76 @@
+"""After a run in which nearly everything fails, no credential is on disk, on the screen or at the sandbox."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from packaging.version import Version
+
+from tests.leaks.scene import DAGS_FOLDER, ROOT, Scene, leaking_scene, without_airflow
+from tests.leaks.sentinels import SENTINELS
+from tests.support.airflow import AIRFLOW
+
+if Version("3.0") > AIRFLOW:
+    EVERYTHING_LOGGED = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"}
+else:
+    # All loggers that have a name. The one without a name stands in for the supervisor in `dag.test()`, and
+    # prints what Airflow itself tells its masker; the test on a real cluster has it on.
+    NAMES = ("airflow", "airflow_provider_workato", "supervisor", "task")
+    EVERYTHING_LOGGED = {
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": " ".join(f"{name}=DEBUG" for name in NAMES),
+    }
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """What is left of a run by `dag.test()`."""
+    home = tmp_path_factory.mktemp("home")
+    env = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS_FOLDER),
+        **EVERYTHING_LOGGED,
+    }
+    with leaking_scene(home) as scene:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.leaks.run"],
+            cwd=ROOT,
+            env={**without_airflow(), **env, **scene.env},
+            capture_output=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr[-4000:]
+    (home / "stdout").write_bytes(done.stdout)
+    (home / "stderr").write_bytes(done.stderr)
+    states = json.loads((home / "states.json").read_text())
+    scene.states.update({(task, map_index): state for task, map_index, state in states})
+    return scene
+
+
+def test_everything_happened(scene: Scene) -> None:
+    assert scene.is_complete(), scene.states
+
+
+def test_everything_was_logged(scene: Scene) -> None:
+    printed = (scene.home / "stdout").read_bytes() + (scene.home / "stderr").read_bytes()
+    # The lines of urllib3, and the local variables of our own frames.
+    assert b'"POST /api/connections HTTP/1.1" 200' in printed
+    assert b" call = Call(" in printed
+
+
+def test_no_credential_is_left(scene: Scene) -> None:
+    assert scene.search().hits == []
+
+
+@pytest.mark.parametrize("name", SENTINELS)
+def test_the_search_finds_a_credential_that_is_left(scene: Scene, name: str) -> None:
+    planted = scene.home / "planted.log"
+    planted.write_text(f"… {SENTINELS[name]} …")
+    try:
+        found = {(hit.secret, hit.where) for hit in scene.search().hits}
+    finally:
+        planted.unlink()
+    assert found == {(name, "planted.log")}
