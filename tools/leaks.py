@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,7 +66,33 @@ def search(folder: Path, secrets: Mapping[str, str]) -> Search:
 
 
 def _spellings(value: str) -> set[bytes]:
-    return {value.encode(), json.dumps(value)[1:-1].encode(), quote(value, safe="").encode()}
+    """Return a credential as it would read in a file, a log, JSON, a URL, HTML or base64."""
+    in_json = json.dumps(value)[1:-1]
+    texts = {
+        value,
+        in_json,
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        # A log line that is JSON and quotes JSON.
+        json.dumps(in_json)[1:-1],
+        repr(value)[1:-1],
+        repr(value.encode())[2:-1],
+        repr(in_json.encode())[2:-1],
+        quote(value, safe=""),
+        quote(value),
+        quote_plus(value),
+        html.escape(value),
+    }
+    return {text.encode() for text in texts} | set(_in_base64(value.encode()))
+
+
+def _in_base64(value: bytes) -> Iterator[bytes]:
+    # The base64 of a short value is found by chance.
+    if len(value) < 8:
+        return
+    for offset in range(3):
+        encoded = base64.b64encode(b"\0" * offset + value)
+        # What depends on the value alone, wherever in the encoded text it stands.
+        yield encoded[offset * 8 // 6 + (offset > 0) : (offset + len(value)) * 8 // 6]
 
 
 def _hits(where: str, content: bytes, needles: Mapping[str, set[bytes]]) -> list[Hit]:

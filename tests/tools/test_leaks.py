@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import base64
+import html
+import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -22,6 +25,14 @@ SECRET = 'pass/"word" ü'
         pytest.param(f"… {SECRET} …", id="plain"),
         pytest.param('{"a": "pass/\\"word\\" \\u00fc"}', id="json"),
         pytest.param("https://host/?p=pass%2F%22word%22%20%C3%BC&x", id="url"),
+        pytest.param("https://host/?p=pass%2F%22word%22+%C3%BC&x", id="form"),
+        pytest.param(json.dumps({"event": json.dumps({"a": SECRET})}), id="json in json"),
+        pytest.param(repr(f'{{"a": "{SECRET}"}}'.encode()), id="repr of bytes"),
+        pytest.param(f"<p>{html.escape(SECRET)}</p>", id="html"),
+        *(
+            pytest.param(base64.b64encode(f"{'user:'[:n]}{SECRET}:x".encode()).decode(), id=f"base64 at {n}")
+            for n in range(3)
+        ),
     ],
 )
 def test_finds_every_spelling_at_any_depth(tmp_path: Path, written: str) -> None:
