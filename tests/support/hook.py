@@ -24,6 +24,11 @@ QUICK: dict[str, Any] = {
 Connect = Callable[..., None]
 
 
+def airflow_conn(*, host: str, password: str, **extra: Any) -> str:
+    """Return an Airflow connection as an environment variable has it."""
+    return json.dumps({"conn_type": "workato", "host": host, "password": password, "extra": extra})
+
+
 @pytest.fixture
 def connect(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Connect:
     """Let an Airflow connection lead to the sandbox; its fields and extras can be given otherwise."""
@@ -31,13 +36,8 @@ def connect(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Connect
     def connect(
         conn_id: str = "workato_default", *, host: str = "", password: str = "", **extra: Any
     ) -> None:
-        fields = {
-            "conn_type": "workato",
-            "host": host or sandbox.url,
-            "password": password or sandbox.token,
-            "extra": QUICK | extra,
-        }
-        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(fields))
+        value = airflow_conn(host=host or sandbox.url, password=password or sandbox.token, **QUICK | extra)
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", value)
 
     connect()
     return connect

@@ -1,0 +1,77 @@
+"""Run a DAG in this process, by Airflow's own ``dag.test()``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_workato.sandbox.client import SandboxProcess, running_sandbox
+from tests.support.airflow import AIRFLOW
+from tests.support.hook import QUICK, airflow_conn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A DAG run that is over."""
+
+    instances: Mapping[tuple[str, int], Any]
+
+    @property
+    def states(self) -> dict[str, str]:
+        """The state of each task; of mapped ones with their number."""
+        return {
+            name if index < 0 else f"{name}[{index}]": str(ti.state)
+            for (name, index), ti in sorted(self.instances.items())
+        }
+
+    def xcom(self, task_id: str, *, key: str = "return_value", map_index: int = -1) -> Any:
+        """Return what a task left, as it is in Airflow's database."""
+        ti = self.instances[task_id, map_index]
+        return ti.xcom_pull(task_ids=task_id, key=key, map_indexes=map_index)
+
+    def rendered(self, task_id: str, *, map_index: int = -1) -> dict[str, Any]:
+        """Return the rendered fields that Airflow shows of a task."""
+        from airflow.models.renderedtifields import RenderedTaskInstanceFields
+
+        fields: Any = RenderedTaskInstanceFields.get_templated_fields(self.instances[task_id, map_index])
+        assert isinstance(fields, dict)
+        return fields
+
+
+def run_dag(dag: DAG) -> Run:
+    """
+    Run *dag* to its end, with whatever state.
+
+    :param dag: the DAG
+    """
+    if AIRFLOW.major > 2:
+        _register(dag)
+    run: Any = dag.test()
+    return Run(instances={(ti.task_id, ti.map_index): ti for ti in run.get_task_instances()})
+
+
+def _register(dag: DAG) -> None:
+    import os
+
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+
+    DagBundlesManager().sync_bundles_to_db()
+    bag = DagBag(os.devnull)
+    bag.bag_dag(dag)
+    sync_bag_to_db(bag, "dags-folder", None)
+
+
+@contextmanager
+def own_workspace() -> Iterator[SandboxProcess]:
+    """Let ``workato_default`` lead to a sandbox that no other test resets."""
+    with running_sandbox("--no-quota") as workato, pytest.MonkeyPatch.context() as environment:
+        environment.setenv(
+            "AIRFLOW_CONN_WORKATO_DEFAULT", airflow_conn(host=workato.url, password=workato.token, **QUICK)
+        )
+        yield workato
