@@ -19,11 +19,8 @@ PACKAGES = (
 )
 
 
-def describe(*, load_at_start: float) -> list[tuple[str, str]]:
-    """Return date, versions and machine.
-
-    :param load_at_start: how busy the machine was before the first benchmark.
-    """
+def describe() -> list[tuple[str, str]]:
+    """Return date, versions and machine."""
     gibibytes = psutil.virtual_memory().total / 2**30
     return [
         ("date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
@@ -34,5 +31,4 @@ def describe(*, load_at_start: float) -> list[tuple[str, str]]:
             "machine",
             f"{os.cpu_count()} cores ({platform.machine()}), {gibibytes:.0f} GiB memory, {platform.system()}",
         ),
-        ("load average before the first benchmark", f"{load_at_start:.2f}"),
     ]
