@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import logging
+import math
 import os
 import tempfile
 import time
+from array import array
 from collections import deque
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
@@ -99,17 +100,17 @@ class SharedTurns(Turns):
                 return
 
     def _read(self, file: int) -> None:
-        size = os.fstat(file).st_size
+        kept = array("d")
         try:
-            kept = json.loads(os.pread(file, size, 0)) if size else {}
-            starts, not_before = list(map(float, kept["starts"])), float(kept["not_before"])
-        except (KeyError, TypeError, ValueError):
-            # New, or left by a process that was killed while it wrote.
+            kept.frombytes(os.pread(file, os.fstat(file).st_size, 0))
+        except ValueError:
+            # Left by a process that was killed while it wrote.
             return
-        self.starts.clear()
-        self.starts.extend(starts)
-        self.not_before = not_before
+        if kept and all(map(math.isfinite, kept)):
+            self.not_before = kept[0]
+            self.starts.clear()
+            self.starts.extend(kept[1:])
 
     def _write(self, file: int) -> None:
-        kept = json.dumps({"starts": list(self.starts), "not_before": self.not_before}).encode()
+        kept = array("d", [self.not_before, *self.starts]).tobytes()
         os.ftruncate(file, os.pwrite(file, kept, 0))
