@@ -1,0 +1,134 @@
+"""The example DAGs, run as they are; and what they leave on the disk."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_workato.sandbox.client import SandboxProcess, wait_until
+from tests.support.airflow import AIRFLOW
+from tests.support.dags import Run, own_workspace, run_dag
+from tools.leaks import search
+
+FOLDER = Path(__file__).parent.parent / "example_dags"
+LOGIN, PASSWORD = "provisioning@acme.example", "examples-s3cret-4711"
+
+
+def load(name: str) -> DAG:
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    dag: DAG = module.dag
+    return dag
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """The workspace that all examples share, as they would a customer's."""
+
+    process: SandboxProcess
+    runs: dict[str, Run]
+
+    def run(self, name: str) -> Run:
+        """Run an example, once for all tests."""
+        if name not in self.runs:
+            self.runs[name] = run_dag(load(name))
+        return self.runs[name]
+
+
+@pytest.fixture(scope="module")
+def workspace(airflow_db: None) -> Iterator[Workspace]:
+    jira = {"conn_type": "http", "host": "acme.atlassian.net", "login": LOGIN, "password": PASSWORD}
+    with own_workspace() as process, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AIRFLOW_CONN_JIRA", json.dumps(jira))
+        yield Workspace(process=process, runs={})
+
+
+def test_a_life(workspace: Workspace) -> None:
+    run = workspace.run("example_workato_connection")
+    assert set(run.states.values()) == {"success"}, run.states
+    number = run.xcom("create")
+    assert run.xcom("wait")["authorization_status"] == "success"
+    assert run.xcom("issue_types")[0]["value"] == "OPS--Task"
+    assert run.xcom("delete") == {"success": True, "status": "deleted"}
+    assert number not in [row["id"] for row in workspace.process.control.connections()]
+
+
+def test_somebody_logs_in(workspace: Workspace) -> None:
+    control = workspace.process.control
+
+    def log_in() -> None:
+        # As the person does who was sent the address: only once somebody waits for that.
+        wait_until(lambda: control.requests(operation="get_oauth_url"), deadline=90, what="the login page")
+        (number,) = [row["id"] for row in control.connections() if row["is_runtime_user"]]
+        # A link of their own, since that of the task is in Airflow.
+        link = requests.get(
+            f"{workspace.process.url}/api/connections/runtime_user_connections/{number}/get_oauth_url",
+            headers={"Authorization": f"Bearer {workspace.process.token}"},
+            timeout=30,
+        )
+        control.click_authorize(link.json()["data"]["url"])
+
+    person = threading.Thread(target=log_in)
+    person.start()
+    run = workspace.run("example_workato_oauth")
+    person.join()
+    assert set(run.states.values()) == {"success"}, run.states
+    assert run.xcom("wait")["external_id"] == "ada@example.com"
+    assert run.xcom("wait")["authorization_status"] == "success"
+    assert run.xcom("login_page").startswith(workspace.process.url)
+
+
+def test_one_for_each_tenant(workspace: Workspace) -> None:
+    run = workspace.run("example_workato_tenants")
+    assert set(run.states.values()) == {"success"}, run.states
+    assert [row["external_id"] for row in run.xcom("wait")] == [
+        "tenant-acme",
+        "tenant-globex",
+        "tenant-initech",
+    ]
+
+
+def test_nothing_of_it_is_on_the_disk(workspace: Workspace) -> None:
+    for name in ("example_workato_connection", "example_workato_tenants"):
+        shown = str(
+            workspace.run(name).rendered("create", map_index=-1 if name.endswith("connection") else 0)
+        )
+        assert "apitoken" in shown, "the keys are shown"
+    found = search(
+        Path(os.environ["AIRFLOW_HOME"]),
+        {"password": PASSWORD, "login": LOGIN, "token": workspace.process.token},
+    )
+    assert found.files > 0
+    assert found.hits == []
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_every_example_is_one_that_airflow_accepts(path: Path) -> None:
+    if path.stem == "example_workato_lost" and AIRFLOW.major == 2:
+        pytest.skip("it is about Airflow 3's asset watchers")
+    bag = _bag(path)
+    assert bag.import_errors == {}
+    assert len(bag.dags) == 1
+
+
+def _bag(path: Path) -> Any:
+    if AIRFLOW.major == 2:
+        from importlib import import_module
+
+        return import_module("airflow.models.dagbag").DagBag(path, include_examples=False)
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(path)

@@ -1,0 +1,149 @@
+"""What holds for the package as a whole: its layers, its imports, its version."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import entry_points, metadata, version
+from pathlib import Path
+
+import pytest
+
+import airflow_provider_workato
+from tests.support.airflow import on_airflow_33
+
+PACKAGE = Path(airflow_provider_workato.__file__).parent
+NAME = PACKAGE.name
+
+#: Who may import whom: a layer imports from those below it only, and within itself.
+LAYERS = [
+    {"sandbox"},
+    {"operators", "sensors"},
+    {"triggers"},
+    {"links"},
+    {"hooks"},
+    {"authorization"},
+    {"models"},
+    {"exceptions", "redaction", "version_compat", "connection_form", "get_provider_info"},
+]
+LEVEL = {name: len(LAYERS) - number for number, names in enumerate(LAYERS) for name in names}
+#: A list of its names is all that the sensor needs to know of the operators.
+FOR_TYPES_ONLY = {("sensors", "operators")}
+
+MODULES = sorted(
+    path for path in PACKAGE.rglob("*.py") if "sandbox" not in path.parts and path.name != "__init__.py"
+)
+SANDBOX = sorted((PACKAGE / "sandbox").glob("*.py"))
+
+
+def imports(path: Path) -> Iterator[tuple[str, bool]]:
+    """Yield what a file imports, and whether only type checkers see it."""
+    tree = ast.parse(path.read_text())
+    guarded = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or "", id(node) in guarded
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, id(node) in guarded
+
+
+def layer(module: str) -> str:
+    return module.split(".")[1] if module.startswith(f"{NAME}.") else ""
+
+
+def ids(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=ids)
+def test_layers_point_down(path: Path) -> None:
+    here = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for module, for_types in imports(path):
+        there = layer(module)
+        if not there or there == here or (for_types and (here, there) in FOR_TYPES_ONLY):
+            continue
+        assert LEVEL[there] <= LEVEL[here], f"{here} imports {module}"
+
+
+@pytest.mark.parametrize("path", SANDBOX, ids=ids)
+def test_the_sandbox_stands_alone(path: Path) -> None:
+    for module, _ in imports(path):
+        assert not module.startswith("airflow."), module
+        assert module != "airflow"
+        assert layer(module) in ("", "sandbox"), module
+
+
+@pytest.mark.parametrize("path", MODULES, ids=ids)
+def test_one_place_knows_airflows_version(path: Path) -> None:
+    if path.name != "version_compat.py":
+        assert "airflow.version" not in {module for module, _ in imports(path)}
+        assert "__version__ as _airflow" not in path.read_text()
+
+
+def run_python(*arguments: str) -> str:
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_package_imports_nothing() -> None:
+    code = f"import sys, {NAME}.get_provider_info; print([x for x in ('airflow', 'requests') if x in sys.modules])"
+    assert run_python("-c", code) == "[]\n"
+
+
+@on_airflow_33
+def test_a_dag_file_does_not_pay_for_requests() -> None:
+    code = f"""
+import sys
+from airflow.sdk import DAG, BaseOperator, BaseSensorOperator
+before = set(sys.modules)
+import {NAME}.operators.connections, {NAME}.sensors.connections
+added = set(sys.modules) - before
+roots = {{name.partition('.')[0] for name in added}}
+print(sorted(roots - sys.stdlib_module_names - {{'airflow', '{NAME}'}}))
+print('requests' in sys.modules)
+print([name for name in added if name.startswith('{NAME}.triggers')])
+"""
+    assert run_python("-c", code).splitlines()[-3:] == ["[]", "False", "[]"]
+
+
+@on_airflow_33
+def test_nothing_deprecated_is_used() -> None:
+    names = [
+        ".".join((NAME, *path.relative_to(PACKAGE).with_suffix("").parts)) for path in (*MODULES, *SANDBOX)
+    ]
+    # Airflow itself is imported before: its own deprecations are not ours.
+    code = f"""
+import importlib, warnings
+import airflow.sdk, airflow.providers.common.compat.sdk, airflow.triggers.base, fastapi, uvicorn
+warnings.simplefilter("error", DeprecationWarning)
+for name in {[name for name in names if not name.endswith("__main__")]!r}:
+    importlib.import_module(name)
+"""
+    run_python("-c", code)
+
+
+def test_version() -> None:
+    assert airflow_provider_workato.__version__ == version("airflow-provider-workato")
+
+
+def test_metadata() -> None:
+    about = metadata("airflow-provider-workato")
+    assert about["License-Expression"] == "Apache-2.0"
+    assert about["Requires-Python"] == ">=3.11"
+    (entry,) = [
+        entry for entry in entry_points(group="apache_airflow_provider") if entry.value.startswith(NAME)
+    ]
+    assert entry.load()()["package-name"] == "airflow-provider-workato"
+
+
+def test_types_are_published() -> None:
+    assert (PACKAGE / "py.typed").exists()
