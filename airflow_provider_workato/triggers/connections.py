@@ -110,16 +110,27 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         :param shared_stream: the lists.
         :raises WorkatoError: the last of too many failed polls in a row.
         """
-        wanted = connection_ids(self.connection_id)
         # An earlier moment of the worker's clock counts; a later one would make us deaf.
         since = min(self.since or time.time(), time.time())
+        left = None if self.deadline is None else max(0.0, self.deadline - time.time())
+        event: TriggerEvent | None
+        try:
+            # One timer for the whole wait: one for each list is most of what a thousand waits would cost.
+            async with asyncio.timeout(left) as limit:
+                event = await self._settled(shared_stream, since)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            event = TriggerEvent({"status": TIMED_OUT})
+        if event is not None:
+            yield event
+
+    async def _settled(self, shared_stream: AsyncIterator[Any], since: float) -> TriggerEvent | None:
+        wanted = connection_ids(self.connection_id)
         key = list_key(self.list_arguments())
         newest = SnapshotSource.newest(key)
         failed = 0
-        async for item in _until(_after(newest, shared_stream), self.deadline):
-            if item is None:
-                yield TriggerEvent({"status": TIMED_OUT})
-                return
+        async for item in _after(newest, shared_stream):
             if isinstance(item, PollFailed):
                 failed += 1
                 if self.max_failed_polls is not None and failed > self.max_failed_polls:
@@ -130,10 +141,10 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             failed = 0
             verdict = self._judge(item, wanted, since)
             if verdict.settled:
-                yield self._event(item, wanted, verdict)
-                return
+                return self._event(item, wanted, verdict)
             if item.moment < since and not self.accept_newest:
                 SnapshotSource.ask(key)
+        return None
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait with a poll of its own, where Airflow does not share one."""
@@ -166,16 +177,3 @@ async def _after(first: T | None, stream: AsyncIterator[T]) -> AsyncIterator[T]:
         yield first
     async for item in stream:
         yield item
-
-
-async def _until(stream: AsyncIterator[T], deadline: float | None) -> AsyncIterator[T | None]:
-    """Pass *stream* on until the deadline, which is one ``None``."""
-    while True:
-        left = None if deadline is None else max(0.0, deadline - time.time())
-        try:
-            yield await asyncio.wait_for(anext(stream), left)
-        except TimeoutError:
-            yield None
-            return
-        except StopAsyncIteration:
-            return
