@@ -212,9 +212,11 @@ def test_a_wrong_flag(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "'Allow plain HTTP' (extra allow_http) must be true or false" in said
 
 
-def test_extra_that_is_no_object(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.filterwarnings("ignore")  # Airflow 2 says so too
+@pytest.mark.parametrize("extra", ["[1]", "no JSON", "{", "null"])
+def test_extra_that_is_no_object(extra: str) -> None:
     connection = Connection(conn_id="odd", conn_type="workato", password=TOKEN)
-    connection.extra = "[1]"
+    connection.extra = extra
     with pytest.raises(WorkatoConfigurationError, match="'odd': Extra is not a JSON object") as caught:
         WorkatoSettings.from_airflow(connection)
     assert TOKEN not in everything_shown(caught.value)
