@@ -36,6 +36,17 @@ def is_trigger_timeout(reason: object) -> bool:
     return str(getattr(reason, "value", reason)) in _TIMEOUT_REASONS
 
 
+def shortest_deferral() -> float:
+    """Return for how many seconds a task has to be deferred at least if a worker is to resume it.
+
+    Airflow 3 hears up to a heartbeat interval late that the task left its worker. If the task is
+    queued again by then, Airflow takes that for the end of its second half, and fails it
+    (https://github.com/apache/airflow/issues/66374).
+    """
+    heartbeat: float = conf.getfloat("workers", "min_heartbeat_interval", fallback=0.0)
+    return 1.6 * heartbeat
+
+
 def task_state_store(context: Mapping[str, Any]) -> Any | None:
     """Return the store that outlives a task's tries, ``None`` before Airflow 3.3.
 
@@ -84,6 +95,7 @@ __all__ = [
     "TaskDeferralError",
     "forget_variables",
     "is_trigger_timeout",
+    "shortest_deferral",
     "task_state_store",
     "trigger_can_end",
 ]

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowSkipException,
     BaseOperator,
     TaskDeferred,
+    conf,
 )
 
 from airflow_provider_workato import exceptions
@@ -24,7 +25,7 @@ from airflow_provider_workato.exceptions import (
     from_traceback,
 )
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
-from airflow_provider_workato.version_compat import TaskDeferralError, trigger_can_end
+from airflow_provider_workato.version_compat import TaskDeferralError, shortest_deferral, trigger_can_end
 from tests.support.airflow import on_airflow_2, on_airflow_33
 from tests.support.tasks import TaskInstance
 
@@ -73,8 +74,23 @@ def test_the_wait_is_handed_over_with_all_it_needs() -> None:
         "max_failed_polls": 2,
         "accept_newest": True,
         "end_task": True,
+        "min_seconds": shortest_deferral(),
     }
     assert handed.timeout == timedelta(seconds=60)
+
+
+@on_airflow_33
+@pytest.mark.usefixtures("connect")
+def test_a_wait_lasts_as_long_as_airflow_needs_to_hear_of_it_but_ends_before_its_timeout() -> None:
+    heartbeat = conf.getfloat("workers", "min_heartbeat_interval")
+    assert deferral(sensor(deferrable=True)).trigger.serialize()[1]["min_seconds"] > heartbeat > 0
+    assert deferral(sensor(deferrable=True, timeout=4)).trigger.serialize()[1]["min_seconds"] == 2
+
+
+@on_airflow_2
+@pytest.mark.usefixtures("connect")
+def test_airflow_2_hears_of_a_deferral_at_once() -> None:
+    assert deferral(sensor(deferrable=True)).trigger.serialize()[1]["min_seconds"] == 0
 
 
 @pytest.mark.usefixtures("connect")

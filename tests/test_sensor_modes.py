@@ -18,6 +18,13 @@ from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 from tests.support.tasks import TaskInstance
 
+
+@pytest.fixture(autouse=True)
+def _no_executor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a wait be as short as it is: nobody hears late of a deferral where no executor is in between."""
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
+
+
 NULL: dict[str, Any] = {"authorization_status": None}
 SUCCESS: dict[str, Any] = {"authorization_status": "success"}
 FAILED: dict[str, Any] = {"authorization_status": "failed", "authorization_error": "bad password"}

@@ -28,6 +28,7 @@ from airflow_provider_workato.version_compat import (
     TRIGGER_FAILED,
     TaskDeferralError,
     is_trigger_timeout,
+    shortest_deferral,
     trigger_can_end,
 )
 
@@ -133,6 +134,8 @@ class WorkatoConnectionSensor(BaseSensorOperator):
                 # A task before this one may just have changed the connection.
                 accept_newest=not self.upstream_task_ids,
                 end_task=trigger_can_end(self) if self.end_in_trigger is None else self.end_in_trigger,
+                # Airflow's own time-out must not come first.
+                min_seconds=min(shortest_deferral(), self.timeout / 2),
                 connection_id=self.connection_id if isinstance(self.connection_id, (int, str)) else wanted,
             ),
             method_name="execute_complete",

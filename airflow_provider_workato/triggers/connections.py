@@ -19,6 +19,7 @@ from airflow_provider_workato.links.connections import CONNECTION_URL_KEY, Worka
 from airflow_provider_workato.models import connection_ids, result_of
 from airflow_provider_workato.triggers.base import ConnectionListTrigger, list_key
 from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot, SnapshotSource
+from airflow_provider_workato.version_compat import AIRFLOW_3_3
 
 T = TypeVar("T")
 
@@ -50,6 +51,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         of a failure.
     :param accept_newest: let a list that was fetched before the wait began prove a success.
     :param end_task: end the task here if all are authorized, without a worker.
+    :param min_seconds: how long the wait lasts at least if a worker resumes the task.
     """
 
     #: Without this, a triggerer that serves a queue would never pick up the wait of a task of that queue.
@@ -70,6 +72,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         since: float | None = None,
         accept_newest: bool = False,
         end_task: bool = False,
+        min_seconds: float = 0.0,
     ) -> None:
         super().__init__(
             workato_conn_id=workato_conn_id,
@@ -85,6 +88,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         self.since = since
         self.accept_newest = accept_newest
         self.end_task = end_task
+        self.min_seconds = min_seconds
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, which hold no secret."""
@@ -99,6 +103,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 "since": self.since,
                 "accept_newest": self.accept_newest,
                 "end_task": self.end_task,
+                "min_seconds": self.min_seconds,
             },
         )
 
@@ -122,8 +127,12 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             if not limit.expired():
                 raise
             event = TriggerEvent({"status": TIMED_OUT})
-        if event is not None:
-            yield event
+        else:
+            if event is None:
+                return
+            if not isinstance(event, TaskSuccessEvent):
+                await asyncio.sleep(max(0.0, since + self.min_seconds - time.time()))
+        yield event
 
     async def _settled(self, shared_stream: AsyncIterator[Any], since: float) -> TriggerEvent | None:
         wanted = connection_ids(self.connection_id)
@@ -150,6 +159,9 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         """Wait with a poll of its own, where Airflow does not share one."""
         # `dag.test()` and Airflow before 3.3 hand every event to the task.
         self.end_task = False
+        if AIRFLOW_3_3:
+            # Only `dag.test()` comes here, and resumes the task itself.
+            self.min_seconds = 0.0
         async for event in super().run():
             yield event
 

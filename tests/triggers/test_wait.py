@@ -24,6 +24,7 @@ from tests.support.airflow import on_airflow_33
 from tests.support.hook import Connect
 from tests.support.listener import listening
 from tests.support.sandbox import RunningSandbox
+from tests.support.triggerer import Runner
 
 pytestmark = pytest.mark.usefixtures("connect")
 
@@ -93,6 +94,7 @@ EVERYTHING: dict[str, Any] = {
     "since": 1_800_000_000.5,
     "accept_newest": True,
     "end_task": True,
+    "min_seconds": 8.5,
 }
 
 
@@ -134,6 +136,42 @@ def test_it_leaves_nothing_behind(sandbox: RunningSandbox, waiting: int) -> None
 
     run(scenario())
     assert not SnapshotSource._sources
+
+
+# How long it lasts at least
+
+
+@on_airflow_33
+def test_a_worker_is_not_called_back_too_early(sandbox: RunningSandbox) -> None:
+    async def scenario() -> float:
+        runner, began = Runner(), time.time()
+        wait = runner.start(wait_for(36, since=began, min_seconds=1.5))
+        await runner.until(lambda: runner.fired(wait))
+        return time.time() - began
+
+    assert run(scenario()) >= 1.5
+
+
+@on_airflow_33
+def test_without_a_worker_nothing_is_too_early(sandbox: RunningSandbox) -> None:
+    async def scenario() -> None:
+        runner = Runner()
+        wait = runner.start(wait_for(36, since=time.time(), min_seconds=3600, end_task=True))
+        await runner.until(lambda: runner.fired(wait))
+
+    run(scenario())
+
+
+@on_airflow_33
+def test_a_clock_ahead_of_ours_holds_nothing_up(sandbox: RunningSandbox) -> None:
+    async def scenario() -> None:
+        runner = Runner()
+        wait = runner.start(
+            wait_for(36, since=time.time() + 3600, min_seconds=0.1, accept_newest=True, poke_interval=0.1)
+        )
+        await runner.until(lambda: runner.fired(wait))
+
+    run(scenario())
 
 
 # Failed polls
