@@ -51,7 +51,9 @@ class Trial:
     def __str__(self) -> str:
         mode, identity, _ = self.task_id.split("-")
         ids = ", ".join(map(str, self.ids)) or "none"
-        return f"{self.point.what:<40}{mode:<8}{identity:<16}{self.tries} tries, ids: {ids:<10}{self.verdict}"
+        return (
+            f"{self.point.what:<40}{mode:<8}{identity:<16}{self.tries} tries, ids: {ids:<8}  {self.verdict}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
