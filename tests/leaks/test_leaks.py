@@ -41,6 +41,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
             env={**without_airflow(), **env, **scene.env},
             capture_output=True,
             check=False,
+            timeout=600,
         )
     assert done.returncode == 0, done.stderr[-4000:]
     (home / "stdout").write_bytes(done.stdout)

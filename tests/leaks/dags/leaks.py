@@ -63,7 +63,7 @@ with DAG(
         task_id="update", connection_id=create.output, name="Updated", input=credentials()
     )
     wait = WorkatoConnectionSensor(
-        task_id="wait", connection_id=create.output, deferrable=True, poke_interval=1
+        task_id="wait", connection_id=create.output, deferrable=True, poke_interval=1, timeout=60
     )
     create >> update >> wait
     for word in ("wrong-credentials", "raise-exception", "malformed-credentials"):
