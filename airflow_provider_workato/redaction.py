@@ -61,6 +61,12 @@ class HiddenBytes(bytes):
 
     __str__ = __repr__
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> HiddenBytes:
+        return self
+
+    def __reduce__(self) -> Any:
+        raise TypeError("hidden bytes cannot be pickled")
+
 
 def seal(value: Any) -> Sealed | None:
     """Wrap *value* once; ``None`` and what is sealed already stay as they are.
