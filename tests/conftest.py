@@ -27,4 +27,9 @@ def _remove_home() -> None:
         shutil.rmtree(_HOME, ignore_errors=True)
 
 
-pytest_plugins = ["tests.support.airflow", "tests.support.sandbox", "tests.support.hook", "tests.support.tasks"]
+pytest_plugins = [
+    "tests.support.airflow",
+    "tests.support.sandbox",
+    "tests.support.hook",
+    "tests.support.tasks",
+]
