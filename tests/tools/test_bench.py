@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tools.bench.document import Document
 from tools.bench.measure import alternate, fresh_process, in_turn
 from tools.bench.report import Row, Section, Table, megabytes, milliseconds, times
 
@@ -32,12 +33,33 @@ def test_a_row_shows_its_goal_and_what_became_of_it() -> None:
 
 
 def test_what_was_missed_is_named() -> None:
-    report = section(
-        Row(label="calls", values=["6", "60"], goal="<= 7", met=True),
-        Row(label="memory", values=["9 MB", "10 MB"], goal="<= 0.1 x", met=False),
-        Row(label="seconds", values=["1", "2"]),
+    document = Document(facts=[])
+    document.put(
+        section(
+            Row(label="calls", values=["6", "60"], goal="<= 7", met=True),
+            Row(label="memory", values=["9 MB", "10 MB"], goal="<= 0.1 x", met=False),
+            Row(label="seconds", values=["1", "2"]),
+        ),
+        load=1,
     )
-    assert list(report.missed()) == ["Ten: memory"]
+    assert "\nMissed: Waiting: memory.\n" in document.markdown()
+
+
+def test_a_later_run_replaces_its_own_section_only() -> None:
+    document = Document(facts=[])
+    for title in ("One", "Two", "Three"):
+        document.put(Section(title=title, method=f"first {title}", tables=[]), load=1)
+    later = Document(document.markdown(), facts=[])
+    later.put(Section(title="Two", method="second Two", tables=[]), load=1)
+    text = later.markdown()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## One", "## Two", "## Three"]
+    assert [name in text for name in ("first One", "first Two", "second Two", "first Three")] == [
+        True,
+        False,
+        True,
+        True,
+    ]
+    assert "\nAll goals were met.\n" in text
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from datetime import UTC, datetime
 from importlib.metadata import version
 
 import psutil
@@ -20,10 +19,9 @@ PACKAGES = (
 
 
 def describe() -> list[tuple[str, str]]:
-    """Return date, versions and machine."""
+    """Return versions and machine."""
     gibibytes = psutil.virtual_memory().total / 2**30
     return [
-        ("date", f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
         ("airflow-provider-workato", version("airflow-provider-workato")),
         *((name, version(name)) for name in PACKAGES),
         ("Python", f"{platform.python_implementation()} {platform.python_version()}"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -63,11 +63,6 @@ class Section:
     method: str
     tables: Sequence[Table]
     notes: str = ""
-
-    def missed(self) -> Iterator[str]:
-        """Name the goals that were missed."""
-        for table in self.tables:
-            yield from (f"{table.title}: {row.label}" for row in table.rows if row.met is False)
 
     def markdown(self) -> str:
         """Return it as Markdown."""

@@ -9,7 +9,6 @@ from tools.bench.wait_run import INTERVAL, STEADY_SECONDS, Waited, Waiter, wait_
 
 OURS = Waiter(name="WorkatoConnectionSensor", dag_id="waits_workato")
 PEER = Waiter(name="HttpSensor", dag_id="waits_http", quota=False, misses=True)
-#: What waits cost that make no call: no provider can do with less.
 ASLEEP = Waiter(name="DateTimeSensorAsync", dag_id="waits_asleep", calls=False)
 COUNTS = (100, 1_000)
 #: Waits that start, wait and finish within the quotas; without a peer.
@@ -20,7 +19,12 @@ Mapped sensors with `deferrable=True` and `poke_interval={INTERVAL:g}` on an Air
 time: PostgreSQL, LocalExecutor, one triggerer. Once all wait, they do so for {STEADY_SECONDS:g} s more;
 then all connections are authorized at one instant. The workspace's quotas (60 list calls a minute) are in
 force for `WorkatoConnectionSensor`; for `HttpSensor`, which would stop at the first 429, they are off. The
-limit is one call an interval; for CPU and memory it is `DateTimeSensorAsync`, whose trigger only sleeps."""
+limit is one call an interval."""
+METHOD_UNDER_QUOTA = """\
+As above, `WorkatoConnectionSensor` alone. The sandbox answers 429 to what is beyond the quotas, and counts
+it."""
+METHOD_ASLEEP = """\
+As above, `DateTimeSensorAsync`: its trigger makes no call, so no provider's waits can cost less."""
 NOTES = """\
 - `HttpSensor` cannot do these waits at Workato: with a `response_check` it stays on its worker although it
   is `deferrable`, and without one all that its trigger waits for is the end of a 404, which Workato's list
@@ -29,35 +33,67 @@ NOTES = """\
 - CPU and memory are those of the process in which the triggers run. Memory is the peak from the start of
   the run to its end, above what the process held without a trigger.
 - The goal for memory came from triggers that each keep an HTTP client, 860 MB for 1,000. `HttpSensor` keeps
-  none: it opens a session for each poll. What is left is mostly Airflow's own, as the limit shows, and that
-  alone is more than a tenth of what `HttpSensor` takes.
+  none: it opens a session for each poll. What is left is mostly Airflow's own, see the waits that only sleep.
 - The time from the authorization depends on how long before it the last poll was, up to one interval."""
 LIMIT = 60 / INTERVAL
 
 
-def run(*, counts: tuple[int, ...], under_quota: int, say: Callable[[str], None]) -> Section:
-    """Let sensors wait.
+def run(*, count: int, say: Callable[[str], None]) -> Section:
+    """Let sensors wait beside the peer.
 
-    :param counts: how many, beside the peer.
-    :param under_quota: how many, without a peer.
+    :param count: how many.
     :param say: told how far it is.
     """
 
-    def wait(waiter: Waiter, count: int) -> Waited:
+    def wait(waiter: Waiter) -> Waited:
         say(f"{count} waits: {waiter.name}")
         return wait_for(waiter=waiter, count=count, say=say)
 
-    tables = []
-    for count in counts:
-        ours, peer = wait(OURS, count), wait(PEER, count)
-        # It takes minutes, so for the most waits only.
-        asleep = wait(ASLEEP, count) if count == max(counts) else None
-        tables.append(_beside(count=count, ours=ours, peer=peer, asleep=asleep))
-    tables.append(_alone(count=under_quota, ours=wait(OURS, under_quota)))
-    return Section(title="Waiting", method=METHOD, tables=tables, notes=NOTES)
+    table = _beside(count=count, ours=wait(OURS), peer=wait(PEER))
+    return Section(
+        title=f"{count:,} waits", method=METHOD, tables=[table], notes=NOTES if count == JUDGED else ""
+    )
 
 
-def _beside(*, count: int, ours: Waited, peer: Waited, asleep: Waited | None) -> Table:
+def run_under_quota(*, count: int, say: Callable[[str], None]) -> Section:
+    """Let sensors wait from the start to the end within the quotas.
+
+    :param count: how many.
+    :param say: told how far it is.
+    """
+    waited = wait_for(waiter=OURS, count=count, say=say)
+    return Section(
+        title=f"{count:,} waits under the real quotas",
+        method=METHOD_UNDER_QUOTA,
+        tables=[_alone(count=count, ours=waited)],
+    )
+
+
+def run_asleep(*, count: int, say: Callable[[str], None]) -> Section:
+    """Let sensors wait that make no call.
+
+    :param count: how many.
+    :param say: told how far it is.
+    """
+    say(f"{count} waits: {ASLEEP.name}")
+    waited = wait_for(waiter=ASLEEP, count=count, say=say)
+    rows = [
+        Row(label="CPU seconds a minute", values=[f"{waited.cpu:.2f}"]),
+        Row(label="memory added", values=[megabytes(waited.memory)]),
+        Row(
+            label="CPU seconds a minute of the triggerer's main process",
+            values=[f"{waited.cpu_of_triggerer:.2f}"],
+        ),
+        Row(label="until all wait", values=[f"{waited.until_waiting:,.0f} s"]),
+    ]
+    return Section(
+        title=f"{count:,} waits that only sleep",
+        method=METHOD_ASLEEP,
+        tables=[Table(title="Airflow's own part", columns=[ASLEEP.name], rows=rows)],
+    )
+
+
+def _beside(*, count: int, ours: Waited, peer: Waited) -> Table:
     judged = count == JUDGED
 
     def row(label: str, values: list[str], *, goal: str, met: bool) -> Row:
@@ -87,7 +123,7 @@ def _beside(*, count: int, ours: Waited, peer: Waited, asleep: Waited | None) ->
                 f"{ours.cpu:.2f}",
                 f"{peer.cpu:.2f}",
                 times(ours.cpu, peer.cpu),
-                f"{asleep.cpu:.2f}" if asleep else "",
+                "",
             ],
             goal="<= 0.1 x",
             met=ours.cpu <= 0.1 * peer.cpu,
@@ -98,7 +134,7 @@ def _beside(*, count: int, ours: Waited, peer: Waited, asleep: Waited | None) ->
                 megabytes(ours.memory),
                 megabytes(peer.memory),
                 times(ours.memory, peer.memory),
-                megabytes(asleep.memory) if asleep else "",
+                "",
             ],
             goal="<= 0.1 x",
             met=ours.memory <= 0.1 * peer.memory,
@@ -109,7 +145,7 @@ def _beside(*, count: int, ours: Waited, peer: Waited, asleep: Waited | None) ->
                 f"{ours.cpu_of_triggerer:.2f}",
                 f"{peer.cpu_of_triggerer:.2f}",
                 times(ours.cpu_of_triggerer, peer.cpu_of_triggerer),
-                f"{asleep.cpu_of_triggerer:.2f}" if asleep else "",
+                "",
             ],
         ),
         Row(
@@ -118,7 +154,7 @@ def _beside(*, count: int, ours: Waited, peer: Waited, asleep: Waited | None) ->
                 f"{ours.until_waiting:,.0f} s",
                 f"{peer.until_waiting:,.0f} s",
                 times(ours.until_waiting, peer.until_waiting),
-                f"{asleep.until_waiting:,.0f} s" if asleep else "",
+                "",
             ],
         ),
         row(
@@ -139,13 +175,13 @@ def _beside(*, count: int, ours: Waited, peer: Waited, asleep: Waited | None) ->
             met=ours.succeeded == count,
         ),
     ]
-    return Table(title=f"{count:,} waits", columns=[OURS.name, PEER.name, "ratio", "limit"], rows=rows)
+    return Table(title="Side by side", columns=[OURS.name, PEER.name, "ratio", "limit"], rows=rows)
 
 
 def _alone(*, count: int, ours: Waited) -> Table:
     rows = [
         Row(
-            label="calls refused with 429, from the start to the end",
+            label="calls refused with 429",
             values=[str(ours.refused)],
             goal="0",
             met=ours.refused == 0,
@@ -159,4 +195,4 @@ def _alone(*, count: int, ours: Waited) -> Table:
             met=ours.succeeded == count,
         ),
     ]
-    return Table(title=f"{count:,} waits under the real quotas", columns=[OURS.name], rows=rows)
+    return Table(title="From the start to the end", columns=[OURS.name], rows=rows)

@@ -1,0 +1,57 @@
+"""The report as a document that later runs bring up to date, section by section."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tools.bench.report import Section
+
+HEAD = """\
+# Benchmarks
+
+Written by `make bench`; do not edit. All columns of a table were measured in the same run on the same
+machine, which is also where the server, the database and all of Airflow ran. Ratios are worth more than
+the figures: another machine has other figures. The sandbox stands in for Workato, so there is no network in
+any time."""
+
+
+class Document:
+    """A report in Markdown.
+
+    :param text: what an earlier run wrote.
+    :param facts: versions and machine.
+    """
+
+    def __init__(self, text: str = "", *, facts: Sequence[tuple[str, str]]) -> None:
+        self._facts = facts
+        self._sections: dict[str, str] = {
+            part.partition("\n")[0]: f"## {part.rstrip()}"
+            for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+        }
+
+    def put(self, section: Section, *, load: float) -> None:
+        """Add a section, or replace the one of an earlier run.
+
+        :param section: the section.
+        :param load: how busy the machine was before it was measured.
+        """
+        now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        measured = f"Measured {now}; load average of the machine before it began: {load:.1f}."
+        self._sections[section.title] = f"{section.markdown()}\n\n{measured}"
+
+    def markdown(self) -> str:
+        """Return it as Markdown."""
+        missed = [
+            f"{title}: {label}"
+            for title, text in self._sections.items()
+            for label in re.findall(r"^\| ([^|]+) \|.*\| \*\*missed\*\* \|$", text, flags=re.MULTILINE)
+        ]
+        verdict = f"Missed: {'; '.join(missed)}." if missed else "All goals were met."
+        facts = "\n".join(f"| {name} | {value} |" for name, value in self._facts)
+        head = [HEAD, f"| | |\n| --- | --- |\n{facts}", verdict]
+        return "\n\n".join([*head, *self._sections.values()]) + "\n"
