@@ -15,7 +15,7 @@ from tests.faults.doors import Stranger
 from tests.faults.stage import LOGGERS, Cell, Outcome, play
 
 #: Most of a cell's time is spent waiting, so there are more of them than processors.
-SANDBOXES = 8
+SANDBOXES = 12
 
 
 @pytest.fixture(scope="session")

@@ -204,7 +204,7 @@ BROKEN_LINE = [
     # Two bytes of it, an empty list, are already too slow.
     answer_lost("slow trickle", "slow_trickle", carried_out=True, parameters={"seconds": 0.7}, extras=HASTY),
     never_answers("reset before the answer", "reset_before_answer", extras=BRIEF),
-    never_answers("time-out", "timeout", extras={**HASTY, **BRIEF, "retry_budget": 3}),
+    never_answers("time-out", "timeout", extras={**HASTY, **BRIEF, "retry_budget": 2.5}),
 ]
 
 RATE_LIMITED = [
