@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigg
 from airflow_provider_workato.triggers.snapshots import SnapshotSource
 from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 from tests.support.airflow import on_airflow_33
+from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 from tests.support.triggerer import Runner
 
@@ -23,14 +22,8 @@ pytestmark = on_airflow_33
 
 
 @pytest.fixture(autouse=True)
-def conn(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    def put(**extra: object) -> None:
-        fields = {"calls_per_second": 1e6, "list_calls_per_minute": 1e6, "retry_budget": 0, **extra}
-        value = {"conn_type": "workato", "host": sandbox.url, "password": sandbox.token, "extra": fields}
-        monkeypatch.setenv("AIRFLOW_CONN_WORKATO_DEFAULT", json.dumps(value))
-
-    put()
-    return put
+def every_poll_is_one_call(connect: Connect) -> None:
+    connect(retry_budget=0)
 
 
 def lists(sandbox: RunningSandbox) -> int:
@@ -173,8 +166,8 @@ def test_permanent_failure_fails_everybody_with_the_real_error(sandbox: RunningS
     assert "Connections: List" in str(errors[0])
 
 
-def test_two_cadences_stay_under_the_quota(sandbox: RunningSandbox, conn: Callable[..., None]) -> None:
-    conn(list_calls_per_minute=6)
+def test_two_cadences_stay_under_the_quota(sandbox: RunningSandbox, connect: Connect) -> None:
+    connect(list_calls_per_minute=6)
     (first, second) = sandbox.control.seed(count=2, authorization_status=None)
     sandbox.control.set_quota(list_per_minute=6)
 

@@ -15,6 +15,7 @@ from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoConfigu
 from airflow_provider_workato.triggers.snapshots import Snapshot
 from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 from tests.support.airflow import on_airflow_33
+from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 from tests.support.triggerer import Runner
 
@@ -33,10 +34,8 @@ class Store:
 
 
 @pytest.fixture(autouse=True)
-def conn(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    extra = {"calls_per_second": 1e6, "list_calls_per_minute": 1e6, "retry_budget": 0}
-    value = {"conn_type": "workato", "host": sandbox.url, "password": sandbox.token, "extra": extra}
-    monkeypatch.setenv("AIRFLOW_CONN_WORKATO_DEFAULT", json.dumps(value))
+def quick(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect(retry_budget=0)
     monkeypatch.setattr(WorkatoConnectionStatusTrigger, "NOTE_AFTER", 0.0)
 
 
