@@ -274,7 +274,7 @@ class Transport:
         self, status: int, endpoint: Endpoint, message: str, *, refused: bool
     ) -> tuple[type[WorkatoApiError], str]:
         """Return the class of an error and what to do about it."""
-        if refused and status not in (401, 403, 429) and status < 500:
+        if refused and status not in (401, 403, 404, 429) and status < 500:
             return WorkatoRejectedError, _what_to_do(message)
         if status >= 500:
             return WorkatoServerError, "Workato or something in front of it failed; try again later."
