@@ -594,6 +594,35 @@ def test_other_statuses(connect: Connect, status: int, kind: type[WorkatoApiErro
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (200, WorkatoRejectedError),
+        (201, WorkatoRejectedError),
+        (400, WorkatoRejectedError),
+        (409, WorkatoRejectedError),
+        (422, WorkatoRejectedError),
+        (401, WorkatoAuthError),
+        (403, WorkatoPermissionError),
+        (404, WorkatoNotFoundError),
+        (429, WorkatoRateLimitError),
+        (500, WorkatoServerError),
+        (503, WorkatoServerError),
+    ],
+)
+def test_a_rejection_of_any_status(connect: Connect, status: int, kind: type[WorkatoApiError]) -> None:
+    body = b'{"success": false, "message": "used by active recipes"}'
+    with (
+        listening(status=status, body=body) as workato,
+        hooked(connect, host=workato.url, retry_budget=0) as hook,
+        pytest.raises(kind) as caught,
+    ):
+        hook.delete_connection(36)
+    assert type(caught.value) is kind
+    assert caught.value.status == status
+    assert ("Stop them first" in str(caught.value)) is (kind is WorkatoRejectedError)
+
+
 # What nobody may see
 
 
