@@ -127,12 +127,19 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             if not limit.expired():
                 raise
             event = TriggerEvent({"status": TIMED_OUT})
+        except Exception:
+            # A worker resumes the task for an error too, to raise it there.
+            await self._last_long_enough(since)
+            raise
         else:
             if event is None:
                 return
             if not isinstance(event, TaskSuccessEvent):
-                await asyncio.sleep(max(0.0, since + self.min_seconds - time.time()))
+                await self._last_long_enough(since)
         yield event
+
+    async def _last_long_enough(self, since: float) -> None:
+        await asyncio.sleep(max(0.0, since + self.min_seconds - time.time()))
 
     async def _settled(self, shared_stream: AsyncIterator[Any], since: float) -> TriggerEvent | None:
         wanted = connection_ids(self.connection_id)

@@ -153,6 +153,21 @@ def test_a_worker_is_not_called_back_too_early(sandbox: RunningSandbox) -> None:
 
 
 @on_airflow_33
+def test_an_error_calls_a_worker_back_too(sandbox: RunningSandbox) -> None:
+    sandbox.control.add_fault("unauthorized", times=None)
+
+    async def scenario() -> tuple[float, BaseException | None]:
+        runner, began = Runner(), time.time()
+        wait = runner.start(wait_for(36, since=began, min_seconds=1.5))
+        await runner.until(runner.tasks[wait].done)
+        return time.time() - began, runner.tasks[wait].exception()
+
+    lasted, error = run(scenario())
+    assert isinstance(error, WorkatoAuthError)
+    assert lasted >= 1.5
+
+
+@on_airflow_33
 def test_without_a_worker_nothing_is_too_early(sandbox: RunningSandbox) -> None:
     async def scenario() -> None:
         runner = Runner()
