@@ -17,10 +17,10 @@ def main() -> None:
         logging.getLogger(library).setLevel(logging.DEBUG)
     for handler in logging.getLogger().handlers:
         handler.setLevel(logging.DEBUG)
-    from tests.leaks.dags.leaks import dag
+    from tests.leaks.dags.leaks import dag, native
 
-    run = dag.test()
-    states = [(ti.task_id, ti.map_index, str(ti.state)) for ti in run.get_task_instances()]
+    tasks = [task for run in (dag.test(), native.test()) for task in run.get_task_instances()]
+    states = [(task.task_id, task.map_index, str(task.state)) for task in tasks]
     Path(os.environ["AIRFLOW_HOME"], "states.json").write_text(json.dumps(states))
 
 

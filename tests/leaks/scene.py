@@ -13,7 +13,7 @@ import requests
 
 from airflow_provider_workato.sandbox.client import running_sandbox
 from tests.leaks.echo import ANSWERS, running_echo
-from tests.leaks.sentinels import CONNECTION, SENTINELS, VARIABLES
+from tests.leaks.sentinels import BUNDLE, CONNECTION, SENTINELS, VARIABLES
 from tools.leaks import Search, search
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,8 @@ DAGS_FOLDER = Path(__file__).parent / "dags"
 PAGES = ("", "sandbox/state", "sandbox/requests", "sandbox/faults")
 
 #: What becomes of each task but the mapped ones, which fail.
-SUCCEED = {"create", "update", "wait"}
+SUCCEED = {"create", "create_native", "update", "wait"}
+MAPPED = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +52,7 @@ class Scene:
         succeeded = {task for (task, _), state in self.states.items() if state == "success"}
         mapped = sum(task == "create_mapped" for task, _ in self.states)
         return (
-            succeeded == SUCCEED
-            and set(self.states.values()) == {"success", "failed"}
-            and mapped == len(SENTINELS)
+            succeeded == SUCCEED and set(self.states.values()) == {"success", "failed"} and mapped == MAPPED
         )
 
 
@@ -75,6 +74,7 @@ def leaking_scene(home: Path) -> Iterator[Scene]:
             for name, address in addresses.items()
         }
         variables = {f"AIRFLOW_VAR_{name.upper()}": value for name, value in VARIABLES.items()}
+        variables["AIRFLOW_VAR_BUNDLE"] = json.dumps(BUNDLE)
         yield Scene(
             home=home,
             env={**workspaces, **variables, "AIRFLOW_CONN_ELSEWHERE": json.dumps(CONNECTION)},

@@ -16,7 +16,11 @@ VARIABLES = {
     "sight": "5f2c9e7ab41d4f0c8e6b3a97d05c1e82b7460fd9",
 }
 
-#: Credentials in an Airflow connection, none of them in its password.
+#: A variable that is JSON; where Airflow renders native objects it becomes numbers, lists and objects.
+_PIN, _SERIAL, _PHRASE = 731904638255190, 418527390624417, "ä quiet, crowded \\ shelf"
+BUNDLE = {"word": "right", "pin": _PIN, "more": [{"serial": _SERIAL}, [_PHRASE]]}
+
+#: Credentials in an Airflow connection. Airflow itself knows of the password only.
 _EXTRA = {"flavour": "h7#mQ", "grain": "Zr4-81fe-noisy-harbour-lantern"}
 _LOGIN = "wQ8.sesame"
 _PASSWORD = "vT6/open&sesame=1"
@@ -29,4 +33,12 @@ CONNECTION = {
     "extra": json.dumps(_EXTRA),
 }
 
-SENTINELS = {**VARIABLES, **_EXTRA, "login": _LOGIN, "password": _PASSWORD}
+SENTINELS = {
+    **VARIABLES,
+    **_EXTRA,
+    "login": _LOGIN,
+    "password": _PASSWORD,
+    "pin": str(_PIN),
+    "serial": str(_SERIAL),
+    "phrase": _PHRASE,
+}

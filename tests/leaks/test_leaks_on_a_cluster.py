@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import pytest
 
 from tests.leaks.scene import DAGS_FOLDER, Scene, leaking_scene
 from tests.support.airflow import on_airflow_33
 
+if TYPE_CHECKING:
+    from tools.airflow_api import AirflowApi
+
+DAGS = ("leaks", "leaks_native")
 pytestmark = [pytest.mark.kill, on_airflow_33]
 
 
@@ -20,19 +27,22 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
     with leaking_scene(home) as scene:
         env = {**scene.env, "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"}
         with AirflowCluster(home=home, dags_folder=DAGS_FOLDER, env=env) as cluster:
-            cluster.api.wait_for_dags("leaks")
-            run_id = cluster.api.trigger("leaks")
-            cluster.api.wait_for_run("leaks", run_id, deadline=600)
-            tasks = cluster.api.task_instances("leaks", run_id)
-            shown = [task["rendered_fields"] for task in tasks]
-            xcoms = [
-                cluster.api.xcom("leaks", run_id, task["task_id"], key, map_index=task["map_index"])
-                for task in tasks
-                for key in ("return_value", "connection")
-            ]
-        scene.states.update({(task["task_id"], task["map_index"]): task["state"] for task in tasks})
-        (home / "shown by Airflow").write_text(f"{shown} {xcoms}")
+            cluster.api.wait_for_dags(*DAGS)
+            runs = [(dag_id, cluster.api.trigger(dag_id)) for dag_id in DAGS]
+            shown = [told for dag_id, run_id in runs for told in _tell(cluster.api, dag_id, run_id, scene)]
+        (home / "shown by Airflow").write_text(str(shown))
     return scene
+
+
+def _tell(api: AirflowApi, dag_id: str, run_id: str, scene: Scene) -> Iterator[object]:
+    """Wait for the end of a run, note the tasks' states and give all that Airflow shows of them."""
+    api.wait_for_run(dag_id, run_id, deadline=600)
+    for task in api.task_instances(dag_id, run_id):
+        task_id, map_index = task["task_id"], task["map_index"]
+        scene.states[task_id, map_index] = task["state"]
+        yield task["rendered_fields"]
+        for key in ("return_value", "connection"):
+            yield api.xcom(dag_id, run_id, task_id, key, map_index=map_index)
 
 
 def test_everything_happened(scene: Scene) -> None:

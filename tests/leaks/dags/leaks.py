@@ -101,3 +101,24 @@ with DAG(
         provider="rest",
         input="{{ var.value.sight }}",  # type: ignore[arg-type]
     )
+
+with DAG(
+    "leaks_native",
+    schedule=None,
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    default_args={"on_failure_callback": tell_everything},
+    render_template_as_native_obj=True,
+) as native:
+    for task_id, workspace in [
+        ("create_native", "default"),
+        ("create_native_refused", "refused"),
+        ("create_native_invalid", "invalid"),
+    ]:
+        WorkatoCreateConnectionOperator(
+            task_id=task_id,
+            workato_conn_id=f"workato_{workspace}",
+            name=task_id,
+            provider="rest",
+            input="{{ var.json.bundle }}",  # type: ignore[arg-type]
+        )
