@@ -382,3 +382,27 @@ def test_started_by_the_triggerer(sandbox: RunningSandbox) -> None:
     xcoms = dict(event.xcoms or {})
     assert xcoms.pop("return_value")["id"] == 36  # type: ignore[index, call-overload]
     assert xcoms == {"workato_connection_url": url, "_link_WorkatoConnectionLink": url}
+
+
+# Streams that end otherwise
+
+
+async def ending(*items: object, error: Exception | None = None) -> AsyncIterator[Any]:
+    for item in items:
+        yield item
+    if error is not None:
+        raise error
+
+
+async def filtered(trigger: WorkatoConnectionTrigger, stream: AsyncIterator[Any]) -> list[Any]:
+    return [event.payload async for event in trigger.filter_shared_stream(stream)]
+
+
+def test_a_stream_that_ends_fires_nothing() -> None:
+    assert run(filtered(wait_for(36), ending())) == []
+
+
+def test_a_timeout_of_somebody_else_is_no_end_of_the_wait() -> None:
+    stream = ending(error=TimeoutError("not ours"))
+    with pytest.raises(TimeoutError, match="not ours"):
+        run(filtered(wait_for(36, deadline=time.time() + 3600), stream))
