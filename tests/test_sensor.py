@@ -209,6 +209,21 @@ def test_the_trigger_ends_only_what_nobody_looks_at(monkeypatch: pytest.MonkeyPa
 
 
 @on_airflow_33
+@pytest.mark.usefixtures("connect")
+@pytest.mark.parametrize(
+    ("options", "ends"),
+    [
+        ({}, True),
+        ({"on_success_callback": print}, False),
+        ({"end_in_trigger": False}, False),
+        ({"on_success_callback": print, "end_in_trigger": True}, True),
+    ],
+)
+def test_ending_in_the_triggerer_is_an_option(options: dict[str, Any], ends: bool) -> None:
+    assert deferral(sensor(deferrable=True, **options)).trigger.serialize()[1]["end_task"] is ends
+
+
+@on_airflow_33
 def test_listeners_want_to_hear_of_it() -> None:
     from airflow.sdk.listener import get_listener_manager
 
