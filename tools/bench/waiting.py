@@ -34,6 +34,8 @@ NOTES = """\
   the run to its end, above what the process held without a trigger.
 - The goal for memory came from triggers that each keep an HTTP client, 860 MB for 1,000. `HttpSensor` keeps
   none: it opens a session for each poll. What is left is mostly Airflow's own, see the waits that only sleep.
+- Until all wait, each sensor passes through a worker, at a pace that Airflow and the machine's other load
+  set: the two columns tell nothing of the sensors.
 - The time from the authorization depends on how long before it the last poll was, up to one interval."""
 LIMIT = 60 / INTERVAL
 
