@@ -24,6 +24,7 @@ from airflow_provider_workato.models import (
     Identity,
     PicklistItem,
     RuntimeUserConnection,
+    decode,
     iter_connections,
     parse_connection,
     parse_connections,
@@ -126,7 +127,7 @@ class WorkatoConnectionsHook(BaseHook):
         """
         return list(
             self._matching(
-                lambda body: parse_connections(self._decoded(body)),
+                lambda body: parse_connections(decode(body, operation=endpoints.LIST.operation)),
                 folder_id=folder_id,
                 project_id=project_id,
                 parent_id=parent_id,
@@ -526,12 +527,6 @@ class WorkatoConnectionsHook(BaseHook):
                 connection["authorization_error"], self.transport.secrets_of(call)
             )
         return connection
-
-    @staticmethod
-    def _decoded(body: bytes) -> Any:
-        from airflow_provider_workato.models import decode
-
-        return decode(body, operation=endpoints.LIST.operation)
 
 
 def _given(**arguments: T | None) -> dict[str, T]:
