@@ -33,7 +33,8 @@ NOTES = """\
 - CPU and memory are those of the process in which the triggers run. Memory is the peak from the start of
   the run to its end, above what the process held without a trigger.
 - The goal for memory came from triggers that each keep an HTTP client, 860 MB for 1,000. `HttpSensor` keeps
-  none: it opens a session for each poll. What is left is mostly Airflow's own, see the waits that only sleep.
+  none: it opens a session for each poll. Beside it the goal is out of reach: the waits that only sleep, which
+  is Airflow's own part, already take more than a tenth of what `HttpSensor` adds.
 - Until all wait, each sensor passes through a worker, at a pace that Airflow and the machine's other load
   set: the two columns tell nothing of the sensors.
 - The time from the authorization depends on how long before it the last poll was, up to one interval."""
