@@ -15,9 +15,10 @@ from airflow_provider_workato.version_compat import forget_variables
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
 
-#: What an id and a text may be given as: a literal, Jinja, or another task's output.
+#: What an id, a text and an object may be given as: a literal, Jinja, or another task's output.
 Id: TypeAlias = "int | str | XComArg"
 Text: TypeAlias = "str | XComArg"
+Object: TypeAlias = "Mapping[str, Any] | str | XComArg"
 
 
 class WorkatoOperator(BaseOperator):
@@ -54,9 +55,9 @@ class CredentialsOperator(WorkatoOperator):
 
     template_fields_renderers: ClassVar[dict[str, str]] = {"input": "json"}
 
-    def __init__(self, *, input: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, input: Object | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.input = input
+        self.input: Any = input
         self._credentials: Sealed | None = None
 
     def _do_render_template_fields(

@@ -7,7 +7,7 @@ task at once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_workato.authorization import failure
@@ -19,7 +19,7 @@ from airflow_provider_workato.links.connections import (
     leave_connection_url,
 )
 from airflow_provider_workato.models import to_id
-from airflow_provider_workato.operators.base import CredentialsOperator, Id, Text, WorkatoOperator
+from airflow_provider_workato.operators.base import CredentialsOperator, Id, Object, Text, WorkatoOperator
 from airflow_provider_workato.operators.task_state import TaskStateLedger
 from airflow_provider_workato.redaction import secret_texts
 
@@ -78,7 +78,7 @@ class WorkatoCreateConnectionOperator(CredentialsOperator):
         folder_id: Id | None = None,
         parent_id: Id | None = None,
         external_id: Text | None = None,
-        input: Mapping[str, Any] | None = None,
+        input: Object | None = None,
         shell_connection: bool | None = None,
         if_exists: IfExists = "reuse",
         **kwargs: Any,
@@ -148,7 +148,7 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         folder_id: Id | None = None,
         parent_id: Id | None = None,
         external_id: Text | None = None,
-        input: Mapping[str, Any] | None = None,
+        input: Object | None = None,
         shell_connection: bool | None = None,
         **kwargs: Any,
     ) -> None:
@@ -269,13 +269,13 @@ class WorkatoGetPicklistOperator(WorkatoOperator):
         *,
         connection_id: Id,
         pick_list_name: Text,
-        pick_list_params: Mapping[str, Any] | None = None,
+        pick_list_params: Object | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.connection_id: Any = connection_id
         self.pick_list_name: Any = pick_list_name
-        self.pick_list_params = pick_list_params
+        self.pick_list_params: Any = pick_list_params
 
     def execute(self, context: Context) -> list[PicklistItem]:  # noqa: ARG002
         """Fetch the values.

@@ -99,7 +99,7 @@ with DAG(
         task_id="create_not_an_object",
         name="x",
         provider="rest",
-        input="{{ var.value.sight }}",  # type: ignore[arg-type]
+        input="{{ var.value.sight }}",
     )
 
 with DAG(
@@ -120,5 +120,5 @@ with DAG(
             workato_conn_id=f"workato_{workspace}",
             name=task_id,
             provider="rest",
-            input="{{ var.json.bundle }}",  # type: ignore[arg-type]
+            input="{{ var.json.bundle }}",
         )
