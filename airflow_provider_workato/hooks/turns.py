@@ -6,18 +6,16 @@ that create a connection each would mostly be refused. What is kept here are tim
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import math
 import os
-import tempfile
-import time
 from array import array
 from collections import deque
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+
+from airflow_provider_workato.hooks.local_lock import open_locked
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +58,7 @@ class SharedTurns(Turns):
         """Give the turns, while no other process does."""
         file = None
         try:
-            file = self._open()
+            file = open_locked(self._name, wait=self.LONGEST_WAIT)
             self._read(file)
         except OSError as error:
             log.debug("The pace is kept in this process only: %s", error)
@@ -71,33 +69,6 @@ class SharedTurns(Turns):
         finally:
             if file is not None:
                 os.close(file)
-
-    def _open(self) -> int:
-        folder = Path(tempfile.gettempdir(), f"airflow-provider-workato-{os.getuid()}")
-        folder.mkdir(mode=0o700, exist_ok=True)
-        # Whoever else made a folder or link of this name could decide when we call.
-        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-            raise PermissionError(f"{folder} is not ours")
-        file = os.open(folder / self._name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            self._lock(file)
-        except BaseException:
-            os.close(file)
-            raise
-        return file
-
-    def _lock(self, file: int) -> None:
-        end = time.monotonic() + self.LONGEST_WAIT
-        while True:
-            try:
-                # It ends with the process, however that ends.
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.002)
-            else:
-                return
 
     def _read(self, file: int) -> None:
         kept = array("d")
