@@ -35,7 +35,7 @@ FOR_TYPES_ONLY = {("sensors", "operators")}
 MODULES = sorted(
     path for path in PACKAGE.rglob("*.py") if "sandbox" not in path.parts and path.name != "__init__.py"
 )
-SANDBOX = sorted((PACKAGE / "sandbox").glob("*.py"))
+SANDBOX = sorted((PACKAGE / "sandbox").rglob("*.py"))
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:

@@ -87,8 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not options.allow_remote and not _is_loopback(options.host):
         parser.error(f"--host {options.host} is not a loopback address; --allow-remote permits it")
     try:
-        from airflow_provider_workato.sandbox.quota import Quota
         from airflow_provider_workato.sandbox.server import serve
+        from airflow_provider_workato.sandbox.traffic.quota import Quota
     except ModuleNotFoundError as error:
         parser.exit(1, f"{error}; install airflow-provider-workato[sandbox]\n")
     quota = Quota(list_per_minute=options.list_per_minute, calls_per_second=options.calls_per_second)

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from airflow_provider_workato.sandbox.faults import FaultRules
-from airflow_provider_workato.sandbox.grants import Grants
-from airflow_provider_workato.sandbox.holds import Holds
-from airflow_provider_workato.sandbox.quota import Quota, QuotaGuard
-from airflow_provider_workato.sandbox.recording import RequestLog
-from airflow_provider_workato.sandbox.workspace import Workspace
+from airflow_provider_workato.sandbox.faults.holds import Holds
+from airflow_provider_workato.sandbox.faults.table import FaultRules
+from airflow_provider_workato.sandbox.traffic.quota import Quota, QuotaGuard
+from airflow_provider_workato.sandbox.traffic.request_log import RequestLog
+from airflow_provider_workato.sandbox.workspace.grants import Grants
+from airflow_provider_workato.sandbox.workspace.workspace import Workspace
 
 
 class Sandbox:

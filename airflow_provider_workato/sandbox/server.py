@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import uvicorn
 
-from airflow_provider_workato.sandbox.app import create_app
-from airflow_provider_workato.sandbox.quota import Quota
 from airflow_provider_workato.sandbox.sandbox import Sandbox
+from airflow_provider_workato.sandbox.traffic.quota import Quota
+from airflow_provider_workato.sandbox.web.app import create_app
 
 # Calls being held or trickled must not keep the server from ending.
 _LAST_SECONDS = 1

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_workato.sandbox.client import SandboxProcess, running_sandbox, wait_until
-from airflow_provider_workato.sandbox.quota import Admission, Quota, Window
+from airflow_provider_workato.sandbox.traffic.quota import Admission, Quota, Window
 from tests.support.sandbox import RunningSandbox
 
 

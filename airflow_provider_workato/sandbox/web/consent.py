@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import RedirectResponse
 
-from airflow_provider_workato.sandbox.connection import Connection
-from airflow_provider_workato.sandbox.grants import Grant
-from airflow_provider_workato.sandbox.pages import facts, page
 from airflow_provider_workato.sandbox.sandbox import TheSandbox
+from airflow_provider_workato.sandbox.web.pages import facts, page
+from airflow_provider_workato.sandbox.workspace.connection import Connection
+from airflow_provider_workato.sandbox.workspace.grants import Grant
 
 router = APIRouter(prefix="/oauth", include_in_schema=False)
 

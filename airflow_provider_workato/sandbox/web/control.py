@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
-from airflow_provider_workato.sandbox.faults import FAULTS, UnknownFault
-from airflow_provider_workato.sandbox.operations import Operation
-from airflow_provider_workato.sandbox.quota import Quota
+from airflow_provider_workato.sandbox.faults.table import FAULTS, UnknownFault
 from airflow_provider_workato.sandbox.sandbox import TheSandbox
-from airflow_provider_workato.sandbox.seeds import Folder, SeedRow, generated_rows
-from airflow_provider_workato.sandbox.workspace import describe
+from airflow_provider_workato.sandbox.traffic.operations import Operation
+from airflow_provider_workato.sandbox.traffic.quota import Quota
+from airflow_provider_workato.sandbox.workspace.seeds import Folder, SeedRow, generated_rows
+from airflow_provider_workato.sandbox.workspace.workspace import describe
 
 router = APIRouter(prefix="/sandbox", tags=["control"])
 

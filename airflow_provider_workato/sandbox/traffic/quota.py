@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from airflow_provider_workato.sandbox.operations import Operation
+from airflow_provider_workato.sandbox.traffic.operations import Operation
 
 LIST_WINDOW = 60.0
 CALL_WINDOW = 1.0

@@ -10,10 +10,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from airflow_provider_workato.sandbox import api, consent, control, home
-from airflow_provider_workato.sandbox.answers import BAD_REQUEST_BODY, NOT_FOUND_BODY, Refused, invalid
-from airflow_provider_workato.sandbox.gate import Gate
 from airflow_provider_workato.sandbox.sandbox import Sandbox
+from airflow_provider_workato.sandbox.web import api, consent, control, home
+from airflow_provider_workato.sandbox.web.gate import Gate
+from airflow_provider_workato.sandbox.workspace.refusals import (
+    BAD_REQUEST_BODY,
+    NOT_FOUND_BODY,
+    Refused,
+    invalid,
+)
 
 
 def create_app(sandbox: Sandbox) -> Gate:

@@ -13,9 +13,9 @@ from typing import Any, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from airflow_provider_workato.sandbox.faults import FaultRule
-from airflow_provider_workato.sandbox.holds import Holds
-from airflow_provider_workato.sandbox.recording import Entry, RequestLog
+from airflow_provider_workato.sandbox.faults.holds import Holds
+from airflow_provider_workato.sandbox.faults.table import FaultRule
+from airflow_provider_workato.sandbox.traffic.request_log import Entry, RequestLog
 
 Header = tuple[bytes, bytes]
 

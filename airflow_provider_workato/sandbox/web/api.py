@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
-from airflow_provider_workato.sandbox import bodies
-from airflow_provider_workato.sandbox.answers import not_found
-from airflow_provider_workato.sandbox.connection import Connection, timestamp
-from airflow_provider_workato.sandbox.rules import OAUTH_PROVIDERS
 from airflow_provider_workato.sandbox.sandbox import TheSandbox
-from airflow_provider_workato.sandbox.seeds import ROOT_FOLDER_ID
+from airflow_provider_workato.sandbox.workspace import bodies
+from airflow_provider_workato.sandbox.workspace.connection import Connection, timestamp
+from airflow_provider_workato.sandbox.workspace.refusals import not_found
+from airflow_provider_workato.sandbox.workspace.rules import OAUTH_PROVIDERS
+from airflow_provider_workato.sandbox.workspace.seeds import ROOT_FOLDER_ID
 
 router = APIRouter(prefix="/api")
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from airflow_provider_workato.sandbox.operations import Operation
+from airflow_provider_workato.sandbox.traffic.operations import Operation
 
 # Enough for a quarter of an hour of a thousand clients polling; the counts go on beyond it.
 _KEPT = 100_000

@@ -6,12 +6,12 @@ import hmac
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from airflow_provider_workato.sandbox.answers import TOO_MANY_REQUESTS_BODY, UNAUTHORIZED_BODY
-from airflow_provider_workato.sandbox.exchange import Answer, Exchange, Header
-from airflow_provider_workato.sandbox.misbehaviour import misbehave
-from airflow_provider_workato.sandbox.operations import operation_of
-from airflow_provider_workato.sandbox.recording import Entry
+from airflow_provider_workato.sandbox.faults.effects import misbehave
+from airflow_provider_workato.sandbox.faults.exchange import Answer, Exchange, Header
 from airflow_provider_workato.sandbox.sandbox import Sandbox
+from airflow_provider_workato.sandbox.traffic.operations import operation_of
+from airflow_provider_workato.sandbox.traffic.request_log import Entry
+from airflow_provider_workato.sandbox.workspace.refusals import TOO_MANY_REQUESTS_BODY, UNAUTHORIZED_BODY
 
 
 class Gate:

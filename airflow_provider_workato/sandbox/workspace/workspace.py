@@ -7,18 +7,18 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow_provider_workato.sandbox import seeds
-from airflow_provider_workato.sandbox.answers import bad_request, invalid, not_found, rejected
-from airflow_provider_workato.sandbox.bodies import (
+from airflow_provider_workato.sandbox.workspace import seeds
+from airflow_provider_workato.sandbox.workspace.bodies import (
     CreateConnection,
     CreateRuntimeUserConnection,
     GetPicklist,
     ListFilter,
     UpdateConnection,
 )
-from airflow_provider_workato.sandbox.connection import Connection, timestamp
-from airflow_provider_workato.sandbox.picklists import picklist_rows
-from airflow_provider_workato.sandbox.rules import (
+from airflow_provider_workato.sandbox.workspace.connection import Connection, timestamp
+from airflow_provider_workato.sandbox.workspace.picklists import picklist_rows
+from airflow_provider_workato.sandbox.workspace.refusals import bad_request, invalid, not_found, rejected
+from airflow_provider_workato.sandbox.workspace.rules import (
     OAUTH_ONLY_PROVIDERS,
     OAUTH_PROVIDERS,
     Verdict,
@@ -283,7 +283,7 @@ class Workspace:
         """
         Put connections in, whatever their state.
 
-        :param rows: fields of :class:`~airflow_provider_workato.sandbox.seeds.SeedRow`
+        :param rows: fields of :class:`~airflow_provider_workato.sandbox.workspace.seeds.SeedRow`
         """
         ids = []
         for row in rows:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_workato.sandbox.recording import Entry
+from airflow_provider_workato.sandbox.traffic.request_log import Entry
 
 
 @dataclass(eq=False, kw_only=True)

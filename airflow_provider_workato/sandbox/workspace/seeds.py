@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from airflow_provider_workato.sandbox.connection import Connection
+from airflow_provider_workato.sandbox.workspace.connection import Connection
 
 ROOT_FOLDER_ID = 10294
 PARENT_CONNECTION_ID = 36

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_workato.sandbox.answers import bad_request, invalid
+from airflow_provider_workato.sandbox.workspace.refusals import bad_request, invalid
 
 Pairs = list[tuple[str, str]]
 

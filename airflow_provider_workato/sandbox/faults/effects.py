@@ -11,9 +11,13 @@ from math import ceil
 from time import time
 from typing import Any, Final
 
-from airflow_provider_workato.sandbox import alterations
-from airflow_provider_workato.sandbox.answers import NOT_FOUND_BODY, TOO_MANY_REQUESTS_BODY, UNAUTHORIZED_BODY
-from airflow_provider_workato.sandbox.exchange import Answer, Exchange, Header
+from airflow_provider_workato.sandbox.faults import alterations
+from airflow_provider_workato.sandbox.faults.exchange import Answer, Exchange, Header
+from airflow_provider_workato.sandbox.workspace.refusals import (
+    NOT_FOUND_BODY,
+    TOO_MANY_REQUESTS_BODY,
+    UNAUTHORIZED_BODY,
+)
 
 Show = Callable[[Exchange, Answer], Awaitable[None]]
 MakeAnswer = Callable[[Exchange, Answer], Answer]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Final
 
-from airflow_provider_workato.sandbox.operations import Operation
+from airflow_provider_workato.sandbox.traffic.operations import Operation
 
 ParameterValue = str | int | float
 ANY_OPERATION: Final = "*"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from airflow_provider_workato.sandbox.rules import Verdict
+from airflow_provider_workato.sandbox.workspace.rules import Verdict
 
 # Real answers carry the workspace's own UTC offset and milliseconds, not a Z.
 _WORKSPACE_ZONE = timezone(timedelta(hours=-7))

@@ -6,8 +6,8 @@ from html import escape
 
 from fastapi import APIRouter, Response
 
-from airflow_provider_workato.sandbox.pages import facts, page
 from airflow_provider_workato.sandbox.sandbox import TheSandbox
+from airflow_provider_workato.sandbox.web.pages import facts, page
 
 router = APIRouter(include_in_schema=False)
 
