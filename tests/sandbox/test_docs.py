@@ -10,12 +10,9 @@ import requests
 from airflow_provider_workato.sandbox import cli
 from airflow_provider_workato.sandbox.faults.table import FAULTS, Fault
 from airflow_provider_workato.sandbox.traffic.operations import Operation
+from airflow_provider_workato.sandbox.workspace.credentials import CREDENTIAL_WORDS
 from airflow_provider_workato.sandbox.workspace.picklists import PROVIDER_LISTS
-from airflow_provider_workato.sandbox.workspace.rules import (
-    CREDENTIAL_WORDS,
-    NO_SUCH_PROVIDER,
-    OAUTH_PROVIDERS,
-)
+from airflow_provider_workato.sandbox.workspace.providers import NO_SUCH_PROVIDER, OAUTH_PROVIDERS
 from airflow_provider_workato.sandbox.workspace.seeds import FOLDERS
 from tests.support.sandbox import RunningSandbox
 

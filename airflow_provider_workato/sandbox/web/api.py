@@ -9,9 +9,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from airflow_provider_workato.sandbox.sandbox import TheSandbox
 from airflow_provider_workato.sandbox.workspace import bodies
-from airflow_provider_workato.sandbox.workspace.connection import Connection, timestamp
+from airflow_provider_workato.sandbox.workspace.connection import StoredConnection, timestamp
+from airflow_provider_workato.sandbox.workspace.providers import OAUTH_PROVIDERS
 from airflow_provider_workato.sandbox.workspace.refusals import not_found
-from airflow_provider_workato.sandbox.workspace.rules import OAUTH_PROVIDERS
 from airflow_provider_workato.sandbox.workspace.seeds import ROOT_FOLDER_ID
 
 router = APIRouter(prefix="/api")
@@ -53,7 +53,7 @@ async def list_connections(
 @router.post("/connections")
 async def create_connection(sandbox: TheSandbox, wanted: bodies.CreateConnection) -> Response:
     """Create a connection."""
-    return _shown(sandbox.workspace.create(wanted))
+    return _shown(sandbox.calls.create(wanted))
 
 
 @router.post("/connections/runtime_user_connections")
@@ -61,7 +61,7 @@ async def create_runtime_user_connection(
     sandbox: TheSandbox, request: Request, wanted: bodies.CreateRuntimeUserConnection
 ) -> dict[str, Any]:
     """Create a runtime user connection and a link for its user."""
-    connection = sandbox.workspace.create_runtime_user(wanted)
+    connection = sandbox.calls.create_runtime_user(wanted)
     url = _consent_url(sandbox, request, connection=connection, redirect_url=wanted.redirect_url)
     return {"data": {"id": connection.id, "url": url}}
 
@@ -71,8 +71,8 @@ async def get_oauth_url(
     sandbox: TheSandbox,
     request: Request,
     connection_id: ConnectionId,
-    redirect_url: bodies.WebAddress | None = None,
-    callback_url: bodies.WebAddress | None = None,  # noqa: ARG001 - accepted and not called, see GUESSES.md
+    redirect_url: bodies.WebUrl | None = None,
+    callback_url: bodies.WebUrl | None = None,  # noqa: ARG001 - accepted and not called, see GUESSES.md
 ) -> dict[str, Any]:
     """Make a new link to the consent page."""
     connection = sandbox.workspace.find(connection_id)
@@ -86,7 +86,7 @@ async def update_connection(
     sandbox: TheSandbox, connection_id: ConnectionId, wanted: bodies.UpdateConnection | None = None
 ) -> Response:
     """Update a connection."""
-    return _shown(sandbox.workspace.update(connection_id, wanted or bodies.UpdateConnection()))
+    return _shown(sandbox.calls.update(connection_id, wanted or bodies.UpdateConnection()))
 
 
 @router.post("/connections/{connection_id}/disconnect")
@@ -94,14 +94,14 @@ async def disconnect_connection(
     sandbox: TheSandbox, connection_id: ConnectionId, wanted: bodies.DisconnectConnection | None = None
 ) -> dict[str, Any]:
     """Disconnect a connection."""
-    sandbox.workspace.disconnect(connection_id, force=wanted is not None and wanted.force)
+    sandbox.calls.disconnect(connection_id, force=wanted is not None and wanted.force)
     return {"success": True, "status": "disconnected"}
 
 
 @router.delete("/connections/{connection_id}")
 async def delete_connection(sandbox: TheSandbox, connection_id: ConnectionId) -> dict[str, Any]:
     """Delete a connection."""
-    sandbox.workspace.delete(connection_id)
+    sandbox.calls.delete(connection_id)
     return {"success": True, "status": "deleted"}
 
 
@@ -110,7 +110,7 @@ async def get_picklist(
     sandbox: TheSandbox, connection_id: ConnectionId, wanted: bodies.GetPicklist
 ) -> dict[str, Any]:
     """Return the rows of a picklist."""
-    return {"data": sandbox.workspace.picklist(connection_id, wanted)}
+    return {"data": sandbox.calls.picklist(connection_id, wanted)}
 
 
 @router.get("/users/me")
@@ -133,12 +133,12 @@ async def get_workspace() -> dict[str, Any]:
     }
 
 
-def _shown(connection: Connection) -> Response:
+def _shown(connection: StoredConnection) -> Response:
     return Response(connection.json(with_tags=False), media_type="application/json")
 
 
 def _consent_url(
-    sandbox: TheSandbox, request: Request, *, connection: Connection, redirect_url: str | None
+    sandbox: TheSandbox, request: Request, *, connection: StoredConnection, redirect_url: str | None
 ) -> str:
     state = sandbox.grants.issue(connection_id=connection.id, redirect_url=redirect_url)
     address = request.url_for("consent_page").include_query_params(connection_id=connection.id, state=state)

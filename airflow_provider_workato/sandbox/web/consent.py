@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from airflow_provider_workato.sandbox.sandbox import TheSandbox
 from airflow_provider_workato.sandbox.web.pages import facts, page
-from airflow_provider_workato.sandbox.workspace.connection import Connection
+from airflow_provider_workato.sandbox.workspace.connection import StoredConnection
 from airflow_provider_workato.sandbox.workspace.grants import Grant
 
 router = APIRouter(prefix="/oauth", include_in_schema=False)
@@ -33,7 +33,7 @@ class BadLink(Exception):
         self.shown = shown
 
 
-def _open_grant(sandbox: TheSandbox, state: str = "") -> tuple[Grant, Connection]:
+def _open_grant(sandbox: TheSandbox, state: str = "") -> tuple[Grant, StoredConnection]:
     grant = sandbox.grants.find(state)
     connection = sandbox.workspace.connections.get(grant.connection_id) if grant else None
     if grant is None or connection is None:
@@ -45,7 +45,7 @@ def _open_grant(sandbox: TheSandbox, state: str = "") -> tuple[Grant, Connection
     return grant, connection
 
 
-OpenGrant = Annotated[tuple[Grant, Connection], Depends(_open_grant)]
+OpenGrant = Annotated[tuple[Grant, StoredConnection], Depends(_open_grant)]
 
 
 @router.get("/authorize", name="consent_page")
@@ -63,7 +63,7 @@ async def authorize(sandbox: TheSandbox, opened: OpenGrant) -> Response:
     """Take a yes."""
     grant, connection = opened
     grant.outcome = "authorized"
-    sandbox.workspace.authorize(connection.id)
+    sandbox.outer_world.authorize(connection.id)
     if grant.redirect_url is not None:
         return RedirectResponse(grant.redirect_url, status_code=303)
     body = f"<p>The connection is ready. You can close this page.</p>{_about(connection)}"
@@ -75,11 +75,11 @@ async def deny(sandbox: TheSandbox, opened: OpenGrant) -> Response:
     """Take a no."""
     grant, connection = opened
     grant.outcome = "denied"
-    sandbox.workspace.fail(connection.id, status="failed", error=DENIED)
+    sandbox.outer_world.fail(connection.id, status="failed", error=DENIED)
     return page(title="Denied", body=f"<p>The connection was not authorized.</p>{_about(connection)}")
 
 
-def _about(connection: Connection) -> str:
+def _about(connection: StoredConnection) -> str:
     return facts(
         {
             "Connection": connection.name,

@@ -13,7 +13,6 @@ from airflow_provider_workato.sandbox.sandbox import TheSandbox
 from airflow_provider_workato.sandbox.traffic.operations import Operation
 from airflow_provider_workato.sandbox.traffic.quota import Quota
 from airflow_provider_workato.sandbox.workspace.seeds import Folder, SeedRow, generated_rows
-from airflow_provider_workato.sandbox.workspace.workspace import describe
 
 router = APIRouter(prefix="/sandbox", tags=["control"])
 
@@ -103,10 +102,10 @@ async def state(sandbox: TheSandbox, *, connections: bool = True) -> dict[str, A
 @router.post("/seed")
 async def seed(sandbox: TheSandbox, wanted: Seed) -> dict[str, Any]:
     """Put connections and folders in."""
-    sandbox.workspace.add_folders(Folder(**row.model_dump()) for row in wanted.folders)
-    ids = sandbox.workspace.seed(row.model_dump() for row in wanted.connections)
+    sandbox.outer_world.add_folders(Folder(**row.model_dump()) for row in wanted.folders)
+    ids = sandbox.outer_world.seed(row.model_dump() for row in wanted.connections)
     like = SeedRow(**wanted.model_dump(exclude={"connections", "folders", "count"}))
-    ids += sandbox.workspace.seed(generated_rows(count=wanted.count, like=like))
+    ids += sandbox.outer_world.seed(generated_rows(count=wanted.count, like=like))
     return {"ids": ids}
 
 
@@ -118,40 +117,39 @@ async def authorize_many(sandbox: TheSandbox, wanted: Many | None = None) -> dic
         waiting = sandbox.workspace.connections.values()
         ids = [connection.id for connection in waiting if connection.authorization_status is None]
     for connection_id in ids:
-        sandbox.workspace.authorize(connection_id)
+        sandbox.outer_world.authorize(connection_id)
     return {"ids": ids}
 
 
 @router.post("/connections/{connection_id}/authorize")
 async def authorize(sandbox: TheSandbox, connection_id: int) -> dict[str, Any]:
     """Authorize a connection as a person would."""
-    return describe(sandbox.workspace.authorize(connection_id))
+    return sandbox.outer_world.authorize(connection_id).describe()
 
 
 @router.post("/connections/{connection_id}/fail")
 async def fail(sandbox: TheSandbox, connection_id: int, wanted: Failure | None = None) -> dict[str, Any]:
     """Let an attempt to authorize end badly."""
     how = wanted or Failure()
-    return describe(sandbox.workspace.fail(connection_id, status=how.status, error=how.error))
+    return sandbox.outer_world.fail(connection_id, status=how.status, error=how.error).describe()
 
 
 @router.post("/connections/{connection_id}/lose")
 async def lose(sandbox: TheSandbox, connection_id: int, wanted: Loss | None = None) -> dict[str, Any]:
     """Lose a connection as a refused token refresh does."""
     how = wanted or Loss()
-    return describe(sandbox.workspace.lose(connection_id, reason=how.reason, status=how.status))
+    return sandbox.outer_world.lose(connection_id, reason=how.reason, status=how.status).describe()
 
 
 @router.post("/connections/{connection_id}/use")
 async def use(sandbox: TheSandbox, connection_id: int, wanted: Use) -> dict[str, Any]:
     """Say what uses a connection."""
-    return describe(
-        sandbox.workspace.use(
-            connection_id,
-            active_recipes=wanted.active_recipes,
-            audit_log_streaming=wanted.audit_log_streaming,
-        )
+    connection = sandbox.outer_world.use(
+        connection_id,
+        active_recipes=wanted.active_recipes,
+        audit_log_streaming=wanted.audit_log_streaming,
     )
+    return connection.describe()
 
 
 @router.get("/requests")

@@ -1,4 +1,4 @@
-"""What requests may carry."""
+"""Bodies and queries of the API's requests."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, TypeAdapter
 
 
-def _as_web_address(text: str) -> str:
+def _as_web_url(text: str) -> str:
     TypeAdapter(HttpUrl).validate_python(text)
     return text
 
 
-#: An http or https address, kept as it was sent.
-WebAddress = Annotated[str, AfterValidator(_as_web_address)]
+#: An http or https URL, kept as it was sent.
+WebUrl = Annotated[str, AfterValidator(_as_web_url)]
 
 
 class CreateConnection(BaseModel):
@@ -30,7 +30,7 @@ class CreateConnection(BaseModel):
 
 
 class UpdateConnection(BaseModel):
-    """Body of ``PUT /api/connections/{id}``: only what is sent changes."""
+    """Body of ``PUT /api/connections/{id}``. Only the fields that are sent change."""
 
     name: Annotated[str, Field(min_length=1)] | None = None
     folder_id: int | None = None
@@ -60,8 +60,8 @@ class CreateRuntimeUserConnection(BaseModel):
     folder_id: int
     external_id: Annotated[str, Field(min_length=1)]
     name: str | None = None
-    callback_url: WebAddress | None = None
-    redirect_url: WebAddress | None = None
+    callback_url: WebUrl | None = None
+    redirect_url: WebUrl | None = None
 
 
 class ListFilter(BaseModel):

@@ -1,4 +1,4 @@
-"""One connection of the workspace and how the API shows it."""
+"""A connection of the workspace, and how the API shows it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from airflow_provider_workato.sandbox.workspace.rules import Verdict
+from airflow_provider_workato.sandbox.workspace.credentials import Outcome
 
 # Real answers carry the workspace's own UTC offset and milliseconds, not a Z.
 _WORKSPACE_ZONE = timezone(timedelta(hours=-7))
 
 
 def timestamp() -> str:
-    """Return the time now as the API writes it."""
+    """Return the current time as the API writes it."""
     return datetime.now(tz=_WORKSPACE_ZONE).isoformat(timespec="milliseconds")
 
 
 @dataclass(slots=True, kw_only=True)
-class Connection:
-    """A connection. Credentials are not in it: only what the app said to each of them."""
+class StoredConnection:
+    """A connection of the workspace. In place of credentials it holds the outcome of testing each."""
 
     id: int
     name: str
@@ -41,14 +41,13 @@ class Connection:
     is_runtime_user: bool = False
     active_recipes: int = 0
     audit_log_streaming: bool = False
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
     _json: dict[bool, bytes] = field(default_factory=dict, repr=False)
 
     def body(self, *, with_tags: bool = False) -> dict[str, Any]:
-        """
-        Return the connection as the API shows it.
+        """Return the connection as the API shows it.
 
-        :param with_tags: whether the caller asked for tags; else they are null
+        :param with_tags: whether the caller asked for tags, which are null otherwise.
         """
         return {
             "application": self.provider,
@@ -70,9 +69,17 @@ class Connection:
             "tags": list(self.tags) if with_tags else None,
         }
 
+    def describe(self) -> dict[str, Any]:
+        """Return the connection with the fields that the API does not show."""
+        return {
+            **self.body(with_tags=True),
+            "is_runtime_user": self.is_runtime_user,
+            "active_recipes": self.active_recipes,
+            "audit_log_streaming": self.audit_log_streaming,
+        }
+
     def json(self, *, with_tags: bool) -> bytes:
-        """
-        Return the body as JSON, kept until the connection changes.
+        """Return the connection as JSON. It is cached until the connection changes.
 
         :param with_tags: as in :meth:`body`
         """
@@ -81,16 +88,15 @@ class Connection:
         return self._json[with_tags]
 
     def touch(self) -> None:
-        """Note that something about the connection changed."""
+        """Update the time stamp and drop the cached JSON."""
         self.updated_at = timestamp()
         self._json.clear()
 
     def set_status(self, status: str | None, *, error: str | None = None) -> None:
-        """
-        Record the outcome of an attempt to authorize, or its absence.
+        """Set the status after an attempt to authorize, or clear it.
 
-        :param status: ``success``, ``failed``, ``exception`` or None
-        :param error: text that goes with a failure
+        :param status: ``success``, ``failed``, ``exception`` or None.
+        :param error: the reason of a failure.
         """
         self.authorization_status = status
         self.authorization_error = error
@@ -102,5 +108,5 @@ class Connection:
 
     @property
     def is_established(self) -> bool:
-        """Whether the connection can be used: authorized and not lost."""
+        """Whether the connection is authorized and not lost."""
         return self.authorization_status == "success" and self.connection_lost_at is None

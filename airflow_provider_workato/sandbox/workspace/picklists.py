@@ -1,4 +1,4 @@
-"""The picklists the sandbox knows."""
+"""The picklists that the sandbox serves."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ Pairs = list[tuple[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Picklist:
-    """
-    A list of label and value pairs.
+    """A list of label and value pairs.
 
-    :param rows: makes the pairs from the parameters
-    :param parameters: parameters that must be given
+    :param rows: returns the pairs for the given parameters.
+    :param parameters: the required parameters.
     """
 
     rows: Callable[[Mapping[str, Any]], Pairs]
@@ -46,10 +45,10 @@ def _issue_types(parameters: Mapping[str, Any]) -> Pairs:
 _ITEMS = _fixed(("First item", "first"), ("Second item", "second"), ("Third item", "third"))
 _SOBJECT_FIELDS = Picklist(rows=_sobject_fields, parameters=("sobject_name",))
 
-#: Known to every provider.
+#: Served for every provider.
 COMMON_LISTS: Mapping[str, Picklist] = {"sandbox_items": _ITEMS}
 
-#: Provider to picklist name to picklist.
+#: By provider and name.
 PROVIDER_LISTS: Mapping[str, Mapping[str, Picklist]] = {
     "salesforce": {
         "sobject_fields": _SOBJECT_FIELDS,
@@ -77,12 +76,11 @@ PROVIDER_LISTS: Mapping[str, Mapping[str, Picklist]] = {
 
 
 def picklist_rows(*, provider: str, name: str, parameters: Mapping[str, Any]) -> list[list[Any]]:
-    """
-    Return the rows of a picklist: label, value, null, whether the row has children.
+    """Return the rows of a picklist: label, value, null, and whether the row has children.
 
-    :param provider: provider of the connection
-    :param name: name of the picklist
-    :param parameters: its parameters
+    :param provider: the connection's provider.
+    :param name: the picklist's name.
+    :param parameters: its parameters.
     """
     picklist = PROVIDER_LISTS.get(provider, {}).get(name) or COMMON_LISTS.get(name)
     if picklist is None:

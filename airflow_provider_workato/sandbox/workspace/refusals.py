@@ -1,4 +1,4 @@
-"""Answers that are not a plain success, in the shapes the developer API uses for them."""
+"""Responses other than a plain success, in the shapes that the developer API uses."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ UNAUTHORIZED_BODY = {"message": "Unauthorized"}
 BAD_REQUEST_BODY = {"message": "Bad request"}
 TOO_MANY_REQUESTS_BODY = {"message": "Too many requests"}
 
-#: Field name to what is wrong with it.
+#: Field name to messages.
 FieldErrors = Mapping[str, Sequence[str]]
 
 
 class Refused(Exception):
-    """
-    The workspace says no; the HTTP layer turns this into the answer.
+    """Workato refuses a call. The HTTP layer turns this into the response.
 
-    :param status: HTTP status of the answer
-    :param body: JSON body of the answer
+    :param status: HTTP status of the response.
+    :param body: JSON body of the response.
     """
 
     def __init__(self, *, status: int, body: Mapping[str, Any]) -> None:
@@ -29,24 +28,22 @@ class Refused(Exception):
 
 
 def not_found() -> Refused:
-    """Say that there is no such connection."""
+    """Return a 404: no such connection."""
     return Refused(status=404, body=NOT_FOUND_BODY)
 
 
 def bad_request(message: str) -> Refused:
-    """
-    Say that the request cannot be carried out.
+    """Return a 400 with a message.
 
-    :param message: why
+    :param message: the reason.
     """
     return Refused(status=400, body={"message": message})
 
 
 def invalid(errors: FieldErrors) -> Refused:
-    """
-    Say which fields are wrong, as the vendor's ``ValidationError``.
+    """Return a 400 with field errors, the vendor's ``ValidationError``.
 
-    :param errors: field name to messages
+    :param errors: field name to messages.
     """
     return Refused(
         status=400,
@@ -58,9 +55,8 @@ def invalid(errors: FieldErrors) -> Refused:
 
 
 def rejected(message: str) -> Refused:
-    """
-    Say no the way Workato does for things in use: HTTP 200 and ``success: false``.
+    """Return a 200 with ``success: false``, Workato's refusal for things in use.
 
-    :param message: why
+    :param message: the reason.
     """
     return Refused(status=200, body={"success": False, "status": "rejected", "message": message})

@@ -1,4 +1,4 @@
-"""What is in the workspace at start, and rows made on demand."""
+"""The workspace at start, and connections made on demand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from airflow_provider_workato.sandbox.workspace.connection import Connection
+from airflow_provider_workato.sandbox.workspace.connection import StoredConnection
 
 ROOT_FOLDER_ID = 10294
 PARENT_CONNECTION_ID = 36
@@ -17,7 +17,7 @@ FIRST_NEW_ID = 18009027
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
-    """A folder; a project is a folder with an id of its own beside."""
+    """A folder. A project is a folder with a project id of its own."""
 
     id: int
     name: str
@@ -34,10 +34,10 @@ FOLDERS = (
 )
 
 
-def initial_connections() -> Iterator[Connection]:
-    """Make the connections of a fresh workspace: one established OAuth connection that can be a parent."""
+def initial_connections() -> Iterator[StoredConnection]:
+    """Return the connections at start: one established OAuth connection that can be a parent."""
     stamp = "2015-05-26T15:53:52.532-07:00"
-    yield Connection(
+    yield StoredConnection(
         id=PARENT_CONNECTION_ID,
         name="ACME Production Salesforce connection",
         provider="salesforce",
@@ -52,7 +52,7 @@ def initial_connections() -> Iterator[Connection]:
 
 
 class SeedRow(BaseModel):
-    """A connection to put into the workspace, with any status, known to Workato or not."""
+    """A connection to add, with any status, even one that Workato does not know."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -75,11 +75,10 @@ class SeedRow(BaseModel):
 
 
 def generated_rows(*, count: int, like: SeedRow) -> Iterator[dict[str, Any]]:
-    """
-    Make many rows that differ in name and external id.
+    """Return many rows that differ in name and external id.
 
-    :param count: how many
-    :param like: values for everything else
+    :param count: number of rows.
+    :param like: the values that they have in common.
     """
     common = like.model_dump(exclude={"id", "name", "external_id"})
     for number in range(1, count + 1):
