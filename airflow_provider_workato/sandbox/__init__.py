@@ -1,5 +1,4 @@
-"""
-A Workato to develop against without an account.
+"""A Workato to develop against without an account.
 
 It serves the connection endpoints of the developer API with their quotas, an OAuth consent page, and
 control routes under ``/sandbox/`` that seed, break and watch it. State is in memory. What is guessed

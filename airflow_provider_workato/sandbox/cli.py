@@ -77,8 +77,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """
-    Run the sandbox until it is told to end.
+    """Run the sandbox until it is told to end.
 
     :param argv: arguments, or None for those of the process
     """

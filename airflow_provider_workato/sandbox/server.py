@@ -36,8 +36,7 @@ async def serve(
     on_ready: Callable[[], None],
     exit_with_stdin: bool = False,
 ) -> None:
-    """
-    Serve until a signal says to end.
+    """Serve until a signal says to end.
 
     :param line: bound socket to listen on
     :param token: API token to accept

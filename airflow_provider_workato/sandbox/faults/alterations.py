@@ -11,8 +11,7 @@ _UNDOCUMENTED = {"identity": None, "on_prem_group_id": 77, "undocumented": {"nes
 
 
 def with_wrong_values(value: Any) -> Any:
-    """
-    Replace every value by one of another type: texts for numbers, numbers for texts, and so on.
+    """Replace every value by one of another type: texts for numbers, numbers for texts, and so on.
 
     :param value: any JSON value
     """
@@ -30,8 +29,7 @@ def with_wrong_values(value: Any) -> Any:
 
 
 def with_wrong_container(value: Any) -> Any:
-    """
-    Put an object where a list belongs and a list where an object belongs.
+    """Put an object where a list belongs and a list where an object belongs.
 
     :param value: any JSON value
     """
@@ -39,8 +37,7 @@ def with_wrong_container(value: Any) -> Any:
 
 
 def with_extra_keys(value: Any) -> Any:
-    """
-    Add keys to every object, and columns to every picklist row.
+    """Add keys to every object, and columns to every picklist row.
 
     :param value: any JSON value
     """
@@ -53,8 +50,7 @@ def with_extra_keys(value: Any) -> Any:
 
 
 def with_missing_keys(value: Any) -> Any:
-    """
-    Leave out every key that real answers were seen without, and cut picklist rows to two columns.
+    """Leave out every key that real answers were seen without, and cut picklist rows to two columns.
 
     :param value: any JSON value
     """
@@ -67,8 +63,7 @@ def with_missing_keys(value: Any) -> Any:
 
 
 def with_envelope(value: Any) -> Any:
-    """
-    Put the answer under ``result``, as the API for embedding does; there it takes the place of ``data``.
+    """Put the answer under ``result``, as the API for embedding does; there it takes the place of ``data``.
 
     :param value: any JSON value
     """

@@ -38,8 +38,7 @@ _HTML = b"""<html>
 
 
 async def misbehave(exchange: Exchange) -> None:
-    """
-    Do what the rule of an exchange says.
+    """Do what the rule of an exchange says.
 
     :param exchange: request and answer
     """

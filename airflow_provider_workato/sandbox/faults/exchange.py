@@ -33,8 +33,7 @@ class Answer:
 
     @classmethod
     def of_json(cls, *, status: int, body: Any, headers: tuple[Header, ...] = ()) -> Answer:
-        """
-        Make an answer with a JSON body.
+        """Make an answer with a JSON body.
 
         :param status: HTTP status
         :param body: anything JSON can hold
@@ -58,8 +57,7 @@ class Answer:
 
 @dataclass(kw_only=True)
 class Exchange:
-    """
-    A request for which a fault is in force.
+    """A request for which a fault is in force.
 
     :param send: the server's own, for its transport
     """
@@ -114,8 +112,7 @@ class Exchange:
         return Answer(status=start["status"], body=body, headers=kept)
 
     async def begin(self, answer: Answer) -> None:
-        """
-        Send status and headers.
+        """Send status and headers.
 
         :param answer: what they belong to
         """
@@ -124,8 +121,7 @@ class Exchange:
         await self.send({"type": "http.response.start", "status": answer.status, "headers": headers})
 
     async def proceed(self, part: bytes, *, more: bool) -> None:
-        """
-        Send a part of the body.
+        """Send a part of the body.
 
         :param part: the part
         :param more: whether there is more to come
@@ -133,8 +129,7 @@ class Exchange:
         await self.send({"type": "http.response.body", "body": part, "more_body": more})
 
     async def finish(self, answer: Answer) -> None:
-        """
-        Send a whole answer.
+        """Send a whole answer.
 
         :param answer: the answer
         """
@@ -147,8 +142,7 @@ class Exchange:
             pass
 
     async def pause(self, seconds: float, *, until: Awaitable[Any] | None = None) -> bool:
-        """
-        Wait; return whether the client is still there.
+        """Wait; return whether the client is still there.
 
         :param seconds: at most so long
         :param until: wait no longer than for this

@@ -30,8 +30,7 @@ class Holds:
 
     @contextmanager
     def holding(self, *, entry: Entry, performed: bool) -> Iterator[Hold]:
-        """
-        Show a call as held while the block runs.
+        """Show a call as held while the block runs.
 
         :param entry: the call in the request log
         :param performed: whether it has been carried out already

@@ -16,8 +16,7 @@ ANY_OPERATION: Final = "*"
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """
-    One way to misbehave.
+    """One way to misbehave.
 
     :param what: what the client sees
     :param performed: whether the call is carried out first, unless the rule says otherwise
@@ -134,8 +133,7 @@ class UnknownFault(ValueError):
 
 @dataclass(kw_only=True)
 class FaultRule:
-    """
-    A fault put in force.
+    """A fault put in force.
 
     :param id: number of the rule
     :param operation: the calls it is for, or ``*``
@@ -156,16 +154,14 @@ class FaultRule:
     hits: int = 0
 
     def number(self, name: str) -> float:
-        """
-        Return a parameter that is a number.
+        """Return a parameter that is a number.
 
         :param name: name of the parameter
         """
         return float(self.parameters[name])
 
     def text(self, name: str) -> str:
-        """
-        Return a parameter as text.
+        """Return a parameter as text.
 
         :param name: name of the parameter
         """
@@ -198,8 +194,7 @@ class FaultRules:
         performed: bool | None = None,
         parameters: Mapping[str, Any],
     ) -> FaultRule:
-        """
-        Put a rule in force.
+        """Put a rule in force.
 
         :param operation: the calls it is for, or ``*``
         :param fault: name of the fault
@@ -228,8 +223,7 @@ class FaultRules:
         return rule
 
     def take(self, operation: Operation) -> FaultRule | None:
-        """
-        Return the rule that applies to a call, and count it; None when the call goes its right way.
+        """Return the rule that applies to a call, and count it; None when the call goes its right way.
 
         :param operation: what the call asks for
         """

@@ -36,8 +36,7 @@ _COMPILED = tuple((method, re.compile(pattern), operation) for method, pattern, 
 
 
 def operation_of(*, method: str, path: str) -> Operation:
-    """
-    Name the operation that a request asks for.
+    """Name the operation that a request asks for.
 
     :param method: the HTTP method
     :param path: the path, without its query

@@ -24,8 +24,7 @@ class Quota:
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """
-    Whether a call may pass.
+    """Whether a call may pass.
 
     :param remaining: calls left in the window, or None where nothing is counted
     :param retry_after: whole seconds to wait, or None when the call may pass
@@ -36,8 +35,7 @@ class Admission:
 
 
 class Window:
-    """
-    At most ``limit`` calls in any span of ``seconds``; refused calls do not count.
+    """At most ``limit`` calls in any span of ``seconds``; refused calls do not count.
 
     :param limit: calls let through, None for any number
     :param seconds: length of the window
@@ -68,8 +66,7 @@ class Window:
 
 
 class QuotaGuard:
-    """
-    One window for the list and one shared by every other connection endpoint.
+    """One window for the list and one shared by every other connection endpoint.
 
     :param quota: the limits at start, to which a reset returns
     """
@@ -89,8 +86,7 @@ class QuotaGuard:
         return Quota(list_per_minute=self._lists.limit, calls_per_second=self._calls.limit)
 
     def change(self, quota: Quota) -> None:
-        """
-        Put other limits in force; calls so far still count.
+        """Put other limits in force; calls so far still count.
 
         :param quota: the new limits
         """
@@ -98,8 +94,7 @@ class QuotaGuard:
         self._calls.limit = quota.calls_per_second
 
     def admit(self, *, operation: Operation, path: str) -> Admission:
-        """
-        Count a call, or refuse it.
+        """Count a call, or refuse it.
 
         :param operation: what the call asks for
         :param path: its path

@@ -43,8 +43,7 @@ class RequestLog:
         self._by_status: Counter[str] = Counter()
 
     def open(self, *, operation: Operation, method: str, path: str, query: str) -> Entry:
-        """
-        Note that a request came in.
+        """Note that a request came in.
 
         :param operation: what it asks for
         :param method: its HTTP method
@@ -64,8 +63,7 @@ class RequestLog:
         return entry
 
     def answer(self, entry: Entry, *, status: int) -> None:
-        """
-        Note that an answer was begun.
+        """Note that an answer was begun.
 
         :param entry: the request
         :param status: HTTP status of the answer
@@ -74,8 +72,7 @@ class RequestLog:
         self._by_status[str(status)] += 1
 
     def entries(self, *, operation: Operation | None, since: int) -> Iterator[dict[str, Any]]:
-        """
-        Return requests, oldest first.
+        """Return requests, oldest first.
 
         :param operation: only these, or None for all
         :param since: only those with a greater ``seq``

@@ -22,8 +22,7 @@ from airflow_provider_workato.sandbox.workspace.refusals import (
 
 
 def create_app(sandbox: Sandbox) -> Gate:
-    """
-    Put the server application together.
+    """Put the server application together.
 
     :param sandbox: what it serves
     """

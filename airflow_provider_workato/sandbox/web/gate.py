@@ -15,8 +15,7 @@ from airflow_provider_workato.sandbox.workspace.refusals import TOO_MANY_REQUEST
 
 
 class Gate:
-    """
-    The outermost layer of the server; everything that is not ``/api/`` passes untouched.
+    """The outermost layer of the server; everything that is not ``/api/`` passes untouched.
 
     :param app: what is behind it
     :param sandbox: what it asks
@@ -27,8 +26,7 @@ class Gate:
         self._sandbox = sandbox
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """
-        Serve a request.
+        """Serve a request.
 
         :param scope: as in ASGI
         :param receive: as in ASGI

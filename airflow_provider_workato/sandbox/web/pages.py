@@ -57,8 +57,7 @@ NOT_REAL = "This is a stand-in for development. No real account is involved."
 
 
 def page(*, title: str, body: str, status: int = 200, width: str = "30rem") -> Response:
-    """
-    Make a page.
+    """Make a page.
 
     :param title: its heading, as plain text
     :param body: HTML below the heading; what came from outside is escaped already
@@ -70,8 +69,7 @@ def page(*, title: str, body: str, status: int = 200, width: str = "30rem") -> R
 
 
 def facts(pairs: Mapping[str, str | None]) -> str:
-    """
-    Make a list of names and values, leaving out values that are None.
+    """Make a list of names and values, leaving out values that are None.
 
     :param pairs: plain text
     """
