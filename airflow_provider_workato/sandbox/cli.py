@@ -87,12 +87,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--host {options.host} is not a loopback address; --allow-remote permits it")
     try:
         from airflow_provider_workato.sandbox.server import serve
-        from airflow_provider_workato.sandbox.traffic.quota import Quota
+        from airflow_provider_workato.sandbox.traffic.quota import QuotaLimits
     except ModuleNotFoundError as error:
         parser.exit(1, f"{error}; install airflow-provider-workato[sandbox]\n")
-    quota = Quota(list_per_minute=options.list_per_minute, calls_per_second=options.calls_per_second)
+    limits = QuotaLimits(list_per_minute=options.list_per_minute, calls_per_second=options.calls_per_second)
     if options.no_quota:
-        quota = Quota(list_per_minute=None, calls_per_second=None)
+        limits = QuotaLimits(list_per_minute=None, calls_per_second=None)
     try:
         line = _listen(host=options.host, port=options.port)
     except OSError as error:
@@ -112,7 +112,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
 
     asyncio.run(
-        serve(line=line, token=token, quota=quota, on_ready=announce, exit_with_stdin=options.exit_with_stdin)
+        serve(
+            line=line, token=token, limits=limits, on_ready=announce, exit_with_stdin=options.exit_with_stdin
+        )
     )
     return os.EX_OK
 

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from airflow_provider_workato.sandbox.faults.holds import Holds
-from airflow_provider_workato.sandbox.faults.table import FaultRules
-from airflow_provider_workato.sandbox.traffic.quota import Quota, QuotaGuard
+from airflow_provider_workato.sandbox.faults.rules import FaultRules
+from airflow_provider_workato.sandbox.traffic.quota import QuotaGuard, QuotaLimits
 from airflow_provider_workato.sandbox.traffic.request_log import RequestLog
 from airflow_provider_workato.sandbox.workspace.calls import ApiCalls
 from airflow_provider_workato.sandbox.workspace.grants import Grants
@@ -20,16 +20,16 @@ class Sandbox:
     """The workspace and what surrounds it. Only one event loop uses it, so it needs no locks.
 
     :param token: the only API token that is accepted.
-    :param quota: the limits at start.
+    :param limits: the limits at start.
     """
 
-    def __init__(self, *, token: str, quota: Quota) -> None:
+    def __init__(self, *, token: str, limits: QuotaLimits) -> None:
         self.token = token
         self.workspace = Workspace()
         self.calls = ApiCalls(self.workspace)
         self.outer_world = OuterWorld(self.workspace)
         self.grants = Grants()
-        self.quota = QuotaGuard(quota)
+        self.quota = QuotaGuard(limits)
         self.faults = FaultRules()
         self.holds = Holds()
         self.log = RequestLog()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import uvicorn
 
 from airflow_provider_workato.sandbox.sandbox import Sandbox
-from airflow_provider_workato.sandbox.traffic.quota import Quota
+from airflow_provider_workato.sandbox.traffic.quota import QuotaLimits
 from airflow_provider_workato.sandbox.web.app import create_app
 
 # Calls being held or trickled must not keep the server from ending.
@@ -32,7 +32,7 @@ async def serve(
     *,
     line: socket.socket,
     token: str,
-    quota: Quota,
+    limits: QuotaLimits,
     on_ready: Callable[[], None],
     exit_with_stdin: bool = False,
 ) -> None:
@@ -40,12 +40,12 @@ async def serve(
 
     :param line: bound socket to listen on
     :param token: API token to accept
-    :param quota: limits at start
+    :param limits: the quotas at start.
     :param on_ready: called once when requests can come
     :param exit_with_stdin: end when standard input does
     """
     config = uvicorn.Config(
-        create_app(Sandbox(token=token, quota=quota)),
+        create_app(Sandbox(token=token, limits=limits)),
         # The faults take hold of the transport through this implementation.
         http="h11",
         loop="asyncio",

@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from airflow_provider_workato.sandbox.client import wait_until
-from airflow_provider_workato.sandbox.faults.effects import SHOWS
+from airflow_provider_workato.sandbox.faults.effects import EFFECTS
 from airflow_provider_workato.sandbox.faults.table import FAULTS
 from tests.support.raw import Received, receive, sent
 from tests.support.sandbox import RunningSandbox
@@ -173,7 +173,7 @@ OF_THE_REAL_ANSWER = {"slow_headers", "slow_trickle"}
 
 
 def test_every_fault_of_the_table_is_done_and_tested() -> None:
-    assert set(FAULTS) == set(SHOWS) == set(SEEN)
+    assert set(FAULTS) == set(EFFECTS) == set(SEEN)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -1,19 +1,19 @@
-"""Ways to turn an answer into one that the API does not document."""
+"""Turn an answer into one that the API does not document."""
 
 from __future__ import annotations
 
 from typing import Any
 
-#: Keys of a connection that every recorded answer has.
+#: Keys that every recorded answer has.
 ALWAYS_PRESENT = frozenset({"id", "success", "data", "url"})
 
 _UNDOCUMENTED = {"identity": None, "on_prem_group_id": 77, "undocumented": {"nested": ["value"]}}
 
 
 def with_wrong_values(value: Any) -> Any:
-    """Replace every value by one of another type: texts for numbers, numbers for texts, and so on.
+    """Replace every value by one of another type, numbers by strings for instance.
 
-    :param value: any JSON value
+    :param value: any JSON value.
     """
     if isinstance(value, dict):
         return {key: with_wrong_values(item) for key, item in value.items()}
@@ -31,7 +31,7 @@ def with_wrong_values(value: Any) -> Any:
 def with_wrong_container(value: Any) -> Any:
     """Put an object where a list belongs and a list where an object belongs.
 
-    :param value: any JSON value
+    :param value: any JSON value.
     """
     return {"connections": value} if isinstance(value, list) else [value]
 
@@ -39,7 +39,7 @@ def with_wrong_container(value: Any) -> Any:
 def with_extra_keys(value: Any) -> Any:
     """Add keys to every object, and columns to every picklist row.
 
-    :param value: any JSON value
+    :param value: any JSON value.
     """
     if isinstance(value, dict):
         return {**{key: with_extra_keys(item) for key, item in value.items()}, **_UNDOCUMENTED}
@@ -50,9 +50,9 @@ def with_extra_keys(value: Any) -> Any:
 
 
 def with_missing_keys(value: Any) -> Any:
-    """Leave out every key that real answers were seen without, and cut picklist rows to two columns.
+    """Leave out every key that some real answers lack, and cut picklist rows to two columns.
 
-    :param value: any JSON value
+    :param value: any JSON value.
     """
     if isinstance(value, dict):
         return {key: with_missing_keys(item) for key, item in value.items() if key in ALWAYS_PRESENT}
@@ -63,9 +63,9 @@ def with_missing_keys(value: Any) -> Any:
 
 
 def with_envelope(value: Any) -> Any:
-    """Put the answer under ``result``, as the API for embedding does; there it takes the place of ``data``.
+    """Put the answer under ``result``, as the embedding API does, where it replaces ``data``.
 
-    :param value: any JSON value
+    :param value: any JSON value.
     """
     is_wrapped = isinstance(value, dict) and list(value) == ["data"]
     return {"result": value["data"] if is_wrapped else value}

@@ -1,4 +1,4 @@
-"""How each fault of the table is done."""
+"""The effect of each fault."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from airflow_provider_workato.sandbox.workspace.refusals import (
     UNAUTHORIZED_BODY,
 )
 
-Show = Callable[[Exchange, Answer], Awaitable[None]]
+Effect = Callable[[Exchange, Answer], Awaitable[None]]
 MakeAnswer = Callable[[Exchange, Answer], Answer]
 
-# Torn in place of the real answer when the call is not carried out.
+# Sent in part instead of the real answer if the call is not carried out.
 _PLACEHOLDER = Answer.of_json(
     status=200, body={"id": 1, "success": True, "data": [], "message": "never complete"}
 )
 
-# A reset throws away what has not left yet, so no more is sent than a socket takes at once.
+# A reset discards what has not left yet, so no more is sent than a socket takes at once.
 _LARGEST_HALF = 32_768
 
 _HTML = b"""<html>
@@ -37,18 +37,18 @@ _HTML = b"""<html>
 """
 
 
-async def misbehave(exchange: Exchange) -> None:
-    """Do what the rule of an exchange says.
+async def apply_fault(exchange: Exchange) -> None:
+    """Apply the fault of an exchange's rule.
 
-    :param exchange: request and answer
+    :param exchange: the request and its response.
     """
     if not await exchange.read_request():
         return
     answer = await exchange.perform() if exchange.rule.performed else _PLACEHOLDER
-    await SHOWS[exchange.rule.fault](exchange, answer)
+    await EFFECTS[exchange.rule.fault](exchange, answer)
 
 
-# The line breaks or is slow.
+# Faults of the line: it breaks or is slow.
 
 
 async def _reset_before_answer(exchange: Exchange, _: Answer) -> None:
@@ -118,26 +118,26 @@ async def _slow_trickle(exchange: Exchange, answer: Answer) -> None:
     await exchange.proceed(b"", more=False)
 
 
-# Another answer than the right one.
+# Faults of the answer.
 
 
-def _answering(make: MakeAnswer) -> Show:
-    async def show(exchange: Exchange, answer: Answer) -> None:
+def _answering(make: MakeAnswer) -> Effect:
+    async def effect(exchange: Exchange, answer: Answer) -> None:
         await exchange.finish(make(exchange, answer))
 
-    return show
+    return effect
 
 
-def _json(status: int, body: Any) -> Show:
+def _json(status: int, body: Any) -> Effect:
     return _answering(lambda *_: Answer.of_json(status=status, body=body))
 
 
-def _html(status: int) -> Show:
+def _html(status: int) -> Effect:
     headers: tuple[Header, ...] = ((b"content-type", b"text/html"),)
     return _answering(lambda *_: Answer(status=status, body=_HTML, headers=headers))
 
 
-def _rate_limited(retry_after: Callable[[Exchange], str] | None) -> Show:
+def _rate_limited(retry_after: Callable[[Exchange], str] | None) -> Effect:
     def make(exchange: Exchange, _: Answer) -> Answer:
         headers: tuple[Header, ...] = ()
         if retry_after is not None:
@@ -147,7 +147,7 @@ def _rate_limited(retry_after: Callable[[Exchange], str] | None) -> Show:
     return _answering(make)
 
 
-def _altered(alter: Callable[[Any], Any]) -> Show:
+def _altered(alter: Callable[[Any], Any]) -> Effect:
     return _answering(
         lambda _, answer: Answer.of_json(status=answer.status, body=alter(json.loads(answer.body))),
     )
@@ -206,7 +206,7 @@ def _input_texts(request_body: bytes) -> Iterator[str]:
             yield item
 
 
-SHOWS: Final[Mapping[str, Show]] = {
+EFFECTS: Final[Mapping[str, Effect]] = {
     "reset_before_answer": _reset_before_answer,
     "close_before_answer": _close_before_answer,
     "reset_mid_body": _reset_mid_body,

@@ -1,4 +1,4 @@
-"""One request and its answer, down to the socket, for the faults to take apart."""
+"""A request and its answer, down to the socket, for faults to manipulate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any, cast
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_provider_workato.sandbox.faults.holds import Holds
-from airflow_provider_workato.sandbox.faults.table import FaultRule
+from airflow_provider_workato.sandbox.faults.rules import FaultRule
 from airflow_provider_workato.sandbox.traffic.request_log import Entry, RequestLog
 
 Header = tuple[bytes, bytes]
@@ -25,7 +25,7 @@ _LINGER_NOT = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """An HTTP answer; Content-Length is made from the body."""
+    """An HTTP answer. Content-Length follows from the body."""
 
     status: int
     body: bytes = b""
@@ -33,23 +33,23 @@ class Answer:
 
     @classmethod
     def of_json(cls, *, status: int, body: Any, headers: tuple[Header, ...] = ()) -> Answer:
-        """Make an answer with a JSON body.
+        """Return an answer with a JSON body.
 
-        :param status: HTTP status
-        :param body: anything JSON can hold
-        :param headers: headers beside Content-Type
+        :param status: HTTP status.
+        :param body: any JSON value.
+        :param headers: further headers.
         """
         content_type = (b"content-type", b"application/json")
         return cls(status=status, body=json.dumps(body).encode(), headers=(content_type, *headers))
 
     @property
     def all_headers(self) -> tuple[Header, ...]:
-        """The headers as they go over the line."""
+        """The headers as they are sent."""
         return (*self.headers, (b"content-length", str(len(self.body)).encode()))
 
     @property
     def head(self) -> bytes:
-        """Everything before the body as it goes over the line."""
+        """The bytes that are sent before the body."""
         lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}".encode()]
         lines += [name + b": " + value for name, value in (*self.all_headers, (b"connection", b"close"))]
         return b"\r\n".join(lines) + b"\r\n\r\n"
@@ -57,9 +57,9 @@ class Answer:
 
 @dataclass(kw_only=True)
 class Exchange:
-    """A request for which a fault is in force.
+    """A request to which a fault applies.
 
-    :param send: the server's own, for its transport
+    :param send: the server's own send, which leads to its transport.
     """
 
     app: ASGIApp
@@ -75,13 +75,13 @@ class Exchange:
 
     @property
     def transport(self) -> asyncio.Transport:
-        """The server's end of the line."""
+        """The server's end of the TCP connection."""
         # ASGI gives no way to break a connection; uvicorn's send is a method of the object that can.
         return cast(Any, self.send).__self__.transport  # type: ignore[no-any-return]
 
     async def read_request(self) -> bool:
-        """Take the whole request in; False when the client left in the middle of it."""
-        # What is left unread would turn an orderly close into a reset.
+        """Read the whole request and return whether the client stayed until its end."""
+        # Unread data would turn an orderly close into a reset.
         more = True
         while more:
             message = await self.receive()
@@ -92,7 +92,7 @@ class Exchange:
         return True
 
     async def perform(self) -> Answer:
-        """Carry the call out and keep its answer."""
+        """Carry out the call and return its answer."""
         start: Message = {}
         body = b""
         request: list[Message] = [{"type": "http.request", "body": self.request_body, "more_body": False}]
@@ -114,38 +114,38 @@ class Exchange:
     async def begin(self, answer: Answer) -> None:
         """Send status and headers.
 
-        :param answer: what they belong to
+        :param answer: the answer.
         """
         self.log.answer(self.entry, status=answer.status)
         headers = [*answer.all_headers, *self.extra_headers]
         await self.send({"type": "http.response.start", "status": answer.status, "headers": headers})
 
     async def proceed(self, part: bytes, *, more: bool) -> None:
-        """Send a part of the body.
+        """Send part of the body.
 
-        :param part: the part
-        :param more: whether there is more to come
+        :param part: the part.
+        :param more: whether more follows.
         """
         await self.send({"type": "http.response.body", "body": part, "more_body": more})
 
     async def finish(self, answer: Answer) -> None:
         """Send a whole answer.
 
-        :param answer: the answer
+        :param answer: the answer.
         """
         await self.begin(answer)
         await self.proceed(answer.body, more=False)
 
     async def client_left(self) -> None:
-        """Wait until the line is closed, by whichever end."""
+        """Wait until either end closes the TCP connection."""
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
     async def pause(self, seconds: float, *, until: Awaitable[Any] | None = None) -> bool:
-        """Wait; return whether the client is still there.
+        """Wait and return whether the client is still connected.
 
-        :param seconds: at most so long
-        :param until: wait no longer than for this
+        :param seconds: maximum time to wait, in seconds.
+        :param until: end the wait when this is done.
         """
         left = asyncio.ensure_future(self.client_left())
         others = [] if until is None else [asyncio.ensure_future(until)]
@@ -158,13 +158,13 @@ class Exchange:
                 task.cancel()
 
     async def reset_line(self) -> None:
-        """Break the connection with a TCP reset."""
+        """Reset the TCP connection."""
         line: socket.socket = self.transport.get_extra_info("socket")
         line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
         self.transport.abort()
         await self.client_left()
 
     async def close_line(self) -> None:
-        """Close the connection in good order, whatever was promised to come."""
+        """Close the TCP connection in good order, even in the middle of an answer."""
         self.transport.close()
         await self.client_left()

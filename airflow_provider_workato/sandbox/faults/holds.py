@@ -1,4 +1,4 @@
-"""Calls that are held back until somebody releases them."""
+"""Calls that are held until they are released."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_provider_workato.sandbox.traffic.request_log import Entry
 
 @dataclass(eq=False, kw_only=True)
 class Hold:
-    """A call being held."""
+    """A held call."""
 
     entry: Entry
     performed: bool
@@ -23,17 +23,17 @@ class Hold:
 
 
 class Holds:
-    """The calls being held at this moment."""
+    """The calls that are held now."""
 
     def __init__(self) -> None:
         self._held: list[Hold] = []
 
     @contextmanager
     def holding(self, *, entry: Entry, performed: bool) -> Iterator[Hold]:
-        """Show a call as held while the block runs.
+        """List a call as held while the block runs.
 
-        :param entry: the call in the request log
-        :param performed: whether it has been carried out already
+        :param entry: the call's entry in the request log.
+        :param performed: whether it has been carried out.
         """
         hold = Hold(entry=entry, performed=performed)
         self._held.append(hold)
@@ -43,7 +43,7 @@ class Holds:
             self._held.remove(hold)
 
     def release(self) -> int:
-        """Let every held call go on; return how many there were."""
+        """Let all held calls go on and return their number."""
         waiting = [hold for hold in self._held if not hold.released.is_set()]
         for hold in waiting:
             hold.released.set()

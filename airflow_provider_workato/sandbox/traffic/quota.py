@@ -1,4 +1,4 @@
-"""The quotas of the connection endpoints, as sliding windows."""
+"""The quotas of the connection endpoints: sliding windows."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ CALL_WINDOW = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quota:
-    """How many calls are let through; None lets all through."""
+class QuotaLimits:
+    """The number of calls that pass. None lets all pass."""
 
     list_per_minute: int | None = 60
     calls_per_second: int | None = 1
@@ -26,8 +26,8 @@ class Quota:
 class Admission:
     """Whether a call may pass.
 
-    :param remaining: calls left in the window, or None where nothing is counted
-    :param retry_after: whole seconds to wait, or None when the call may pass
+    :param remaining: number of calls left in the window, None if nothing is counted.
+    :param retry_after: whole seconds to wait, None if the call may pass.
     """
 
     remaining: int | None
@@ -35,11 +35,11 @@ class Admission:
 
 
 class Window:
-    """At most ``limit`` calls in any span of ``seconds``; refused calls do not count.
+    """A sliding window: at most ``limit`` calls in any ``seconds``. Refused calls do not count.
 
-    :param limit: calls let through, None for any number
-    :param seconds: length of the window
-    :param clock: monotonic time
+    :param limit: number of calls that pass, None for all.
+    :param seconds: length of the window in seconds.
+    :param clock: returns monotonic time in seconds.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Window:
         while self._passed and now - self._passed[0] >= self.seconds:
             self._passed.popleft()
         if len(self._passed) >= self.limit:
-            # The call that has to leave the window is not the oldest when the limit was lowered since.
+            # If the limit was lowered, more calls than the oldest must leave the window first.
             leaving = self._passed[len(self._passed) - self.limit]
             return Admission(remaining=0, retry_after=max(1, math.ceil(leaving + self.seconds - now)))
         self._passed.append(now)
@@ -66,38 +66,38 @@ class Window:
 
 
 class QuotaGuard:
-    """One window for the list and one shared by every other connection endpoint.
+    """A window for the list, and one that all other connection endpoints share.
 
-    :param quota: the limits at start, to which a reset returns
+    :param limits: the limits at start, which a reset restores.
     """
 
-    def __init__(self, quota: Quota) -> None:
-        self._at_start = quota
+    def __init__(self, limits: QuotaLimits) -> None:
+        self._at_start = limits
         self.reset()
 
     def reset(self) -> None:
-        """Return to the limits at start and forget the calls so far."""
+        """Restore the limits at start and forget earlier calls."""
         self._lists = Window(limit=self._at_start.list_per_minute, seconds=LIST_WINDOW)
         self._calls = Window(limit=self._at_start.calls_per_second, seconds=CALL_WINDOW)
 
     @property
-    def quota(self) -> Quota:
-        """The limits in force."""
-        return Quota(list_per_minute=self._lists.limit, calls_per_second=self._calls.limit)
+    def limits(self) -> QuotaLimits:
+        """The current limits."""
+        return QuotaLimits(list_per_minute=self._lists.limit, calls_per_second=self._calls.limit)
 
-    def change(self, quota: Quota) -> None:
-        """Put other limits in force; calls so far still count.
+    def change(self, limits: QuotaLimits) -> None:
+        """Set the limits. Earlier calls still count.
 
-        :param quota: the new limits
+        :param limits: the new limits.
         """
-        self._lists.limit = quota.list_per_minute
-        self._calls.limit = quota.calls_per_second
+        self._lists.limit = limits.list_per_minute
+        self._calls.limit = limits.calls_per_second
 
     def admit(self, *, operation: Operation, path: str) -> Admission:
         """Count a call, or refuse it.
 
-        :param operation: what the call asks for
-        :param path: its path
+        :param operation: the call's operation.
+        :param path: the call's path.
         """
         if operation is Operation.LIST_CONNECTIONS:
             return self._lists.admit()

@@ -1,4 +1,4 @@
-"""The request log: what was asked and answered, never a body or a header."""
+"""The request log: calls and their statuses, never a body or a header."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 from airflow_provider_workato.sandbox.traffic.operations import Operation
 
-# Enough for a quarter of an hour of a thousand clients polling; the counts go on beyond it.
+# Enough for a quarter of an hour of a thousand polling clients. The counts cover all requests.
 _KEPT = 100_000
 
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """One request; ``status`` stays None when no answer was begun."""
+    """A request. ``status`` is None until an answer begins."""
 
     seq: int
     at: float
@@ -30,25 +30,25 @@ class Entry:
 
 
 class RequestLog:
-    """The requests to ``/api/``, in the order they came."""
+    """The requests to ``/api/``, oldest first."""
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Clear log and counts."""
         self._entries: deque[Entry] = deque(maxlen=_KEPT)
         self._numbers = itertools.count(1)
         self._by_operation: Counter[str] = Counter()
         self._by_status: Counter[str] = Counter()
 
     def open(self, *, operation: Operation, method: str, path: str, query: str) -> Entry:
-        """Note that a request came in.
+        """Log a request and return its entry.
 
-        :param operation: what it asks for
-        :param method: its HTTP method
-        :param path: its path
-        :param query: its query, as sent
+        :param operation: the request's operation.
+        :param method: the HTTP method.
+        :param path: the path.
+        :param query: the query string, as sent.
         """
         entry = Entry(
             seq=next(self._numbers),
@@ -63,26 +63,26 @@ class RequestLog:
         return entry
 
     def answer(self, entry: Entry, *, status: int) -> None:
-        """Note that an answer was begun.
+        """Log the status of an answer.
 
-        :param entry: the request
-        :param status: HTTP status of the answer
+        :param entry: the request's entry.
+        :param status: HTTP status of the answer.
         """
         entry.status = status
         self._by_status[str(status)] += 1
 
     def entries(self, *, operation: Operation | None, since: int) -> Iterator[dict[str, Any]]:
-        """Return requests, oldest first.
+        """Return logged requests, oldest first.
 
-        :param operation: only these, or None for all
-        :param since: only those with a greater ``seq``
+        :param operation: only requests of this operation, None for all.
+        :param since: only requests with a greater ``seq``.
         """
         for entry in self._entries:
             if entry.seq > since and operation in (None, entry.operation):
                 yield asdict(entry)
 
     def counts(self) -> dict[str, Any]:
-        """Count the requests since the last clear, by operation and by status."""
+        """Return the counts since the last clear, by operation and by status."""
         return {
             "total": self._by_operation.total(),
             "by_operation": dict(self._by_operation),

@@ -1,13 +1,17 @@
-"""The developer API: the connection endpoints and the workspace."""
+"""The routes of the developer API: connections, and the workspace."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
 
 from airflow_provider_workato.sandbox.sandbox import TheSandbox
+from airflow_provider_workato.sandbox.traffic.operations import Operation
 from airflow_provider_workato.sandbox.workspace import bodies
 from airflow_provider_workato.sandbox.workspace.connection import StoredConnection, timestamp
 from airflow_provider_workato.sandbox.workspace.providers import OAUTH_PROVIDERS
@@ -42,7 +46,7 @@ def _list_filter(
     )
 
 
-@router.get("/connections")
+@router.get("/connections", name=Operation.LIST_CONNECTIONS)
 async def list_connections(
     sandbox: TheSandbox, wanted: Annotated[bodies.ListFilter, Depends(_list_filter)]
 ) -> Response:
@@ -50,13 +54,13 @@ async def list_connections(
     return Response(sandbox.workspace.list_json(wanted), media_type="application/json")
 
 
-@router.post("/connections")
+@router.post("/connections", name=Operation.CREATE_CONNECTION)
 async def create_connection(sandbox: TheSandbox, wanted: bodies.CreateConnection) -> Response:
     """Create a connection."""
     return _shown(sandbox.calls.create(wanted))
 
 
-@router.post("/connections/runtime_user_connections")
+@router.post("/connections/runtime_user_connections", name=Operation.CREATE_RUNTIME_USER_CONNECTION)
 async def create_runtime_user_connection(
     sandbox: TheSandbox, request: Request, wanted: bodies.CreateRuntimeUserConnection
 ) -> dict[str, Any]:
@@ -66,7 +70,9 @@ async def create_runtime_user_connection(
     return {"data": {"id": connection.id, "url": url}}
 
 
-@router.get("/connections/runtime_user_connections/{connection_id}/get_oauth_url")
+@router.get(
+    "/connections/runtime_user_connections/{connection_id}/get_oauth_url", name=Operation.GET_OAUTH_URL
+)
 async def get_oauth_url(
     sandbox: TheSandbox,
     request: Request,
@@ -74,14 +80,14 @@ async def get_oauth_url(
     redirect_url: bodies.WebUrl | None = None,
     callback_url: bodies.WebUrl | None = None,  # noqa: ARG001 - accepted and not called, see GUESSES.md
 ) -> dict[str, Any]:
-    """Make a new link to the consent page."""
+    """Issue a new link to the consent page."""
     connection = sandbox.workspace.find(connection_id)
     if connection.provider not in OAUTH_PROVIDERS:
         raise not_found()
     return {"data": {"url": _consent_url(sandbox, request, connection=connection, redirect_url=redirect_url)}}
 
 
-@router.put("/connections/{connection_id}")
+@router.put("/connections/{connection_id}", name=Operation.UPDATE_CONNECTION)
 async def update_connection(
     sandbox: TheSandbox, connection_id: ConnectionId, wanted: bodies.UpdateConnection | None = None
 ) -> Response:
@@ -89,7 +95,7 @@ async def update_connection(
     return _shown(sandbox.calls.update(connection_id, wanted or bodies.UpdateConnection()))
 
 
-@router.post("/connections/{connection_id}/disconnect")
+@router.post("/connections/{connection_id}/disconnect", name=Operation.DISCONNECT_CONNECTION)
 async def disconnect_connection(
     sandbox: TheSandbox, connection_id: ConnectionId, wanted: bodies.DisconnectConnection | None = None
 ) -> dict[str, Any]:
@@ -98,14 +104,14 @@ async def disconnect_connection(
     return {"success": True, "status": "disconnected"}
 
 
-@router.delete("/connections/{connection_id}")
+@router.delete("/connections/{connection_id}", name=Operation.DELETE_CONNECTION)
 async def delete_connection(sandbox: TheSandbox, connection_id: ConnectionId) -> dict[str, Any]:
     """Delete a connection."""
     sandbox.calls.delete(connection_id)
     return {"success": True, "status": "deleted"}
 
 
-@router.post("/connections/{connection_id}/pick_list")
+@router.post("/connections/{connection_id}/pick_list", name=Operation.GET_PICKLIST)
 async def get_picklist(
     sandbox: TheSandbox, connection_id: ConnectionId, wanted: bodies.GetPicklist
 ) -> dict[str, Any]:
@@ -113,7 +119,7 @@ async def get_picklist(
     return {"data": sandbox.calls.picklist(connection_id, wanted)}
 
 
-@router.get("/users/me")
+@router.get("/users/me", name=Operation.GET_WORKSPACE)
 async def get_workspace() -> dict[str, Any]:
     """Describe the workspace."""
     now = timestamp()
@@ -131,6 +137,18 @@ async def get_workspace() -> dict[str, Any]:
         "email": "sandbox@example.com",
         "root_folder_id": ROOT_FOLDER_ID,
     }
+
+
+def operation_of(scope: Scope) -> Operation:
+    """Return the operation that a request asks for, by the name of its route.
+
+    :param scope: the request's ASGI scope.
+    """
+    for route in router.routes:
+        match, _ = route.matches(scope)
+        if match is Match.FULL:
+            return Operation(cast(APIRoute, route).name)
+    return Operation.UNKNOWN
 
 
 def _shown(connection: StoredConnection) -> Response:

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
-from airflow_provider_workato.sandbox.faults.table import FAULTS, UnknownFault
+from airflow_provider_workato.sandbox.faults.rules import UnknownFault
+from airflow_provider_workato.sandbox.faults.table import FAULTS
 from airflow_provider_workato.sandbox.sandbox import TheSandbox
 from airflow_provider_workato.sandbox.traffic.operations import Operation
-from airflow_provider_workato.sandbox.traffic.quota import Quota
+from airflow_provider_workato.sandbox.traffic.quota import QuotaLimits
 from airflow_provider_workato.sandbox.workspace.seeds import Folder, SeedRow, generated_rows
 
 router = APIRouter(prefix="/sandbox", tags=["control"])
@@ -177,7 +178,7 @@ async def clear_requests(sandbox: TheSandbox) -> dict[str, Any]:
 @router.get("/quota")
 async def quota(sandbox: TheSandbox) -> dict[str, Any]:
     """Show the limits in force."""
-    return {name: "off" if limit is None else limit for name, limit in asdict(sandbox.quota.quota).items()}
+    return {name: "off" if limit is None else limit for name, limit in asdict(sandbox.quota.limits).items()}
 
 
 @router.post("/quota")
@@ -187,7 +188,7 @@ async def change_quota(sandbox: TheSandbox, wanted: QuotaChange) -> dict[str, An
     changes: dict[str, int | None] = {
         name: None if limit == "off" else limit for name, limit in given.items()
     }
-    current: Quota = replace(sandbox.quota.quota, **changes)
+    current: QuotaLimits = replace(sandbox.quota.limits, **changes)
     sandbox.quota.change(current)
     return await quota(sandbox)
 

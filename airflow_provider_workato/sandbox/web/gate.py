@@ -1,4 +1,4 @@
-"""What every call to ``/api/`` passes on its way in: the log, the token, the quota, the faults."""
+"""What every call to ``/api/`` passes first: request log, token, quota and faults."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import hmac
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from airflow_provider_workato.sandbox.faults.effects import misbehave
+from airflow_provider_workato.sandbox.faults.effects import apply_fault
 from airflow_provider_workato.sandbox.faults.exchange import Answer, Exchange, Header
 from airflow_provider_workato.sandbox.sandbox import Sandbox
-from airflow_provider_workato.sandbox.traffic.operations import operation_of
 from airflow_provider_workato.sandbox.traffic.request_log import Entry
+from airflow_provider_workato.sandbox.web.api import operation_of
 from airflow_provider_workato.sandbox.workspace.refusals import TOO_MANY_REQUESTS_BODY, UNAUTHORIZED_BODY
 
 
 class Gate:
-    """The outermost layer of the server; everything that is not ``/api/`` passes untouched.
+    """Log, authenticate and limit API calls, and apply faults to them. Other requests pass untouched.
 
-    :param app: what is behind it
-    :param sandbox: what it asks
+    :param app: the application behind it.
+    :param sandbox: the sandbox that it serves.
     """
 
     def __init__(self, *, app: ASGIApp, sandbox: Sandbox) -> None:
@@ -28,15 +28,15 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request.
 
-        :param scope: as in ASGI
-        :param receive: as in ASGI
-        :param send: as in ASGI
+        :param scope: the ASGI one.
+        :param receive: the ASGI one.
+        :param send: the ASGI one.
         """
         if scope["type"] != "http" or not scope["path"].startswith("/api/"):
             await self._app(scope, receive, send)
             return
         sandbox = self._sandbox
-        operation = operation_of(method=scope["method"], path=scope["path"])
+        operation = operation_of(scope)
         entry = sandbox.log.open(
             operation=operation,
             method=scope["method"],
@@ -60,7 +60,7 @@ class Gate:
             await self._app(scope, receive, self._recording(send, entry=entry, headers=headers))
             return
         entry.fault = rule.fault
-        await misbehave(
+        await apply_fault(
             Exchange(
                 app=self._app,
                 scope=scope,
