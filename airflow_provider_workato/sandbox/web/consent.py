@@ -1,4 +1,4 @@
-"""The OAuth consent page: a person authorizes a connection, or does not."""
+"""The OAuth consent page, on which a person authorizes a connection or denies it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Response
 from fastapi.responses import RedirectResponse
 
 from airflow_provider_workato.sandbox.sandbox import TheSandbox
-from airflow_provider_workato.sandbox.web.pages import facts, page
+from airflow_provider_workato.sandbox.web.pages import page
 from airflow_provider_workato.sandbox.workspace.connection import StoredConnection
 from airflow_provider_workato.sandbox.workspace.grants import Grant
 
@@ -16,17 +16,12 @@ router = APIRouter(prefix="/oauth", include_in_schema=False)
 
 DENIED = "The user denied access"
 
-_CHOICES = """
-<p>The app asks for permission to act in your name through this connection.</p>
-<form method="post">
-<button formaction="authorize?state={state}" class="primary" name="answer" value="yes">Authorize</button>
-<button formaction="deny?state={state}" name="answer" value="no">Deny</button>
-</form>
-"""
-
 
 class BadLink(Exception):
-    """A link that cannot be answered, with the page that says why."""
+    """A link that does not work.
+
+    :param shown: the page that says why.
+    """
 
     def __init__(self, shown: Response) -> None:
         super().__init__()
@@ -37,11 +32,11 @@ def _open_grant(sandbox: TheSandbox, state: str = "") -> tuple[Grant, StoredConn
     grant = sandbox.grants.find(state)
     connection = sandbox.workspace.connections.get(grant.connection_id) if grant else None
     if grant is None or connection is None:
-        body = "<p>It was mistyped, or its connection is gone. Ask for a new one.</p>"
-        raise BadLink(page(title="This link does not work", body=body, status=404))
+        text = "It was mistyped, or its connection is gone. Ask for a new one."
+        raise BadLink(page("notice.html", title="This link does not work", text=text, status=404))
     if grant.outcome is not None:
-        body = f"<p>The answer was: {grant.outcome}. Ask for a new link to answer again.</p>"
-        raise BadLink(page(title="This link was used already", body=body, status=410))
+        text = f"The answer was: {grant.outcome}. Ask for a new link to answer again."
+        raise BadLink(page("notice.html", title="This link was used already", text=text, status=410))
     return grant, connection
 
 
@@ -50,41 +45,38 @@ OpenGrant = Annotated[tuple[Grant, StoredConnection], Depends(_open_grant)]
 
 @router.get("/authorize", name="consent_page")
 async def consent_page(opened: OpenGrant, state: str) -> Response:
-    """Ask the person."""
+    """Ask for consent."""
     _, connection = opened
-    # The state is one that was found, so it has none of the characters that need escaping.
-    return page(
-        title=f"Connect {connection.provider}?", body=_about(connection) + _CHOICES.format(state=state)
-    )
+    title = f"Connect {connection.provider}?"
+    return page("consent.html", title=title, about=_about(connection), state=state)
 
 
 @router.post("/authorize")
 async def authorize(sandbox: TheSandbox, opened: OpenGrant) -> Response:
-    """Take a yes."""
+    """Record consent."""
     grant, connection = opened
     grant.outcome = "authorized"
     sandbox.outer_world.authorize(connection.id)
     if grant.redirect_url is not None:
         return RedirectResponse(grant.redirect_url, status_code=303)
-    body = f"<p>The connection is ready. You can close this page.</p>{_about(connection)}"
-    return page(title="Authorized", body=body)
+    text = "The connection is ready. You can close this page."
+    return page("notice.html", title="Authorized", text=text, about=_about(connection))
 
 
 @router.post("/deny")
 async def deny(sandbox: TheSandbox, opened: OpenGrant) -> Response:
-    """Take a no."""
+    """Record a refusal."""
     grant, connection = opened
     grant.outcome = "denied"
     sandbox.outer_world.fail(connection.id, status="failed", error=DENIED)
-    return page(title="Denied", body=f"<p>The connection was not authorized.</p>{_about(connection)}")
+    text = "The connection was not authorized."
+    return page("notice.html", title="Denied", text=text, about=_about(connection))
 
 
-def _about(connection: StoredConnection) -> str:
-    return facts(
-        {
-            "Connection": connection.name,
-            "Number": str(connection.id),
-            "App": connection.provider,
-            "User": connection.external_id,
-        }
-    )
+def _about(connection: StoredConnection) -> dict[str, str | int | None]:
+    return {
+        "Connection": connection.name,
+        "Number": connection.id,
+        "App": connection.provider,
+        "User": connection.external_id,
+    }
