@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the sandbox until it is told to end.
 
-    :param argv: arguments, or None for those of the process
+    :param argv: the arguments, None for those of the process.
     """
     parser = _parser()
     options = parser.parse_args(argv)
@@ -99,8 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.exit(1, f"cannot listen on {options.host} port {options.port}: {error.strerror}\n")
     token = options.token or f"sandbox-{secrets.token_urlsafe(24)}"
 
-    # The server raises the signal that ended it once more when it is done; a handler of our own makes that an
-    # orderly end of the process instead of a death by signal.
+    # uvicorn raises the signal that ended it again when it is done. With a handler of our own the process
+    # then exits with 0 instead of being killed by that signal.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
 

@@ -1,4 +1,4 @@
-"""The HTTP server around the application."""
+"""The HTTP server."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from airflow_provider_workato.sandbox.sandbox import Sandbox
 from airflow_provider_workato.sandbox.traffic.quota import QuotaLimits
 from airflow_provider_workato.sandbox.web.app import create_app
 
-# Calls being held or trickled must not keep the server from ending.
-_LAST_SECONDS = 1
+# Held or slow calls must not keep the server from ending.
+_SHUTDOWN_SECONDS = 1
 
 
 class _Server(uvicorn.Server):
@@ -36,17 +36,17 @@ async def serve(
     on_ready: Callable[[], None],
     exit_with_stdin: bool = False,
 ) -> None:
-    """Serve until a signal says to end.
+    """Serve until a signal arrives.
 
-    :param line: bound socket to listen on
-    :param token: API token to accept
+    :param line: the bound socket to listen on.
+    :param token: the API token to accept.
     :param limits: the quotas at start.
-    :param on_ready: called once when requests can come
-    :param exit_with_stdin: end when standard input does
+    :param on_ready: called once, when the server accepts requests.
+    :param exit_with_stdin: end when standard input does.
     """
     config = uvicorn.Config(
         create_app(Sandbox(token=token, limits=limits)),
-        # The faults take hold of the transport through this implementation.
+        # Faults reach the transport through this implementation.
         http="h11",
         loop="asyncio",
         ws="none",
@@ -54,7 +54,7 @@ async def serve(
         proxy_headers=False,
         access_log=False,
         log_level="warning",
-        timeout_graceful_shutdown=_LAST_SECONDS,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     server = _Server(config, on_ready=on_ready)
     if exit_with_stdin:

@@ -138,10 +138,10 @@ def _checked(
             raise UnknownFault(f"{fault} has no parameter {name!r}; it has: {', '.join(known) or 'none'}")
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if is_number and not (isfinite(value) and value >= 0):
-            raise UnknownFault(f"{name} of {fault} must not be negative or endless")
+            raise UnknownFault(f"{name} of {fault} must be finite and not negative")
         if is_number != isinstance(known[name], int | float) or not (is_number or isinstance(value, str)):
             raise UnknownFault(
-                f"{name} of {fault} must be a {'text' if isinstance(known[name], str) else 'number'}"
+                f"{name} of {fault} must be a {'string' if isinstance(known[name], str) else 'number'}"
             )
         if name in CHOICES and value not in CHOICES[name]:
             raise UnknownFault(f"{name} of {fault} must be one of: {', '.join(sorted(CHOICES[name]))}")

@@ -1,4 +1,4 @@
-"""The server application, put together."""
+"""The ASGI application."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from airflow_provider_workato.sandbox.workspace.refusals import (
 
 
 def create_app(sandbox: Sandbox) -> Gate:
-    """Put the server application together.
+    """Build the application.
 
-    :param sandbox: what it serves
+    :param sandbox: the sandbox to serve.
     """
     app = FastAPI(title="Workato sandbox", openapi_url="/sandbox/openapi.json", docs_url=None, redoc_url=None)
     app.state.sandbox = sandbox
@@ -46,7 +46,7 @@ async def _on_bad_link(_: Request, error: consent.BadLink) -> Response:
 
 
 async def _on_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    # FastAPI's own answer quotes the input, which may be a credential.
+    # FastAPI's default response quotes the input, which may be a credential.
     problems = [(problem["loc"], problem["type"], problem["msg"]) for problem in error.errors()]
     if request.url.path.startswith("/sandbox/"):
         texts = [f"{'.'.join(map(str, location))}: {message}" for location, _, message in problems]

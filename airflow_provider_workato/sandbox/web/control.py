@@ -1,4 +1,4 @@
-"""The control API under ``/sandbox/``: seed, break and watch the sandbox. It asks for no token."""
+"""The control API below ``/sandbox/``: seed, break and watch the sandbox. It needs no token."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class _Body(BaseModel):
 
 
 class FolderRow(_Body):
-    """A folder to put into the workspace."""
+    """A folder to add."""
 
     id: int
     name: str
@@ -34,7 +34,7 @@ class FolderRow(_Body):
 
 
 class Seed(SeedRow):
-    """Rows as given, or ``count`` rows like the one described by the other fields."""
+    """Connections to add as they are, and ``count`` more that share the other fields."""
 
     connections: list[SeedRow] = Field(default_factory=list)
     folders: list[FolderRow] = Field(default_factory=list)
@@ -42,7 +42,7 @@ class Seed(SeedRow):
 
 
 class Many(_Body):
-    """Which connections; all that wait for an authorization when left out."""
+    """Connections by id; by default all without a status."""
 
     ids: list[int] | None = None
 
@@ -55,7 +55,7 @@ class Loss(_Body):
 
 
 class Failure(_Body):
-    """How an attempt to authorize ends."""
+    """How an attempt to authorize fails."""
 
     error: str = "Authorization failed"
     status: Literal["failed", "exception"] = "failed"
@@ -69,14 +69,14 @@ class Use(_Body):
 
 
 class QuotaChange(_Body):
-    """New limits; what is left out stays."""
+    """New limits. What is left out does not change."""
 
     list_per_minute: Limit | None = None
     calls_per_second: Limit | None = None
 
 
 class NewFaultRule(BaseModel):
-    """A fault to put in force; other keys are parameters of the fault."""
+    """A fault rule to add. Other keys are parameters of the fault."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -89,20 +89,20 @@ class NewFaultRule(BaseModel):
 
 @router.post("/reset")
 async def reset(sandbox: TheSandbox) -> dict[str, Any]:
-    """Put workspace, quota, faults and request log back to how they were at start."""
+    """Restore workspace, quotas, faults and request log to their state at start."""
     sandbox.reset()
     return {"reset": True}
 
 
 @router.get("/state")
 async def state(sandbox: TheSandbox, *, connections: bool = True) -> dict[str, Any]:
-    """Show the workspace; ``connections=false`` leaves the rows out."""
+    """Return the workspace. ``connections=false`` leaves the connections out."""
     return sandbox.workspace.summary(with_connections=connections)
 
 
 @router.post("/seed")
 async def seed(sandbox: TheSandbox, wanted: Seed) -> dict[str, Any]:
-    """Put connections and folders in."""
+    """Add connections and folders."""
     sandbox.outer_world.add_folders(Folder(**row.model_dump()) for row in wanted.folders)
     ids = sandbox.outer_world.seed(row.model_dump() for row in wanted.connections)
     like = SeedRow(**wanted.model_dump(exclude={"connections", "folders", "count"}))
@@ -112,7 +112,7 @@ async def seed(sandbox: TheSandbox, wanted: Seed) -> dict[str, Any]:
 
 @router.post("/connections/authorize")
 async def authorize_many(sandbox: TheSandbox, wanted: Many | None = None) -> dict[str, Any]:
-    """Authorize many connections at one instant."""
+    """Authorize many connections at the same instant."""
     ids = wanted.ids if wanted is not None else None
     if ids is None:
         waiting = sandbox.workspace.connections.values()
@@ -124,27 +124,27 @@ async def authorize_many(sandbox: TheSandbox, wanted: Many | None = None) -> dic
 
 @router.post("/connections/{connection_id}/authorize")
 async def authorize(sandbox: TheSandbox, connection_id: int) -> dict[str, Any]:
-    """Authorize a connection as a person would."""
+    """Authorize a connection, as a person would."""
     return sandbox.outer_world.authorize(connection_id).describe()
 
 
 @router.post("/connections/{connection_id}/fail")
 async def fail(sandbox: TheSandbox, connection_id: int, wanted: Failure | None = None) -> dict[str, Any]:
-    """Let an attempt to authorize end badly."""
+    """Let an attempt to authorize fail."""
     how = wanted or Failure()
     return sandbox.outer_world.fail(connection_id, status=how.status, error=how.error).describe()
 
 
 @router.post("/connections/{connection_id}/lose")
 async def lose(sandbox: TheSandbox, connection_id: int, wanted: Loss | None = None) -> dict[str, Any]:
-    """Lose a connection as a refused token refresh does."""
+    """Lose a connection, as a refused token refresh does."""
     how = wanted or Loss()
     return sandbox.outer_world.lose(connection_id, reason=how.reason, status=how.status).describe()
 
 
 @router.post("/connections/{connection_id}/use")
 async def use(sandbox: TheSandbox, connection_id: int, wanted: Use) -> dict[str, Any]:
-    """Say what uses a connection."""
+    """Set what uses a connection."""
     connection = sandbox.outer_world.use(
         connection_id,
         active_recipes=wanted.active_recipes,
@@ -155,7 +155,7 @@ async def use(sandbox: TheSandbox, connection_id: int, wanted: Use) -> dict[str,
 
 @router.get("/requests")
 async def requests(sandbox: TheSandbox, operation: Operation | None = None, since: int = 0) -> dict[str, Any]:
-    """Show the calls to ``/api/`` since the log was cleared; the counts are of all of them."""
+    """Return the logged calls to ``/api/``, and the counts of all calls."""
     return {
         "requests": list(sandbox.log.entries(operation=operation, since=since)),
         "counts": sandbox.log.counts(),
@@ -164,26 +164,26 @@ async def requests(sandbox: TheSandbox, operation: Operation | None = None, sinc
 
 @router.get("/requests/counts")
 async def request_counts(sandbox: TheSandbox) -> dict[str, Any]:
-    """Count the calls to ``/api/`` since the log was cleared."""
+    """Return the counts of the calls to ``/api/`` since the log was cleared."""
     return sandbox.log.counts()
 
 
 @router.delete("/requests")
 async def clear_requests(sandbox: TheSandbox) -> dict[str, Any]:
-    """Clear the log."""
+    """Clear the request log."""
     sandbox.log.clear()
     return {"cleared": True}
 
 
 @router.get("/quota")
 async def quota(sandbox: TheSandbox) -> dict[str, Any]:
-    """Show the limits in force."""
+    """Return the limits."""
     return {name: "off" if limit is None else limit for name, limit in asdict(sandbox.quota.limits).items()}
 
 
 @router.post("/quota")
 async def change_quota(sandbox: TheSandbox, wanted: QuotaChange) -> dict[str, Any]:
-    """Put other limits in force."""
+    """Set the limits."""
     given = wanted.model_dump(exclude_none=True)
     changes: dict[str, int | None] = {
         name: None if limit == "off" else limit for name, limit in given.items()
@@ -195,7 +195,7 @@ async def change_quota(sandbox: TheSandbox, wanted: QuotaChange) -> dict[str, An
 
 @router.get("/faults")
 async def faults(sandbox: TheSandbox) -> dict[str, Any]:
-    """Show the rules in force, and every fault there is."""
+    """Return the active rules and all known faults."""
     return {
         "rules": [asdict(rule) for rule in sandbox.faults.rules],
         "faults": {name: asdict(fault) for name, fault in FAULTS.items()},
@@ -204,7 +204,7 @@ async def faults(sandbox: TheSandbox) -> dict[str, Any]:
 
 @router.post("/faults")
 async def add_fault(sandbox: TheSandbox, wanted: NewFaultRule) -> dict[str, Any]:
-    """Put a fault in force."""
+    """Add a fault rule."""
     try:
         rule = sandbox.faults.add(
             operation=wanted.operation,
@@ -221,18 +221,18 @@ async def add_fault(sandbox: TheSandbox, wanted: NewFaultRule) -> dict[str, Any]
 
 @router.delete("/faults")
 async def clear_faults(sandbox: TheSandbox) -> dict[str, Any]:
-    """Put no fault in force; calls being held go on being held."""
+    """Remove all fault rules. Held calls stay held."""
     sandbox.faults.clear()
     return {"cleared": True}
 
 
 @router.get("/held")
 async def held(sandbox: TheSandbox) -> dict[str, Any]:
-    """Show the calls being held."""
+    """Return the held calls."""
     return {"held": sandbox.holds.describe()}
 
 
 @router.post("/release")
 async def release(sandbox: TheSandbox) -> dict[str, Any]:
-    """Let the calls being held go on."""
+    """Let the held calls go on."""
     return {"released": sandbox.holds.release()}

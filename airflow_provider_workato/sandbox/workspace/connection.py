@@ -81,7 +81,7 @@ class StoredConnection:
     def json(self, *, with_tags: bool) -> bytes:
         """Return the connection as JSON. It is cached until the connection changes.
 
-        :param with_tags: as in :meth:`body`
+        :param with_tags: as in :meth:`body`.
         """
         if with_tags not in self._json:
             self._json[with_tags] = json.dumps(self.body(with_tags=with_tags), separators=(",", ":")).encode()
