@@ -6,8 +6,8 @@ guessed about the real service.
 
 Its packages, each importing only from those above it:
 
-- ``workspace``: connections, folders and the rules they follow;
 - ``traffic``: operations, quotas and the request log;
+- ``workspace``: connections, folders and the rules they follow;
 - ``faults``: the faults and their effects;
 - ``web``: routes, pages and what every request passes.
 

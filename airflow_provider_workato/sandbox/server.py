@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import uvicorn
 
@@ -33,6 +33,7 @@ async def serve(
     line: socket.socket,
     token: str,
     limits: QuotaLimits,
+    hosts: Sequence[str],
     on_ready: Callable[[], None],
     exit_with_stdin: bool = False,
 ) -> None:
@@ -41,11 +42,12 @@ async def serve(
     :param line: the bound socket to listen on.
     :param token: the API token to accept.
     :param limits: the quotas at start.
+    :param hosts: the host names under which it may be reached, ``*`` for all.
     :param on_ready: called once, when the server accepts requests.
     :param exit_with_stdin: end when standard input does.
     """
     config = uvicorn.Config(
-        create_app(Sandbox(token=token, limits=limits)),
+        create_app(Sandbox(token=token, limits=limits), hosts=hosts),
         # Faults reach the transport through this implementation.
         http="h11",
         loop="asyncio",

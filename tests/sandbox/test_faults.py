@@ -437,7 +437,8 @@ def test_a_client_that_leaves_in_the_middle_of_its_request(
         sandbox.control.add_fault(fault, times=None)
     address = urlsplit(sandbox.url)
     with socket.create_connection((address.hostname, address.port), timeout=30) as line:
-        head = f"POST /api/connections HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {sandbox.token}\r\n"
+        head = f"POST /api/connections HTTP/1.1\r\nHost: {address.netloc}\r\n"
+        head += f"Authorization: Bearer {sandbox.token}\r\n"
         head += "Content-Type: application/json\r\nContent-Length: 60\r\n\r\n"
         # Whole as JSON, half of what was announced.
         line.sendall(f'{head}{{"name": "n", "provider": "rest"}}'.encode())

@@ -13,7 +13,7 @@ SANDBOX = Path(airflow_provider_workato.sandbox.__file__).parent
 PREFIX = "airflow_provider_workato.sandbox."
 
 #: Each may import from those before it, and from itself.
-ORDER = ["workspace", "traffic", "faults", "sandbox", "web", "server", "cli", "__main__"]
+ORDER = ["traffic", "workspace", "faults", "sandbox", "web", "server", "cli", "__main__"]
 
 
 def imported(path: Path) -> set[str]:

@@ -9,9 +9,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
 
 from airflow_provider_workato.sandbox.sandbox import Sandbox
 from airflow_provider_workato.sandbox.web import api, consent, control, home
+from airflow_provider_workato.sandbox.web.fence import fenced
 from airflow_provider_workato.sandbox.web.gate import Gate
 from airflow_provider_workato.sandbox.workspace.refusals import (
     BAD_REQUEST_BODY,
@@ -21,10 +23,11 @@ from airflow_provider_workato.sandbox.workspace.refusals import (
 )
 
 
-def create_app(sandbox: Sandbox) -> Gate:
+def create_app(sandbox: Sandbox, *, hosts: Sequence[str]) -> ASGIApp:
     """Build the application.
 
     :param sandbox: the sandbox to serve.
+    :param hosts: the host names under which it may be reached, ``*`` for all.
     """
     app = FastAPI(title="Workato sandbox", openapi_url="/sandbox/openapi.json", docs_url=None, redoc_url=None)
     app.state.sandbox = sandbox
@@ -34,7 +37,7 @@ def create_app(sandbox: Sandbox) -> Gate:
     app.exception_handler(consent.BadLink)(_on_bad_link)
     app.exception_handler(RequestValidationError)(_on_invalid)
     app.exception_handler(HTTPException)(_on_http_error)
-    return Gate(app=app, sandbox=sandbox)
+    return fenced(Gate(app=app, sandbox=sandbox), hosts=hosts)
 
 
 async def _on_refused(_: Request, error: Refused) -> JSONResponse:

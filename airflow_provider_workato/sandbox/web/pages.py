@@ -19,7 +19,8 @@ _TEMPLATES = Environment(
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
+    # With "no-referrer" a browser hides the origin of the sandbox's own forms, too.
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 
