@@ -281,7 +281,24 @@ class SandboxControl:
         """Clear the request log."""
         self._call("DELETE", "requests")
 
-    # Quota and faults
+    def changes(self, *, since: int = 0) -> list[dict[str, Any]]:
+        """
+        Return every state that a connection has been in, oldest first, with the monotonic time it began.
+
+        :param since: only those with a greater ``seq``
+        """
+        rows: list[dict[str, Any]] = self._call("GET", "changes", params={"since": since})["changes"]
+        return rows
+
+    # Tokens, quota and faults
+
+    def set_tokens(self, *tokens: str) -> None:
+        """
+        Accept these API tokens and no others.
+
+        :param tokens: the tokens
+        """
+        self._call("POST", "tokens", json={"accept": list(tokens)})
 
     def set_quota(
         self,

@@ -75,6 +75,12 @@ class QuotaChange(_Body):
     calls_per_second: Limit | None = None
 
 
+class Tokens(_Body):
+    """The API tokens to accept from now on."""
+
+    accept: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+
+
 class NewFaultRule(BaseModel):
     """A fault to put in force; other keys are parameters of the fault."""
 
@@ -174,6 +180,19 @@ async def clear_requests(sandbox: TheSandbox) -> dict[str, Any]:
     """Clear the log."""
     sandbox.log.clear()
     return {"cleared": True}
+
+
+@router.get("/changes")
+async def changes(sandbox: TheSandbox, since: int = 0) -> dict[str, Any]:
+    """Show every state that a connection has been in, and when it came to be; null once it is gone."""
+    return {"changes": list(sandbox.workspace.changes.entries(since=since))}
+
+
+@router.post("/tokens")
+async def change_tokens(sandbox: TheSandbox, wanted: Tokens) -> dict[str, Any]:
+    """Accept other API tokens, as after a rotation."""
+    sandbox.tokens = set(wanted.accept)
+    return {"accepted": len(sandbox.tokens)}
 
 
 @router.get("/quota")

@@ -1,4 +1,4 @@
-"""The request log: what was asked and answered, never a body or a header."""
+"""What happened, and when: the requests, never a body or a header, and the changes of connections."""
 
 from __future__ import annotations
 
@@ -10,6 +10,19 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from airflow_provider_workato.sandbox.operations import Operation
+
+# A change is noted by what tells connections apart and what a wait looks at.
+_TOLD = (
+    "name",
+    "provider",
+    "folder_id",
+    "project_id",
+    "parent_id",
+    "external_id",
+    "authorization_status",
+    "authorized_at",
+    "connection_lost_at",
+)
 
 # Enough for a quarter of an hour of a thousand clients polling; the counts go on beyond it.
 _KEPT = 100_000
@@ -92,3 +105,31 @@ class RequestLog:
             "by_status": dict(self._by_status),
             "too_many_requests": self._by_status["429"],
         }
+
+
+class ChangeLog:
+    """Every state that a connection has been in, in the order they came."""
+
+    def __init__(self) -> None:
+        self._changes: deque[dict[str, Any]] = deque(maxlen=_KEPT)
+        self._numbers = itertools.count(1)
+
+    def note(self, connection_id: int, connection: Any = None) -> None:
+        """
+        Note the state of a connection.
+
+        :param connection_id: its id
+        :param connection: the connection as it is now, None if it is gone
+        """
+        told = None if connection is None else {key: getattr(connection, key) for key in _TOLD}
+        self._changes.append(
+            {"seq": next(self._numbers), "at": time.monotonic(), "id": connection_id, "connection": told}
+        )
+
+    def entries(self, *, since: int) -> Iterator[dict[str, Any]]:
+        """
+        Return the changes, oldest first.
+
+        :param since: only those with a greater ``seq``
+        """
+        return (change for change in self._changes if change["seq"] > since)

@@ -18,12 +18,13 @@ class Sandbox:
     """
     The workspace and what surrounds it. One event loop uses it, so it needs no locks.
 
-    :param token: the only API token that is accepted
+    :param token: the API token that is accepted at start
     :param quota: limits at start
     """
 
     def __init__(self, *, token: str, quota: Quota) -> None:
-        self.token = token
+        self._token = token
+        self.tokens = {token}
         self.workspace = Workspace()
         self.grants = Grants()
         self.quota = QuotaGuard(quota)
@@ -33,6 +34,7 @@ class Sandbox:
 
     def reset(self) -> None:
         """Put everything back to how it was at start, and let go of calls that are being held."""
+        self.tokens = {self._token}
         self.workspace.reset()
         self.grants.clear()
         self.quota.reset()

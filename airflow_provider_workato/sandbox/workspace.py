@@ -18,6 +18,7 @@ from airflow_provider_workato.sandbox.bodies import (
 )
 from airflow_provider_workato.sandbox.connection import Connection, timestamp
 from airflow_provider_workato.sandbox.picklists import picklist_rows
+from airflow_provider_workato.sandbox.recording import ChangeLog
 from airflow_provider_workato.sandbox.rules import (
     OAUTH_ONLY_PROVIDERS,
     OAUTH_PROVIDERS,
@@ -44,6 +45,9 @@ class Workspace:
         self.created = 0
         self._next_id = seeds.FIRST_NEW_ID
         self._lists: dict[ListFilter, bytes] = {}
+        self.changes = ChangeLog()
+        for connection in self.connections.values():
+            self.changes.note(connection.id, connection)
 
     # Reading
 
@@ -164,6 +168,7 @@ class Workspace:
             connection.verdicts.update(verdicts)
             if wanted.shell_connection:
                 connection.set_status(None)
+                self._changed(connection)
             else:
                 self._test(connection)
         return connection
@@ -195,6 +200,7 @@ class Workspace:
             raise rejected("You can't delete a connection used by audit log streaming")
         del self.connections[connection_id]
         self._lists.clear()
+        self.changes.note(connection_id)
 
     def create_runtime_user(self, wanted: CreateRuntimeUserConnection) -> Connection:
         """
@@ -328,6 +334,7 @@ class Workspace:
         self._place(connection, folder_id=connection.folder_id)
         self.connections[connection.id] = connection
         self._lists.clear()
+        self.changes.note(connection.id, connection)
         return connection
 
     def _place(self, connection: Connection, *, folder_id: int) -> None:
@@ -338,6 +345,7 @@ class Workspace:
     def _changed(self, connection: Connection) -> None:
         connection.touch()
         self._lists.clear()
+        self.changes.note(connection.id, connection)
 
     def _take_id(self) -> int:
         taken = self._next_id
