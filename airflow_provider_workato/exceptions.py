@@ -36,6 +36,10 @@ class WorkatoTransportError(WorkatoError):
         self.request_sent = request_sent
 
 
+class WorkatoBusyError(WorkatoError):
+    """Another process of this machine is making the same connection, and does not come to an end."""
+
+
 class WorkatoTLSError(WorkatoTransportError, AirflowFailException):
     """The server's certificate is not trusted."""
 

@@ -28,10 +28,10 @@ PARENT = 36
 
 
 class Memory:
-    """A ledger that remembers every note."""
+    """A ledger that remembers every note, and begins with one for the task's connection in its workspace."""
 
-    def __init__(self, **note: Any) -> None:
-        self.notes = [note]
+    def __init__(self, sandbox: RunningSandbox | None = None, **note: Any) -> None:
+        self.notes = [note | ({"at": sandbox.url} if sandbox else {})]
 
     def read(self) -> dict[str, Any]:
         return self.notes[-1]
@@ -295,13 +295,13 @@ def test_the_look_up_must_be_readable(connect: Connect, sandbox: RunningSandbox)
 WHO = str(Identity(name="A", provider="jira", folder_id=1892, external_id="a-1"))
 
 
-def test_the_notes_of_a_try(hook: WorkatoConnectionsHook) -> None:
+def test_the_notes_of_a_try(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     ledger = Memory()
     before = time.time()
     connection = hook.ensure_connection(**JIRA, input=GOOD, ledger=ledger)
     assert ledger.notes[1:] == [
-        {"intent": ledger.notes[1]["intent"], "known": [], "for": WHO},
-        {"id": connection["id"], "for": WHO},
+        {"intent": ledger.notes[1]["intent"], "known": [], "for": WHO, "at": sandbox.url},
+        {"id": connection["id"], "for": WHO, "at": sandbox.url},
     ]
     assert before <= ledger.notes[1]["intent"] <= time.time()
     assert "g00d-s3cret" not in str(ledger.notes)
@@ -312,10 +312,10 @@ def test_what_an_interrupted_try_made_is_ours(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, if_exists: Any
 ) -> None:
     old, mine = sandbox.control.seed([JIRA] * 2)
-    ledger = Memory(intent=time.time(), known=[old], **{"for": WHO})
+    ledger = Memory(sandbox, intent=time.time(), known=[old], **{"for": WHO})
     connection = hook.ensure_connection(**JIRA, input=GOOD, if_exists=if_exists, ledger=ledger)
     assert (connection["id"], connection["authorization_status"]) == (mine, "success")
-    assert ledger.notes[-1] == {"id": mine, "for": WHO}
+    assert ledger.notes[-1] == {"id": mine, "for": WHO, "at": sandbox.url}
     assert len(made(sandbox)) == 2
 
 
@@ -323,7 +323,9 @@ def test_several_after_an_interrupted_try(hook: WorkatoConnectionsHook, sandbox:
     ids = sandbox.control.seed([JIRA] * 2)
     with pytest.raises(WorkatoExistsError) as caught:
         hook.ensure_connection(
-            **JIRA, if_exists="duplicate", ledger=Memory(intent=time.time(), known=[], **{"for": WHO})
+            **JIRA,
+            if_exists="duplicate",
+            ledger=Memory(sandbox, intent=time.time(), known=[], **{"for": WHO}),
         )
     assert caught.value.connection_ids == ids
 
@@ -331,7 +333,9 @@ def test_several_after_an_interrupted_try(hook: WorkatoConnectionsHook, sandbox:
 def test_an_interrupted_try_that_made_nothing(connect: Connect, sandbox: RunningSandbox) -> None:
     connect(server_timeout=1)
     intent = time.time()
-    WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=Memory(intent=intent, known=[], **{"for": WHO}))
+    WorkatoConnectionsHook().ensure_connection(
+        **JIRA, ledger=Memory(sandbox, intent=intent, known=[], **{"for": WHO})
+    )
     assert time.time() - intent >= 1, "the call of that try may have run for so long"
     assert len(made(sandbox)) == 1
     assert calls(sandbox)["list_connections"] > 1
@@ -350,7 +354,7 @@ def test_an_interrupted_try_that_made_nothing(connect: Connect, sandbox: Running
 )
 def test_notes_that_change_nothing(connect: Connect, sandbox: RunningSandbox, note: dict[str, Any]) -> None:
     connect(server_timeout=600)
-    WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=Memory(**note))
+    WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=Memory(sandbox, **note))
     assert calls(sandbox) == {"list_connections": 1, "create_connection": 1}
 
 
@@ -359,7 +363,7 @@ def test_a_note_of_tomorrow_waits_no_longer_than_workato_works(
 ) -> None:
     connect(server_timeout=0.5)
     note = {"intent": time.time() + 86_400, "known": [], "for": WHO}
-    WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=Memory(**note))
+    WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=Memory(sandbox, **note))
     assert len(made(sandbox)) == 1
 
 

@@ -7,7 +7,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -95,6 +95,8 @@ class Call:
     :param query: the query string's parameters.
     :param body: the JSON body's bytes (see :func:`json_body`); sealed, because they can hold credentials.
     :param secrets: the credentials in the body, which no error may quote.
+    :param before_send: called each time the call has its turn, right before the request leaves. What it
+        raises ends the call unsent; let it be no :class:`WorkatoError`, which might be repeated.
     """
 
     endpoint: Endpoint
@@ -102,6 +104,7 @@ class Call:
     query: list[tuple[str, str]] = field(default_factory=list)
     body: Sealed | None = None
     secrets: Sealed | None = None
+    before_send: Callable[[], None] | None = None
     #: Whether an earlier attempt may have been carried out although no answer came.
     answer_lost: bool = False
 
@@ -170,6 +173,8 @@ class Transport:
     def _attempt(self, call: Call) -> bytes:
         pace = self._paces[call.endpoint.quota]
         pace.wait()
+        if call.before_send is not None:
+            call.before_send()
         outcome = self._exchange(call)
         error = self._error_in(outcome, call) if isinstance(outcome, _Answer) else outcome
         if error is None:
