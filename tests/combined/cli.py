@@ -19,7 +19,7 @@ from typing import Any
 from tests.combined import defects
 from tests.combined.clock import Clock
 from tests.combined.shrink import shrunk
-from tests.combined.steps import Step, history
+from tests.combined.steps import FRESH, Step, history
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -32,6 +32,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--side-by-side", type=int, default=4, help="plays at once (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=540, help="start no play after these")
     parser.add_argument("--defect", help=f"put a defect back: {', '.join(defects.DEFECTS)}")
+    parser.add_argument("--without", default="", help="kinds of steps to leave out, by their 'do'")
     parser.add_argument("--go-on", action="store_true", help="play all seeds, whatever fails; shrink nothing")
     parser.add_argument("--shrink-seconds", type=float, default=120)
     parser.add_argument("--report", type=Path, help="write what was found to this file, as JSON")
@@ -151,6 +152,10 @@ def _import_everything() -> None:
     import airflow_provider_workato.triggers.connections
     import airflow_provider_workato.triggers.status
     import tools.leaks  # noqa: F401
+    from airflow_provider_workato.hooks import provisioning
+
+    # Waits of seconds are played in a moment.
+    provisioning.FRESH = FRESH
 
 
 def _play(company: Company, arguments: argparse.Namespace) -> int:
@@ -165,6 +170,10 @@ def _play(company: Company, arguments: argparse.Namespace) -> int:
             else range(arguments.first, arguments.first + arguments.seeds)
         )
         histories = {seed: history(seed, steps=arguments.steps) for seed in seeds}
+    without = arguments.without.split(",")
+    histories = {
+        seed: [step for step in steps if step["do"] not in without] for seed, steps in histories.items()
+    }
     steps, plays, found = 0, 0, []
     jobs = [(seed, steps_of, seed) for seed, steps_of in histories.items()]
     until = began + arguments.seconds

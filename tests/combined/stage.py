@@ -243,6 +243,7 @@ class Play:
         task.process = None
         said = process.heard()
         process.close()
+        self.learn()
         if said:
             self._hear_task(task, said[0])
         else:
@@ -564,12 +565,24 @@ class Play:
                 rows = self.truth.rows.get(said["result"], [])
                 if not any(row is not None and task.identity.matches(row) for row in rows):
                     raise Broken("a task's result", f"task {task.number} returned {said['result']}: {rows}")
+            self._check_created(task, said["xcoms"].get("created"))
             return
         task.error = f"{said['error'][0]}: {said['says'][:300]}"
         reason = self._may_end_so(task, said["error"])
         if reason is None:
             raise Broken("a task's error", f"task {task.number} ({task.identity}, {task.step}): {task.error}")
         task.state = reason
+
+    def _check_created(self, task: Task, created: object) -> None:
+        """Check what a task says of who made the connection that it returned."""
+        made_at = self.truth.moments[task.result or 0][0]
+        others = [t for t in self.tasks if t.identity == task.identity and t is not task]
+        if created and made_at < task.began:
+            raise Broken("who made it", f"task {task.number} says that it made {task.result}, which was there")
+        if created is False and task.store and made_at > task.began and not others and task.result not in (
+            self.strangers
+        ):
+            raise Broken("who made it", f"task {task.number} says that {task.result}, its own, was there")
 
     def _matching(self, identity: Identity) -> dict[int, list[dict[str, Any] | None]]:
         return {
@@ -589,8 +602,6 @@ class Play:
             return "failed" if task.step["credentials"] == "wrong" or states & {"failed", "lost"} else None
         if kind == "WorkatoExistsError":
             return self._may_exist(task, rows)
-        if kind == "WorkatoConfigurationError" and task.identity.kind == "anywhere" and rows:
-            return "failed"
         if kind == "WorkatoNotFoundError" and any(self.deletes.get(number, 0.0) >= since for number in rows):
             return "again"
         if kind in ("AirflowNotFoundException", "AirflowException") and self._vault_was_broken(since):
@@ -604,6 +615,9 @@ class Play:
 
     def _may_exist(self, task: Task, rows: dict[int, Any]) -> str | None:
         others = [t for t in self.tasks if t.identity == task.identity and t is not task]
+        if task.identity.kind == "anywhere" and (others or self.strangers & rows.keys() or not task.store):
+            # What matches by its name alone may be taken as it is, and not be changed.
+            return "failed"
         if task.step["if_exists"] == "fail":
             own = task.tries > 1 and task.store and not others and not self.strangers & rows.keys()
             return None if own else "failed"

@@ -16,6 +16,7 @@ Step = dict[str, Any]
 READ_TIMEOUT = 0.7
 SERVER_TIMEOUT = 1.5
 RETRY_BUDGET = 6.0
+FRESH = 1.0
 CALLS_PER_SECOND = 8
 LISTS_PER_MINUTE = 600
 #: A call that Workato is slow with is carried out within this time, be its client there or not.
