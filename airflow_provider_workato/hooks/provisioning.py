@@ -56,7 +56,7 @@ class Ledger(Protocol):
 class OnKnown(Protocol):
     """Hears of the connection as soon as it is known to exist, and again once it was changed."""
 
-    def __call__(self, connection: Connection, *, created: bool) -> None:
+    def __call__(self, connection: Connection, /, *, created: bool) -> None:
         """Take note.
 
         :param connection: the connection; nothing in it quotes the credentials.
@@ -247,6 +247,8 @@ class Provisioning:
             row = self._look_for(known=known, until=until)
             if row is not None:
                 return self._adopted(row)
+            # Workato has had its time, and there is none.
+            self._claim.note_answered()
             pause = min(2.0 ** (attempt - 2), _LONGEST_PAUSE)
             give_up = (self._first_sent_at or self._sent_at) + self.settings.retry_budget
             if error is not None and time.monotonic() + pause >= give_up:
@@ -373,7 +375,7 @@ def the_one(matches: Sequence[Connection], identity: Identity) -> Connection:
     if len(matches) == 1:
         return matches[0]
     ids = sorted(row["id"] for row in matches)
-    oldest = min(matches, key=_age_key)
+    oldest = min(matches, key=_age)
     told_by = "external_id" if identity.external_id is not None else "name"
     raise WorkatoExistsError(
         f"{len(ids)} connections match {identity}: {', '.join(map(str, ids))}. {oldest['id']} is the oldest; "
@@ -383,7 +385,7 @@ def the_one(matches: Sequence[Connection], identity: Identity) -> Connection:
     )
 
 
-def _age_key(row: Connection) -> tuple[float, int]:
+def _age(row: Connection) -> tuple[float, int]:
     made_at = parse_time(row.get("created_at"))
     # Ids grow, so that they decide where the times do not.
-    return (0.0 if made_at is None else made_at.timestamp(), row["id"])
+    return (made_at.timestamp() if made_at and made_at.tzinfo else 0.0, row["id"])
