@@ -37,7 +37,7 @@ class WorkatoTransportError(WorkatoError):
 
 
 class WorkatoTLSError(WorkatoTransportError, AirflowFailException):
-    """The server's certificate is not trusted."""
+    """No request was sent: the server's certificate is not trusted, or it does not speak TLS."""
 
 
 class WorkatoApiError(WorkatoError):
