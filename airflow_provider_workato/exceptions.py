@@ -41,7 +41,7 @@ class WorkatoBusyError(WorkatoError):
 
 
 class WorkatoTLSError(WorkatoTransportError, AirflowFailException):
-    """The server's certificate is not trusted."""
+    """No request was sent: the server's certificate is not trusted, or it does not speak TLS."""
 
 
 class WorkatoApiError(WorkatoError):
