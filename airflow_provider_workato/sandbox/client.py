@@ -245,6 +245,14 @@ class SandboxControl:
             "POST", f"connections/{connection_id}/lose", json={"reason": reason, "status": status}
         )
 
+    def delete(self, connection_id: int) -> None:
+        """
+        Delete a connection as a person would.
+
+        :param connection_id: its id
+        """
+        self._call("POST", f"connections/{connection_id}/delete")
+
     def use(
         self, connection_id: int, *, active_recipes: int = 0, audit_log_streaming: bool = False
     ) -> dict[str, Any]:

@@ -148,6 +148,13 @@ async def lose(sandbox: TheSandbox, connection_id: int, wanted: Loss | None = No
     return describe(sandbox.workspace.lose(connection_id, reason=how.reason, status=how.status))
 
 
+@router.post("/connections/{connection_id}/delete")
+async def delete(sandbox: TheSandbox, connection_id: int) -> dict[str, Any]:
+    """Delete a connection as a person would, unless something uses it."""
+    sandbox.workspace.delete(connection_id)
+    return {"deleted": connection_id}
+
+
 @router.post("/connections/{connection_id}/use")
 async def use(sandbox: TheSandbox, connection_id: int, wanted: Use) -> dict[str, Any]:
     """Say what uses a connection."""

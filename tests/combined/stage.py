@@ -299,13 +299,7 @@ class Play:
         elif step["what"] == "lose":
             self.control.lose(number)
         else:
-            import requests
-
-            requests.delete(
-                f"{self.sandbox.url}/api/connections/{number}",
-                headers={"Authorization": f"Bearer {self.tokens[-1]}"},
-                timeout=30,
-            )
+            self.control.delete(number)
             self.deletes[number] = time.monotonic()
 
     def _do_clock(self, step: Step) -> None:
@@ -653,6 +647,9 @@ class Play:
         """Let nothing go wrong any more, wait until all is done that is due, and look at the whole."""
         self.control.clear_faults()
         self.control.release()
+        self._until(
+            lambda: all(end < time.monotonic() for _, end in self.vault_broken), 5, lambda: "the vault is broken"
+        )
         end = time.monotonic() + 60
         while pending := [t for t in self.tasks if t.state in ("running", "killed", "again")]:
             for task in pending:

@@ -202,7 +202,7 @@ def test_changes_tell_every_state_a_connection_was_in(sandbox: RunningSandbox) -
     sandbox.control.authorize(made)
     sandbox.control.lose(made)
     sandbox.call("PUT", f"connections/{made}", json={"input": {"a": "b"}, "shell_connection": True})
-    sandbox.call("DELETE", f"connections/{made}")
+    sandbox.control.delete(made)
     told = sandbox.control.changes(since=first)
     assert {change["id"] for change in told} == {made}
     assert [change["at"] for change in told] == sorted(change["at"] for change in told)
