@@ -84,8 +84,8 @@ def ensure(**arguments: Any) -> Any:
 def test_processes_at_once_make_one(
     connect: Connect, sandbox: RunningSandbox, tmp_path: Path, identity: dict[str, Any]
 ) -> None:
-    sandbox.control.add_fault("delay", operation="create_connection", times=None, seconds=0.3)
-    sandbox.control.add_fault("delay", operation="create_runtime_user_connection", times=None, seconds=0.3)
+    # All would have looked before the first creates.
+    sandbox.control.add_fault("delay", operation="list_connections", times=None, seconds=0.5)
 
     def work() -> None:
         number = ensure(**identity)["id"]
@@ -98,7 +98,7 @@ def test_processes_at_once_make_one(
 
 
 def test_threads_at_once_make_one(connect: Connect, sandbox: RunningSandbox) -> None:
-    sandbox.control.add_fault("delay", operation="create_connection", times=None, seconds=0.3)
+    sandbox.control.add_fault("delay", operation="list_connections", times=None, seconds=0.5)
     threads = [threading.Thread(target=ensure, kwargs=JIRA) for _ in range(4)]
     for thread in threads:
         thread.start()
