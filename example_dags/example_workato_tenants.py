@@ -30,7 +30,7 @@ with DAG(
             "email": "{{ conn.jira.login }}",
             "apitoken": "{{ conn.jira.password }}",
         },
-        # One at a time: Workato allows one call a second. Several DAGs can share a pool with one slot instead.
+        # One at a time: Workato allows one call a second. Several DAGs can share a pool of one slot.
         max_active_tis_per_dag=1,
     ).expand_kwargs([{"name": f"JIRA of {tenant}", "external_id": f"tenant-{tenant}"} for tenant in TENANTS])
 
