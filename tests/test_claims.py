@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_workato.exceptions import WorkatoExistsError
-from airflow_provider_workato.hooks import provisioning
+from airflow_provider_workato.hooks import claims, provisioning
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.models import Identity
 from airflow_provider_workato.sandbox.client import wait_until
@@ -84,8 +84,8 @@ def ensure(**arguments: Any) -> Any:
 def test_processes_at_once_make_one(
     connect: Connect, sandbox: RunningSandbox, tmp_path: Path, identity: dict[str, Any]
 ) -> None:
-    sandbox.control.add_fault("delay", operation="create_connection", times=None, seconds=0.3)
-    sandbox.control.add_fault("delay", operation="create_runtime_user_connection", times=None, seconds=0.3)
+    # All would have looked before the first creates.
+    sandbox.control.add_fault("delay", operation="list_connections", times=None, seconds=0.5)
 
     def work() -> None:
         number = ensure(**identity)["id"]
@@ -98,7 +98,7 @@ def test_processes_at_once_make_one(
 
 
 def test_threads_at_once_make_one(connect: Connect, sandbox: RunningSandbox) -> None:
-    sandbox.control.add_fault("delay", operation="create_connection", times=None, seconds=0.3)
+    sandbox.control.add_fault("delay", operation="list_connections", times=None, seconds=0.5)
     threads = [threading.Thread(target=ensure, kwargs=JIRA) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -185,7 +185,6 @@ def test_without_a_folder_it_goes_on_without_a_claim(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    from airflow_provider_workato.hooks import claims
 
     monkeypatch.setattr(claims, "_warned", False)
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")
@@ -331,3 +330,21 @@ def test_many_creates_at_once_keep_to_the_quota(connect: Connect, sandbox: Runni
     assert len(made(sandbox)) == len(numbers)
     assert calls(sandbox) == {"list_connections": 12, "create_connection": 12}
     assert sandbox.control.counts()["too_many_requests"] == 0
+
+
+def test_no_more_look_than_can_create_soon(
+    connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "PLACES", 2)
+    sandbox.control.add_fault("hold", operation="list_connections", times=2)
+    threads = [
+        threading.Thread(target=ensure, kwargs=JIRA | {"external_id": f"n-{number}"}) for number in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    assert len(sandbox.control.wait_held(count=2)) == 2
+    assert calls(sandbox)["list_connections"] == 2, "the others wait for a place"
+    sandbox.control.release()
+    for thread in threads:
+        thread.join()
+    assert len(made(sandbox)) == 4

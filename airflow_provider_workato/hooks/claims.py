@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 PLACES = 8
 #: A place only saves calls, so that nothing fails for want of one.
 _LONGEST_WAIT_FOR_A_PLACE = 600.0
+_PAUSE = 0.1
 _LONGEST_NOTE = 64 * 1024
 
 
@@ -150,21 +151,29 @@ class Place:
     """One of the few places between a look and a create, until it is left.
 
     :param workspace: the workspace's base URL.
-    :param key: what the connection is told by.
     """
 
-    def __init__(self, workspace: str, *, key: str) -> None:
-        number = int(hashlib.sha256(key.encode()).hexdigest(), 16) % PLACES
-        name = f"place-{hashlib.sha256(workspace.encode()).hexdigest()}-{number}"
+    def __init__(self, workspace: str) -> None:
+        name = f"place-{hashlib.sha256(workspace.encode()).hexdigest()}"
+        end = time.monotonic() + _LONGEST_WAIT_FOR_A_PLACE
         self._file: int | None = None
         with contextlib.suppress(OSError):
-            self._file = open_locked(name, wait=_LONGEST_WAIT_FOR_A_PLACE)
+            while (file := _first_free(name)) is None and time.monotonic() < end:
+                time.sleep(_PAUSE)
+            self._file = file
 
     def leave(self) -> None:
         """Let the next one look; leaving twice is fine."""
         file, self._file = self._file, None
         if file is not None:
             _unlock(file)
+
+
+def _first_free(name: str) -> int | None:
+    for number in range(PLACES):
+        with contextlib.suppress(BlockingIOError):
+            return open_locked(f"{name}-{number}", wait=0)
+    return None
 
 
 def _unlock(file: int) -> None:

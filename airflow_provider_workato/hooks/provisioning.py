@@ -120,7 +120,7 @@ class Provisioning:
         # As long as one create can take that gets no answer.
         patience = settings.retry_budget + settings.server_timeout + settings.read_timeout
         with claimed(key, who=self.identity, wait=patience) as self._claim:
-            self._place = Place(workspace, key=key)
+            self._place = Place(workspace)
             try:
                 return self._ensure()
             finally:
