@@ -18,6 +18,8 @@ from airflow_provider_workato.exceptions import WorkatoConfigurationError, Worka
 #: What JSON takes for a blank; Python's own idea of it is wider.
 _BLANK = " \t\n\r"
 
+_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
 #: A connection as Workato's API describes it; every key but ``id`` may be missing.
 Connection = dict[str, Any]
 
@@ -49,6 +51,20 @@ class Identity:
     folder_id: int | None = None
     parent_id: int | None = None
     external_id: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What all that could mean the same connection have in common."""
+        return f"name {self.name}" if self.external_id is None else f"external_id {self.external_id}"
+
+    def is_certain_of(self, row: Connection) -> bool:
+        """Tell whether *row*, which matches, cannot be another's: a name is unique in a folder at best.
+
+        :param row: a connection from the list.
+        """
+        return self.external_id is not None or (
+            self.folder_id is not None and row.get("folder_id") == self.folder_id
+        )
 
     def matches(self, row: Connection) -> bool:
         """Tell whether *row* is the connection meant.
@@ -98,11 +114,10 @@ def to_id(value: object, *, what: str = "connection_id") -> int:
         return value
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value) and int(value) > 0:
         return int(value)
-    shown = repr(value) if isinstance(value, (str, int, float, type(None))) else type(value).__name__
     raise WorkatoConfigurationError(
-        f"{what} must be a connection's number such as 36, not {shown[:80]}."
+        f"{what} must be a connection's number such as 36, not {_shown(value)}."
         if what == "connection_id"
-        else f"{what} must be a number such as 1892, not {shown[:80]}."
+        else f"{what} must be a number such as 1892, not {_shown(value)}."
     )
 
 
@@ -115,16 +130,59 @@ def to_optional_id(value: object, *, what: str) -> int | None:
     return None if value is None else to_id(value, what=what)
 
 
+def to_flag(value: object, *, what: str) -> bool:
+    """Return a boolean, as it is or as a template gives it.
+
+    :param value: a boolean, or one of the strings true, false, yes, no, 1 and 0 in any case.
+    :param what: the argument's name, for the error.
+    :raises WorkatoConfigurationError: for everything else, before any request is made.
+    """
+    if isinstance(value, bool):
+        return value
+    flag = _FLAGS.get(value.strip().lower()) if isinstance(value, str) else None
+    if flag is None:
+        raise WorkatoConfigurationError(
+            f"{what} must be true or false (also yes, no, 1 or 0), not {_shown(value)}."
+        )
+    return flag
+
+
+def to_optional_flag(value: object, *, what: str) -> bool | None:
+    """Like :func:`to_flag`, with ``None`` for an argument that was not given.
+
+    :param value: a boolean, a string as for :func:`to_flag`, or ``None``.
+    :param what: the argument's name, for the error.
+    """
+    return None if value is None else to_flag(value, what=what)
+
+
+def one_of(value: object, choices: Sequence[str], *, what: str) -> None:
+    """Check an argument that has a closed set of values.
+
+    :param value: what was given.
+    :param choices: the values there are.
+    :param what: the argument's name, for the error.
+    :raises WorkatoConfigurationError: if *value* is none of them.
+    """
+    if value not in choices:
+        raise WorkatoConfigurationError(f"{what} must be one of {', '.join(choices)}, not {_shown(value)}.")
+
+
 def connection_ids(value: int | str | Sequence[int | str]) -> list[int]:
     """Return the numbers of the connections to wait for.
 
     :param value: one id, or a list of them.
     :raises WorkatoConfigurationError: if there is none or one is no number.
     """
-    # The output of mapped tasks is a sequence too, but no list.
-    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and len(value):
-        return [to_id(item) for item in value]
-    return [to_id(value)]
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        return [to_id(value)]
+    # The output of mapped tasks is a lazy sequence: a slice is one call to Airflow, a loop one per item.
+    items = value if isinstance(value, (list, tuple)) else value[:]
+    if not items:
+        raise WorkatoConfigurationError(
+            "connection_id is an empty list: there is nothing to wait for. Check the task that gives the ids."
+        )
+    return [to_id(item) for item in items]
 
 
 def result_of(
@@ -325,6 +383,11 @@ def with_details(payload: Mapping[str, Any]) -> tuple[str, dict[str, list[str]],
         message = message or "; ".join(titles)
     support_id = payload.get("id")
     return message, fields, support_id if isinstance(support_id, str) else None
+
+
+def _shown(value: object) -> str:
+    shown = repr(value) if isinstance(value, (str, int, float, type(None))) else type(value).__name__
+    return shown[:80]
 
 
 def _tidy(row: object, operation: str) -> Connection:

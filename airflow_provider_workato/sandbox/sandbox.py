@@ -19,12 +19,13 @@ from airflow_provider_workato.sandbox.workspace.workspace import Workspace
 class Sandbox:
     """The workspace and what surrounds it. Only one event loop uses it, so it needs no locks.
 
-    :param token: the only API token that is accepted.
+    :param token: the API token that is accepted at start.
     :param limits: the limits at start.
     """
 
     def __init__(self, *, token: str, limits: QuotaLimits) -> None:
-        self.token = token
+        self._token = token
+        self.tokens = {token}
         self.workspace = Workspace()
         self.calls = ApiCalls(self.workspace)
         self.outer_world = OuterWorld(self.workspace)
@@ -36,6 +37,7 @@ class Sandbox:
 
     def reset(self) -> None:
         """Restore the state at start and release the held calls."""
+        self.tokens = {self._token}
         self.workspace.reset()
         self.grants.clear()
         self.quota.reset()

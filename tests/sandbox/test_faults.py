@@ -140,6 +140,7 @@ SEEN: dict[str, Callable[[Received], None]] = {
     "gateway_timeout_html": html(504),
     "unauthorized": answer(401, {"message": "Unauthorized"}),
     "forbidden": answer(403, {"message": "Forbidden"}),
+    "forbidden_html": html(403),
     "not_found": answer(404, {"message": "Not found"}),
     "validation_error": answer(400),
     "success_false": answer(200),

@@ -113,6 +113,13 @@ class WorkspaceControl(_Control):
             "POST", f"connections/{connection_id}/lose", json={"reason": reason, "status": status}
         )
 
+    def delete(self, connection_id: int) -> None:
+        """Delete a connection as a person would.
+
+        :param connection_id: the connection.
+        """
+        self._call("POST", f"connections/{connection_id}/delete")
+
     def use(
         self, connection_id: int, *, active_recipes: int = 0, audit_log_streaming: bool = False
     ) -> dict[str, Any]:
@@ -148,6 +155,21 @@ class TrafficControl(_Control):
     def clear_requests(self) -> None:
         """Clear the request log."""
         self._call("DELETE", "requests")
+
+    def changes(self, *, since: int = 0) -> list[dict[str, Any]]:
+        """Return every state that a connection has been in, oldest first, with the monotonic time it began.
+
+        :param since: only changes with a greater ``seq``.
+        """
+        rows: list[dict[str, Any]] = self._call("GET", "changes", params={"since": since})["changes"]
+        return rows
+
+    def set_tokens(self, *tokens: str) -> None:
+        """Accept these API tokens and no others.
+
+        :param tokens: the tokens.
+        """
+        self._call("POST", "tokens", json={"accept": list(tokens)})
 
     def set_quota(
         self,

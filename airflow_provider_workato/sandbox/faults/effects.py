@@ -229,6 +229,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "gateway_timeout_html": _html(504),
     "unauthorized": _json(401, UNAUTHORIZED_BODY),
     "forbidden": _json(403, {"message": "Forbidden"}),
+    "forbidden_html": _html(403),
     "not_found": _json(404, NOT_FOUND_BODY),
     "validation_error": _json(
         400,

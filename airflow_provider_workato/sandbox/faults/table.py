@@ -76,6 +76,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "gateway_timeout_html": Fault(what="504 with an HTML page"),
     "unauthorized": Fault(what="401"),
     "forbidden": Fault(what="403"),
+    "forbidden_html": Fault(what="403 with an HTML page, as a proxy answers"),
     "not_found": Fault(what="404"),
     "validation_error": Fault(what="400 with field errors"),
     "success_false": Fault(

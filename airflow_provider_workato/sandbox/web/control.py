@@ -75,6 +75,12 @@ class QuotaChange(_Body):
     calls_per_second: Limit | None = None
 
 
+class Tokens(_Body):
+    """The API tokens to accept from now on."""
+
+    accept: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+
+
 class NewFaultRule(BaseModel):
     """A fault rule to add. Other keys are parameters of the fault."""
 
@@ -142,6 +148,13 @@ async def lose(sandbox: TheSandbox, connection_id: int, wanted: Loss | None = No
     return sandbox.outer_world.lose(connection_id, reason=how.reason, status=how.status).describe()
 
 
+@router.post("/connections/{connection_id}/delete")
+async def delete(sandbox: TheSandbox, connection_id: int) -> dict[str, Any]:
+    """Delete a connection as a person would, unless something uses it."""
+    sandbox.calls.delete(connection_id)
+    return {"deleted": connection_id}
+
+
 @router.post("/connections/{connection_id}/use")
 async def use(sandbox: TheSandbox, connection_id: int, wanted: Use) -> dict[str, Any]:
     """Set what uses a connection."""
@@ -173,6 +186,19 @@ async def clear_requests(sandbox: TheSandbox) -> dict[str, Any]:
     """Clear the request log."""
     sandbox.log.clear()
     return {"cleared": True}
+
+
+@router.get("/changes")
+async def changes(sandbox: TheSandbox, since: int = 0) -> dict[str, Any]:
+    """Show every state that a connection has been in, and when it came to be; null once it is gone."""
+    return {"changes": list(sandbox.workspace.changes.entries(since=since))}
+
+
+@router.post("/tokens")
+async def change_tokens(sandbox: TheSandbox, wanted: Tokens) -> dict[str, Any]:
+    """Accept other API tokens, as after a rotation."""
+    sandbox.tokens = set(wanted.accept)
+    return {"accepted": len(sandbox.tokens)}
 
 
 @router.get("/quota")

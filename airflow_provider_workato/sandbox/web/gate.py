@@ -75,9 +75,8 @@ class Gate:
         )
 
     def _is_authorized(self, scope: Scope) -> bool:
-        expected = b"Bearer " + self._sandbox.token.encode()
         given: bytes = dict(scope["headers"]).get(b"authorization", b"")
-        return hmac.compare_digest(given, expected)
+        return any(hmac.compare_digest(given, b"Bearer " + token.encode()) for token in self._sandbox.tokens)
 
     def _recording(self, send: Send, *, entry: Entry, headers: tuple[Header, ...]) -> Send:
         async def record(message: Message) -> None:

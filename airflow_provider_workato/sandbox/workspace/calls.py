@@ -91,6 +91,7 @@ class ApiCalls:
             connection.outcomes.update(outcomes)
             if wanted.shell_connection:
                 connection.set_status(None)
+                self._workspace.changed(connection)
             else:
                 self._test(connection)
         return connection

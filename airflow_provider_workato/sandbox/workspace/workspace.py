@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_provider_workato.sandbox.workspace import seeds
 from airflow_provider_workato.sandbox.workspace.bodies import ListFilter
+from airflow_provider_workato.sandbox.workspace.changes import ChangeLog
 from airflow_provider_workato.sandbox.workspace.connection import StoredConnection
 from airflow_provider_workato.sandbox.workspace.refusals import not_found
 
@@ -29,6 +30,9 @@ class Workspace:
         self.created = 0
         self._next_id = seeds.FIRST_NEW_ID
         self._lists: dict[ListFilter, bytes] = {}
+        self.changes = ChangeLog()
+        for connection in self.connections.values():
+            self.changes.record(connection.id, connection)
 
     def find(self, connection_id: int) -> StoredConnection:
         """Return a connection.
@@ -97,6 +101,7 @@ class Workspace:
         self.place(connection, folder_id=connection.folder_id)
         self.connections[connection.id] = connection
         self._lists.clear()
+        self.changes.record(connection.id, connection)
         return connection
 
     def remove(self, connection_id: int) -> None:
@@ -106,6 +111,7 @@ class Workspace:
         """
         del self.connections[connection_id]
         self._lists.clear()
+        self.changes.record(connection_id)
 
     def place(self, connection: StoredConnection, *, folder_id: int) -> None:
         """Put a connection into a folder and its project.
@@ -124,6 +130,7 @@ class Workspace:
         """
         connection.touch()
         self._lists.clear()
+        self.changes.record(connection.id, connection)
 
     def take_id(self) -> int:
         """Return an id that no connection has or had."""
