@@ -443,8 +443,10 @@ def test_a_name_alone_is_not_enough_to_change_a_connection(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, status: str | None, given: dict[str, Any]
 ) -> None:
     (theirs,) = sandbox.control.seed([{**BY_NAME_ONLY, "folder_id": 4515, "authorization_status": status}])
+    told = Told()
     with pytest.raises(WorkatoExistsError, match=r"by its name alone.*folder_id=4515.*external_id") as caught:
-        hook.ensure_connection(**BY_NAME_ONLY, **given)
+        hook.ensure_connection(**BY_NAME_ONLY, **given, on_known=told)
+    assert told.connections == [], "a clean-up must not get the id of somebody else's connection"
     assert caught.value.connection_ids == [theirs]
     assert calls(sandbox) == {"list_connections": 1}
 
