@@ -47,7 +47,8 @@ class WorkatoSettings:
     :param token: the API token.
     :param connect_timeout: seconds to establish a connection.
     :param read_timeout: seconds until an answer begins, and again until it is complete.
-    :param retry_budget: seconds after which no further attempt is started; 0 means one attempt only.
+    :param retry_budget: seconds of attempts and pauses after which no further attempt starts, not counting
+        waits for a turn under the quota; 0 means one attempt only.
     :param server_timeout: seconds for which Workato may still work on a call whose answer was lost.
     :param verify: whether to verify the server's certificate, or the path of a CA bundle.
     :param proxies: proxy URLs by scheme. They may hold credentials.
