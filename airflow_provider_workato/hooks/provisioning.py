@@ -18,7 +18,7 @@ from airflow_provider_workato.exceptions import WorkatoError, WorkatoExistsError
 from airflow_provider_workato.hooks.claims import Claim, Place, claimed
 from airflow_provider_workato.hooks.transport import is_ambiguous, may_still_run
 from airflow_provider_workato.models import one_of, parse_time
-from airflow_provider_workato.redaction import Sealed, redact, secret_texts
+from airflow_provider_workato.redaction import Sealed, secret_texts
 
 if TYPE_CHECKING:
     from airflow_provider_workato.hooks.settings import WorkatoSettings
@@ -36,8 +36,6 @@ _LONGEST_PAUSE = 8.0
 FRESH = 10.0
 #: By how much the clocks of a worker and of Workato may differ, in seconds.
 _SKEW = 3600.0
-#: What an app says about a connection, which may quote its credentials.
-_QUOTING = ("authorization_error", "connection_lost_reason")
 
 
 class Ledger(Protocol):
@@ -322,9 +320,7 @@ class Provisioning:
         return self._existing(row, created=True, update=False)
 
     def _known(self, row: Connection, *, created: bool) -> Connection:
-        """Return *row* with nothing in it that quotes the credentials, and tell of it."""
-        secrets = self._secrets()
-        row = {**row, **{key: redact(row[key], secrets) for key in _QUOTING if row.get(key)}}
+        """Tell of *row* and return it."""
         if self.on_known is not None:
             self.on_known(row, created=created)
         return row
