@@ -7,6 +7,7 @@ Real answers differ from the documentation (missing keys, extra keys, ``applicat
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,10 @@ from datetime import UTC, datetime
 from typing import Any, TypedDict
 
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoResponseError
+from airflow_provider_workato.redaction import Sealed, without_credentials
+
+#: Half a character, which no encoding can write.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 #: What JSON takes for a blank; Python's own idea of it is wider.
 _BLANK = " \t\n\r"
@@ -224,32 +229,36 @@ def parse_time(value: object) -> datetime | None:
         return None
 
 
-def parse_connections(payload: object, *, operation: str = "list_connections") -> list[Connection]:
+def parse_connections(
+    payload: object, *, operation: str = "list_connections", secrets: Sealed | None = None
+) -> list[Connection]:
     """Return the connections of a list answer, a bare array or one under ``result``.
 
     :param payload: the decoded answer.
     :param operation: the call, for the error.
+    :param secrets: the texts that no row may quote, longest first.
     :raises WorkatoResponseError: if it is not a list of connections.
     """
     rows = _unwrap(payload, "result", "data") if isinstance(payload, dict) else payload
     if not isinstance(rows, list):
         raise _unexpected(operation, "a list of connections", payload)
     for row in rows:
-        _tidy(row, operation)
+        _tidy(row, operation, secrets)
     return rows
 
 
-def parse_connection(payload: object, *, operation: str) -> Connection:
+def parse_connection(payload: object, *, operation: str, secrets: Sealed | None = None) -> Connection:
     """Return the connection of an answer, as it is or under ``result``.
 
     :param payload: the decoded answer.
     :param operation: the call, for the error.
+    :param secrets: the texts that it may not quote, longest first.
     :raises WorkatoResponseError: if it is not a connection.
     """
     row = payload
     if isinstance(row, dict) and "id" not in row:
         row = _unwrap(row, "result", "data")
-    return _tidy(row, operation)
+    return _tidy(row, operation, secrets)
 
 
 def iter_connections(body: bytes, *, operation: str = "list_connections") -> Iterator[Connection]:
@@ -262,15 +271,12 @@ def iter_connections(body: bytes, *, operation: str = "list_connections") -> Ite
     :param operation: the call, for the error.
     :raises WorkatoResponseError: if it is not a list of connections.
     """
-    try:
-        text = body.decode(json.detect_encoding(body), "surrogatepass")
-    except UnicodeDecodeError:
-        raise _unreadable(operation) from None
+    text = _text(body, operation)
     start = re.match(rf"[{_BLANK}]*\[", text)
     if not start:
         yield from parse_connections(decode(body, operation=operation), operation=operation)
         return
-    decoder, gap, position = json.JSONDecoder(), re.compile(rf"[{_BLANK}]*(,?)[{_BLANK}]*"), start.end()
+    gap, position = re.compile(rf"[{_BLANK}]*(,?)[{_BLANK}]*"), start.end()
     first = True
     while True:
         between = gap.match(text, position)
@@ -282,22 +288,29 @@ def iter_connections(body: bytes, *, operation: str = "list_connections") -> Ite
         if first == bool(between and between.group(1)):
             raise _unreadable(operation)
         try:
-            row, position = decoder.raw_decode(text, position)
+            row, end = _DECODER.raw_decode(text, position)
+            if text.find("\\u", position, end) >= 0:
+                row = _mended(row)
         except (ValueError, RecursionError):
             raise _unreadable(operation) from None
-        first = False
+        first, position = False, end
         yield _tidy(row, operation)
 
 
 def decode(body: bytes, *, operation: str) -> Any:
-    """Decode a JSON answer.
+    """Decode a JSON answer into values that Airflow can pass on and store.
+
+    JSON allows what the rest of the world does not: half a character becomes U+FFFD, an integer beyond 64
+    bits a string of its digits, and what is no finite number ``None``.
 
     :param body: the answer's bytes.
     :param operation: the call, for the error.
     :raises WorkatoResponseError: if it is not JSON; the body is not quoted.
     """
+    text = _text(body, operation)
     try:
-        return json.loads(body)
+        value = _DECODER.decode(text)
+        return _mended(value) if "\\u" in text else value
     except (ValueError, RecursionError):
         pass
     # Raised here and not above: the decoder's own error carries the whole body.
@@ -390,7 +403,7 @@ def _shown(value: object) -> str:
     return shown[:80]
 
 
-def _tidy(row: object, operation: str) -> Connection:
+def _tidy(row: object, operation: str, secrets: Sealed | None = None) -> Connection:
     if not isinstance(row, dict):
         raise _unexpected(operation, "a connection", row)
     if type(row.get("id")) is not int:
@@ -399,7 +412,61 @@ def _tidy(row: object, operation: str) -> Connection:
         row["provider"] = row["application"]
     # No endpoint returns it; should one ever do, it must not reach an XCom.
     row.pop("input", None)
+    # Written out twice: a list can have many thousand rows, and next to none has either.
+    if row.get("authorization_error"):
+        row["authorization_error"] = _harmless(row["authorization_error"], secrets)
+    if row.get("connection_lost_reason"):
+        row["connection_lost_reason"] = _harmless(row["connection_lost_reason"], secrets)
     return row
+
+
+def _harmless(said: object, secrets: Sealed | None) -> object:
+    if isinstance(said, (dict, list)):
+        try:
+            said = json.dumps(said, ensure_ascii=False)
+        except RecursionError:
+            return None
+    if not isinstance(said, str):
+        return said
+    return without_credentials(said, secrets.reveal() if secrets else ())
+
+
+def _text(body: bytes, operation: str) -> str:
+    encoding = json.detect_encoding(body)
+    for errors in ("strict", "surrogatepass"):
+        try:
+            text = body.decode(encoding, errors)
+        except UnicodeDecodeError:
+            continue
+        return text if errors == "strict" else _SURROGATE.sub("\ufffd", text)
+    # Raised here and not above: the error of the encoding carries the whole body.
+    raise _unreadable(operation)
+
+
+def _integer(digits: str) -> int | str:
+    if len(digits) < 19:
+        return int(digits)
+    # Python refuses to read more than some thousand digits.
+    return int(digits) if len(digits) <= 20 and -(2**63) <= int(digits) < 2**64 else digits
+
+
+def _number(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=lambda _: None)
+
+
+def _mended(value: Any) -> Any:
+    """Return a decoded value without the half characters that escapes can have left in it."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_mended(item) for item in value]
+    if isinstance(value, dict):
+        return {_mended(key): _mended(item) for key, item in value.items()}
+    return value
 
 
 def _row_id(row: dict[str, Any], operation: str) -> int:

@@ -213,6 +213,19 @@ def test_a_ticket_nobody_comes_for_costs_one_turn(clock: Clock) -> None:
     assert starts(pace, clock, count=3) == pytest.approx([2.04, 3.06, 4.08])
 
 
+def test_who_lost_the_ticket_still_came_first(clock: Clock) -> None:
+    """A process that was stopped for long, or whose ticket was taken for impossible, does not start over."""
+    pace = Pace(calls=1, period=1, clock=clock, sleep=clock.sleep)
+    pace.wait()
+    oldest, _, _ = pace._look(None)
+    clock.now += 2 * Pace.PATIENCE
+    pace.wait()
+    behind, planned, _ = pace._look(None)
+    assert oldest not in pace._turns.queue
+    assert pace._look(oldest)[1] == planned
+    assert pace._look(behind)[1] == pytest.approx(planned + 1.02)
+
+
 def test_who_gives_up_waiting_leaves_the_queue(clock: Clock) -> None:
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt

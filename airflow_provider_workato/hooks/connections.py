@@ -36,7 +36,7 @@ from airflow_provider_workato.models import (
     to_optional_id,
     to_timestamp,
 )
-from airflow_provider_workato.redaction import Sealed, redact, seal
+from airflow_provider_workato.redaction import Sealed, seal, secret_texts
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -138,18 +138,15 @@ class WorkatoConnectionsHook(BaseHook):
         :param updated_after: only those changed since; a datetime with a time zone or ISO 8601 text.
         :raises WorkatoError: of the class that says what to do about it.
         """
-        return list(
-            self._matching(
-                lambda body: parse_connections(decode(body, operation=endpoints.LIST.operation)),
-                folder_id=folder_id,
-                project_id=project_id,
-                parent_id=parent_id,
-                external_id=external_id,
-                provider=provider,
-                include_runtime_connections=include_runtime_connections,
-                include_tags=include_tags,
-                updated_after=updated_after,
-            )
+        return self._list(
+            folder_id=folder_id,
+            project_id=project_id,
+            parent_id=parent_id,
+            external_id=external_id,
+            provider=provider,
+            include_runtime_connections=include_runtime_connections,
+            include_tags=include_tags,
+            updated_after=updated_after,
         )
 
     def iter_connections(self, **filters: Any) -> Iterator[Connection]:
@@ -291,7 +288,7 @@ class WorkatoConnectionsHook(BaseHook):
         }
         return provisioning.Provisioning(
             identity=identity,
-            find=lambda: self.list_connections(external_id=identity.external_id),
+            find=lambda: self._list(secrets=secrets, external_id=identity.external_id),
             create=lambda before_send: self._create_connection(
                 provider=provider, secrets=secrets, before_send=before_send, **changes
             ),
@@ -607,6 +604,16 @@ class WorkatoConnectionsHook(BaseHook):
             return False, str(error)
         return True, f"Workato at {self.settings.place} accepts the API token and lets it list connections."
 
+    def _list(self, *, secrets: Sealed | None = None, **filters: Any) -> list[Connection]:
+        """List connections, of which none quotes *secrets*: an app may have refused them before."""
+        operation = endpoints.LIST.operation
+
+        def parse(body: bytes) -> list[Connection]:
+            unseen = None if secrets is None else Sealed(secret_texts(secrets.leaves()))
+            return parse_connections(decode(body, operation=operation), secrets=unseen)
+
+        return list(self._matching(parse, **filters))
+
     def _matching(
         self,
         parse: Callable[[bytes], Iterator[Connection] | list[Connection]],
@@ -665,13 +672,11 @@ class WorkatoConnectionsHook(BaseHook):
             secrets=secrets,
             before_send=before_send,
         )
-        connection = parse_connection(self.transport.send(call), operation=endpoint.operation)
-        if connection.get("authorization_error"):
-            # An app can quote the credentials that it refuses.
-            connection["authorization_error"] = redact(
-                connection["authorization_error"], self.transport.secrets_of(call)
-            )
-        return connection
+        return parse_connection(
+            self.transport.send(call),
+            operation=endpoint.operation,
+            secrets=Sealed(self.transport.secrets_of(call)),
+        )
 
 
 def _given(**arguments: T | None) -> dict[str, T]:

@@ -39,7 +39,7 @@ class Pace:
     LONGEST_HOLD = 60.0
     #: How many seconds late a sleeper may wake up before others may start in its place,
     GRACE = 0.5
-    #: and how many until it has to queue up anew.
+    #: and until its ticket is dropped.
     PATIENCE = 5.0
     #: How many tickets there are at most. Who finds none left comes back later.
     MOST_TICKETS = 4096
@@ -103,11 +103,14 @@ class Pace:
         with self._lock, self._turns.exclusively() as turns:
             now = self._clock()
             self._drop_impossible(turns, now)
-            if ticket is None or ticket not in turns.queue:
+            if ticket is None:
                 if len(turns.queue) >= self.MOST_TICKETS:
                     return None, now + self._period, now
                 ticket = int.from_bytes(os.urandom(8))
                 turns.queue[ticket] = now
+            elif ticket not in turns.queue:
+                # Dropped meanwhile. Whoever is there now came later, or has waited no longer.
+                turns.queue = {ticket: now, **turns.queue}
             self._plan(turns, now, own=ticket)
             start = turns.queue[ticket]
             if start <= now:
