@@ -390,18 +390,28 @@ def test_what_was_renamed_is_still_ours(hook: WorkatoConnectionsHook, sandbox: R
     assert len(made(sandbox)) == 1
 
 
-@pytest.mark.parametrize(
-    "other", [{"at": "https://www.workato.com"}, {"for": WHO.replace("jira", "rest")}, {"at": None}]
-)
-@pytest.mark.parametrize("note", [{"id": PARENT}, {"intent": 9_000_000_000.0, "known": []}])
-def test_a_note_of_another_workspace_or_app_is_not_ours(
-    connect: Connect, sandbox: RunningSandbox, note: dict[str, Any], other: dict[str, Any]
+ELSEWHERE = [{"at": "https://www.workato.com"}, {"at": None}]
+
+
+@pytest.mark.parametrize("other", ELSEWHERE)
+def test_the_intent_of_another_workspace_is_not_ours(
+    connect: Connect, sandbox: RunningSandbox, other: dict[str, Any]
 ) -> None:
     connect(server_timeout=600)
-    ledger = Memory(**{"for": WHO, "at": sandbox.url, **note, **other})
+    ledger = Memory(**{"for": WHO, "intent": time.time(), "known": [], **other})
     connection = WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=ledger)
     assert [row["id"] for row in made(sandbox)] == [connection["id"]]
     assert calls(sandbox) == {"list_connections": 1, "create_connection": 1}
+
+
+@pytest.mark.parametrize("other", ELSEWHERE)
+def test_the_id_of_another_workspace_is_not_ours(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, other: dict[str, Any]
+) -> None:
+    # There the id is of what is meant; here it is of something else.
+    (theirs,) = sandbox.control.seed([{"name": "B", "provider": "jira"}])
+    ledger = Memory(**{"for": "name='A', provider='jira'", "id": theirs, **other})
+    assert hook.ensure_connection(name="A", provider="jira", ledger=ledger)["id"] != theirs
 
 
 def test_the_id_of_a_note_must_be_of_the_same_app(
@@ -443,8 +453,10 @@ def test_a_name_alone_is_not_enough_to_change_a_connection(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, status: str | None, given: dict[str, Any]
 ) -> None:
     (theirs,) = sandbox.control.seed([{**BY_NAME_ONLY, "folder_id": 4515, "authorization_status": status}])
+    told = Told()
     with pytest.raises(WorkatoExistsError, match=r"by its name alone.*folder_id=4515.*external_id") as caught:
-        hook.ensure_connection(**BY_NAME_ONLY, **given)
+        hook.ensure_connection(**BY_NAME_ONLY, **given, on_known=told)
+    assert told.connections == [], "a clean-up must not get the id of somebody else's connection"
     assert caught.value.connection_ids == [theirs]
     assert calls(sandbox) == {"list_connections": 1}
 

@@ -205,13 +205,14 @@ class Provisioning:
 
     def _existing(self, row: Connection, *, created: bool, update: bool) -> Connection:
         self._leave_place()
-        row = self._known(row, created=created)
         usable = state_of(row) is State.AUTHORIZED or not (self.credentials and self.tests_credentials)
-        if usable and not update:
+        change = update or not usable
+        if change and not (created or self.identity.is_certain_of(row)):
+            raise self._uncertain(row)
+        row = self._known(row, created=created)
+        if not change:
             log.info("Reusing connection %s (%s).", row["id"], self.identity)
             return row
-        if not (created or self.identity.is_certain_of(row)):
-            raise self._uncertain(row)
         if update:
             log.info("Updating connection %s (%s).", row["id"], self.identity)
         else:
