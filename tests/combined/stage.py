@@ -266,7 +266,8 @@ class Play:
     def _do_faults(self, step: Step) -> None:
         operations = OPERATIONS[step["on"]]
         rules = [rule for rule in self.control.faults() if rule["operation"] in operations and rule["times"]]
-        if rules:
+        # More would meet nobody, and lists that fail many times in a row may end a wait.
+        if len(rules) > 4 or (rules and step["on"] == "list"):
             return
         for fault, performed, parameters in step["which"]:
             for operation in operations:
@@ -417,10 +418,10 @@ class Play:
         names = [*self.waits, *self.watches]
         if not names:
             return
-        name = names[step["which"] % len(names)]
-        self._forget(name)
-        if self.triggerer is not None:
-            self.triggerer.line.send(("cancel", name))
+        for name in names if step["which"] == "all" else [names[step["which"] % len(names)]]:
+            self._forget(name)
+            if self.triggerer is not None:
+                self.triggerer.line.send(("cancel", name))
 
     def _forget(self, name: str) -> None:
         self.waits.pop(name, None)

@@ -167,8 +167,35 @@ def watch(chance: random.Random, style: Style) -> Step:
     }
 
 
+def slow_turn(chance: random.Random, style: Style) -> list[Step]:
+    """Let a create wait long for its turn, and lose its answer then."""
+    late = ("slow_server", False, {"max_seconds": chance.choice((1.0, 1.1))})
+    busy = chance.random() < 0.3
+    before = [] if busy else [("rate_limited_seconds", None, {"seconds": 2})]
+    return [
+        *([{"do": "busy", "calls": 24}] if busy else []),
+        {"do": "faults", "on": "create", "which": [*before, late]},
+        ensure(chance, style) | {"at_once": 1},
+    ]
+
+
+def old_list(chance: random.Random, style: Style) -> list[Step]:
+    """Change a connection behind a list that nobody fetches anew for long, and wait for it then."""
+    conn = chance.choice(style.conns)
+    plain = {"upstream": False, "filter": None, "conn": conn, "fail_fast": True, "do": "wait"}
+    return [
+        {"do": "people", "what": chance.choice(("authorize", "lose")), "row": chance.randrange(1000)},
+        {"do": "leave", "which": "all"},
+        {**plain, "rows": [chance.randrange(1000)], "interval": 60.0},
+        {"do": "pause", "for": chance.choice((200, 400))},
+        {"do": "people", "what": chance.choice(("authorize", "lose", "fail")), "row": None},
+        {"do": "pause", "for": chance.choice((300, 900))},
+        {**plain, "rows": [None], "interval": chance.choice((0.1, 0.2))},
+    ]
+
+
 #: How to draw each kind of step, and how often.
-DRAW: Mapping[str, tuple[Callable[[random.Random, Style], Step], float]] = {
+DRAW: Mapping[str, tuple[Callable[[random.Random, Style], Step | list[Step]], float]] = {
     "ensure": (ensure, 14),
     "kill": (kill, 6),
     "retry": (lambda c, _: {"do": "retry", "task": c.randrange(4)}, 3),
@@ -181,12 +208,14 @@ DRAW: Mapping[str, tuple[Callable[[random.Random, Style], Step], float]] = {
     "people": (people, 12),
     "wait": (wait, 10),
     "watch": (watch, 5),
-    "leave": (lambda c, _: {"do": "leave", "which": c.randrange(8)}, 2),
+    "leave": (lambda c, _: {"do": "leave", "which": c.choice((*range(8), "all"))}, 2),
     "triggerer killed": (lambda c, _: {"do": "triggerer", "dead_for": c.choice((0, 0, 100, 400))}, 3),
     "clock": (lambda c, _: {"do": "clock", "by": c.choice((-3600, -60, -5, -1, 1, 5, 60, 3600))}, 3),
     "token": (lambda *_: {"do": "token"}, 2),
     "look-ups fail": (lambda c, _: {"do": "vault", "for": c.choice((100, 300))}, 2),
     "time passes": (lambda c, _: {"do": "pause", "for": c.choice((50, 200, 500, 900))}, 6),
+    "slow turn": (slow_turn, 2),
+    "old list": (old_list, 2),
     "quiet": (lambda *_: {"do": "quiet"}, 3),
 }
 
@@ -216,5 +245,10 @@ def history(seed: int, *, steps: int) -> list[Step]:
     style = Style(chance.choice(PALETTES), chance.choice(CONNS))
     names = list(DRAW)
     weights = [DRAW[name][1] * (3 if name in theme else 1) for name in names]
-    drawn = [DRAW[name][0](chance, style) for name in chance.choices(names, weights, k=steps)]
-    return [*({**step, "after": chance.choice((0, 0, 10, 30, 80))} for step in drawn), {"do": "quiet"}]
+    drawn: list[Step] = []
+    while len(drawn) < steps:
+        (name,) = chance.choices(names, weights)
+        some = DRAW[name][0](chance, style)
+        drawn += some if isinstance(some, list) else [some]
+    drawn = [{**step, "after": chance.choice((0, 0, 10, 30, 80))} for step in drawn[:steps]]
+    return [*drawn, {"do": "quiet"}]
