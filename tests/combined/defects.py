@@ -32,12 +32,13 @@ def _stamped_before_the_wait_for_a_turn() -> None:
 
 def _no_lock() -> None:
     from airflow_provider_workato.hooks import provisioning
+    from airflow_provider_workato.hooks.claims import Claim
 
     @contextmanager
-    def claimed(*_: object, **__: object) -> Iterator[provisioning.Claim]:
-        yield provisioning.Claim()
+    def unclaimed(*_: object, **__: object) -> Iterator[Claim]:
+        yield Claim()
 
-    provisioning.claimed = claimed
+    vars(provisioning)["claimed"] = unclaimed
 
 
 def _a_name_is_enough() -> None:

@@ -184,12 +184,12 @@ def old_list(chance: random.Random, style: Style) -> list[Step]:
     conn = chance.choice(style.conns)
     plain = {"upstream": False, "filter": None, "conn": conn, "fail_fast": True, "do": "wait"}
     return [
-        {"do": "people", "what": chance.choice(("authorize", "lose")), "row": chance.randrange(1000)},
+        {"do": "people", "what": "authorize", "row": chance.randrange(1000)},
         {"do": "leave", "which": "all"},
-        {**plain, "rows": [chance.randrange(1000)], "interval": 60.0},
+        {**plain, "rows": [chance.randrange(1000) for _ in range(2)], "interval": 60.0, "fail_fast": False},
         {"do": "pause", "for": chance.choice((200, 400))},
-        {"do": "people", "what": chance.choice(("authorize", "lose", "fail")), "row": None},
-        {"do": "pause", "for": chance.choice((300, 900))},
+        {"do": "people", "what": chance.choice(("lose", "lose", "fail")), "row": None},
+        {"do": "pause", "for": chance.choice((300, 900, 900))},
         {**plain, "rows": [None], "interval": chance.choice((0.1, 0.2))},
     ]
 
