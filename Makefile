@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer, make and a package registry. PYTHON=/path/to/python chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help install demo sandbox test test-2.11 test-lowest test-kill bench lint format clean
+.PHONY: help install demo sandbox test test-2.11 test-lowest test-kill test-combined bench lint format clean
 SHELL := /bin/bash
 
 PINS := pyproject.toml tools/venv.sh tools/find_python.sh
@@ -30,6 +30,9 @@ test-lowest: .venv-lowest/.installed ## Run the same tests on Airflow 2.11.0 wit
 
 test-kill: .venv/.installed ## Kill real task and triggerer processes and look at what is left (minutes)
 	.venv/bin/python -m pytest -m kill -s $(ARGS)
+
+test-combined: .venv/.installed ## Play random histories of tasks, waits, faults and kills against a model (minutes)
+	.venv/bin/python -m pytest -m combined -s tests/combined $(ARGS)
 
 bench: .venv-bench/.installed ## Measure beside what else one would use; writes docs/benchmarks.md
 	.venv-bench/bin/python -m tools.bench $(ARGS)

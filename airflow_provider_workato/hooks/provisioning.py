@@ -103,6 +103,8 @@ class Provisioning:
     _looked_at: float = field(init=False, default=0.0)
     _first_sent_at: float | None = field(init=False, default=None)
     _sent_at: float = field(init=False, default=0.0)
+    #: Whether the connection taken for our own may be somebody else's.
+    _is_guess: bool = field(init=False, default=False)
 
     def run(self) -> Connection:
         """Find or make the connection and return it.
@@ -129,7 +131,7 @@ class Provisioning:
         matches = [row for row in rows if self.identity.matches(row)]
         own = self._from_earlier_try(rows, matches)
         if own is not None:
-            return self._existing(own, created=True, update=self.if_exists == "update")
+            return self._existing(own, created=not self._is_guess, update=self.if_exists == "update")
         matches = self._after_another_process(matches)
         if self.if_exists == "duplicate" or not matches:
             return self._make(known=[row["id"] for row in matches])
@@ -165,7 +167,7 @@ class Provisioning:
         )
         if row is not None:
             log.info("Adopted connection %s, which an interrupted try of this task made.", row["id"])
-            self._note_made(row)
+            self._note_adopted(row)
         return row
 
     def _is_of_this_app(self, row: Connection) -> bool:
@@ -316,8 +318,8 @@ class Provisioning:
 
     def _adopted(self, row: Connection) -> Connection:
         log.info("Adopted connection %s, made by the call whose answer was lost.", row["id"])
-        self._note_made(row)
-        return self._existing(row, created=True, update=False)
+        self._note_adopted(row)
+        return self._existing(row, created=not self._is_guess, update=False)
 
     def _known(self, row: Connection, *, created: bool) -> Connection:
         """Tell of *row* and return it."""
@@ -352,6 +354,16 @@ class Provisioning:
     def _leave_place(self) -> None:
         if self._place is not None:
             self._place.leave()
+
+    def _note_adopted(self, row: Connection) -> None:
+        # By its name alone it may be somebody else's, made while the answer was lost: to be taken, not
+        # to be changed or cleaned up.
+        self._is_guess = not self.identity.is_certain_of(row)
+        if self._is_guess:
+            self._note({"refused": True})
+            self._claim.note_answered()
+        else:
+            self._note_made(row)
 
     def _note_made(self, row: Connection) -> None:
         self._note({"id": row["id"]})

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection as Line
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 from tests.support.tasks import TaskInstance
@@ -219,15 +218,11 @@ async def _triggerer(line: Line) -> None:
             xcoms = json.loads(json.dumps(getattr(event, "xcoms", None), default=str))
             line.send(("fired", names[number], type(event).__name__, payload, xcoms))
         told = len(events)
-        for number, running in runner.tasks.items():
-            if not running.done() or number in over:
-                continue
+        for number in [n for n, running in runner.tasks.items() if running.done() and n not in over]:
+            running = runner.tasks[number]
             over.add(number)
             error = None if running.cancelled() else running.exception()
-            lines = (
-                [] if error is None else traceback.format_exception(type(error), error, error.__traceback__)
-            )
-            line.send(("ended", names[number], lines))
+            line.send(("ended", names[number], _lines(error)))
 
     def obey() -> None:
         try:
@@ -252,13 +247,12 @@ async def _triggerer(line: Line) -> None:
         await asyncio.sleep(0.01)
 
 
+def _lines(error: BaseException | None) -> list[str]:
+    return [] if error is None else traceback.format_exception(type(error), error, error.__traceback__)
+
+
 def _rebuilt(classpath: str, kwargs: dict[str, Any]) -> Any:
     from importlib import import_module
 
     module, _, name = classpath.rpartition(".")
     return getattr(import_module(module), name)(**kwargs)
-
-
-def traceback_of(says: list[str]) -> SimpleNamespace:
-    """Return what Airflow gives a task whose trigger failed."""
-    return SimpleNamespace(error="Trigger failure", traceback=says)

@@ -28,7 +28,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="the first of them (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="play this one only")
     parser.add_argument("--steps", type=int, default=40, help="steps of each (default: %(default)s)")
-    parser.add_argument("--history", type=Path, help="play the history in this file instead")
+    parser.add_argument("--history", type=Path, nargs="+", help="play the histories in these files instead")
     parser.add_argument("--side-by-side", type=int, default=4, help="plays at once (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=540, help="start no play after these")
     parser.add_argument("--defect", help=f"put a defect back: {', '.join(defects.DEFECTS)}")
@@ -135,7 +135,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         defects.put_back(arguments.defect)
     gc.collect()
     gc.freeze()
-    company = Company(1 if arguments.seed is not None or arguments.history else arguments.side_by_side)
+    company = Company(arguments.side_by_side)
     try:
         return _play(company, arguments)
     finally:
@@ -144,13 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _import_everything() -> None:
-    import airflow.jobs.triggerer_job_runner
-    import requests
 
-    import airflow_provider_workato.operators.connections
-    import airflow_provider_workato.sensors.connections
-    import airflow_provider_workato.triggers.connections
-    import airflow_provider_workato.triggers.status
     import tools.leaks  # noqa: F401
     from airflow_provider_workato.hooks import provisioning
 
@@ -160,16 +154,16 @@ def _import_everything() -> None:
 
 def _play(company: Company, arguments: argparse.Namespace) -> int:
     began = time.monotonic()
+    histories: dict[int, list[Step]] = {}
     if arguments.history:
-        told = json.loads(arguments.history.read_text())
-        histories = {told["seed"]: told["history"]}
+        for path in arguments.history:
+            told = json.loads(path.read_text())
+            histories[told["seed"]] = told["history"]
+    elif arguments.seed is not None:
+        histories[arguments.seed] = history(arguments.seed, steps=arguments.steps)
     else:
-        seeds = (
-            [arguments.seed]
-            if arguments.seed is not None
-            else range(arguments.first, arguments.first + arguments.seeds)
-        )
-        histories = {seed: history(seed, steps=arguments.steps) for seed in seeds}
+        for seed in range(arguments.first, arguments.first + arguments.seeds):
+            histories[seed] = history(seed, steps=arguments.steps)
     without = arguments.without.split(",")
     histories = {
         seed: [step for step in steps if step["do"] not in without] for seed, steps in histories.items()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 
@@ -32,12 +32,13 @@ def _stamped_before_the_wait_for_a_turn() -> None:
 
 def _no_lock() -> None:
     from airflow_provider_workato.hooks import provisioning
+    from airflow_provider_workato.hooks.claims import Claim
 
     @contextmanager
-    def claimed(*_: object, **__: object) -> Iterator[provisioning.Claim]:
-        yield provisioning.Claim()
+    def unclaimed(*_: object, **__: object) -> Iterator[Claim]:
+        yield Claim()
 
-    provisioning.claimed = claimed
+    vars(provisioning)["claimed"] = unclaimed
 
 
 def _a_name_is_enough() -> None:
@@ -46,11 +47,59 @@ def _a_name_is_enough() -> None:
     Identity.is_certain_of = lambda *_: True  # type: ignore[method-assign]
 
 
+def _a_watch_narrows_the_list_of_all() -> None:
+    from airflow_provider_workato.triggers.base import ConnectionListTrigger
+    from airflow_provider_workato.triggers.snapshots import follow
+
+    async def open_shared_stream(cls: type, kwargs: dict[str, Any]) -> AsyncGenerator[Any, None]:
+        names = ("folder_id", "project_id", "external_id")
+        filters = tuple((name, kwargs[name]) for name in names if kwargs.get(name) is not None)
+        key = (kwargs["workato_conn_id"], filters)
+        async with aclosing(follow(key, interval=kwargs["poke_interval"])) as items:
+            async for item in items:
+                yield item
+
+    ConnectionListTrigger.open_shared_stream = classmethod(open_shared_stream)  # type: ignore[assignment]
+
+
+def _one_bad_poll_is_enough() -> None:
+    from airflow.providers.common.compat.sdk import AirflowFailException
+
+    from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
+
+    def too_many(self: Any, item: Any, failed: int, refused: int) -> bool:
+        return isinstance(item.error, AirflowFailException)
+
+    WorkatoConnectionTrigger._too_many = too_many  # type: ignore[method-assign]
+
+
+def _a_list_of_any_age_is_an_answer() -> None:
+    from airflow_provider_workato.authorization import Verdict, judge
+    from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
+    from airflow_provider_workato.triggers.snapshots import Snapshot, SnapshotSource
+
+    def newest(cls: Any, key: Any, *, max_age: float) -> Any:
+        latest = getattr(cls._sources.get(key), "_latest", None)
+        return latest if isinstance(latest, Snapshot) else None
+
+    def judged(self: Any, snapshot: Any, wanted: Any, began: float) -> Verdict:
+        verdict = judge(snapshot.rows, wanted, fail_fast=self.fail_fast)
+        if snapshot.moment >= began or (self.accept_newest and verdict.connections is not None):
+            return verdict
+        return Verdict()
+
+    SnapshotSource.newest = classmethod(newest)  # type: ignore[assignment]
+    WorkatoConnectionTrigger._judge = judged  # type: ignore[method-assign]
+
+
 #: How to put each back, by the number it had, and what the play finds broken then.
 DEFECTS: Mapping[str, tuple[Callable[[], None], set[str]]] = {
+    "2": (_a_watch_narrows_the_list_of_all, {"a wait ended wrongly", "a wait ended late", "not told"}),
     "3": (_stamped_before_the_wait_for_a_turn, {"too many"}),
     "4": (_no_lock, {"too many", "a task's error"}),
+    "5": (_one_bad_poll_is_enough, {"a wait ended wrongly"}),
     "13": (_a_name_is_enough, {"a stranger was changed"}),
+    "19": (_a_list_of_any_age_is_an_answer, {"a wait ended wrongly"}),
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from tests.combined.actors import NOTE_AFTER
@@ -155,8 +156,8 @@ class Wait:
         if end not in seen:
             raise Broken(
                 "a wait ended wrongly",
-                f"{self.name} for {self.numbers} {self.filters or ''} ended as {end!r}; since {now - since:.2f} s "
-                f"before the end it was only {sorted(set(seen))}",
+                f"{self.name} for {self.numbers} {self.filters or ''} ended as {end!r}; since "
+                f"{now - since:.2f} s before the end it was only {sorted(set(seen))}",
             )
 
 
@@ -210,7 +211,7 @@ class Watch:
         """Return the marks that a connection came to have since the watch began, one after the other."""
         moments = truth.changes([number], self.began - SLACK, now)
         marks = [self.mark(number, truth.at(number, moment)) for moment in moments]
-        return [mark for before, mark in zip(marks, marks[1:], strict=False) if mark != before]
+        return [mark for before, mark in pairwise(marks) if mark != before]
 
     def check_told(self, truth: Truth, payload: Mapping[str, Any], *, now: float) -> None:
         """Check that what was told is so and was not told before."""
@@ -241,7 +242,8 @@ class Watch:
             if mark is None or mark == self.known.get(number):
                 continue
             if not any(t == number and what == mark and when >= self.known_at for t, what, when in self.told):
-                yield f"{self.name} did not tell that {number} is {mark!r}; it knew {self.known.get(number)!r}"
+                knew = self.known.get(number)
+                yield f"{self.name} did not tell that {number} is {mark!r}; it knew {knew!r}"
 
     def caught_up(self, truth: Truth, *, now: float) -> None:
         """Note that everything was told."""
@@ -258,10 +260,11 @@ def check_quota(requests: Sequence[Mapping[str, Any]], *, rotated: Sequence[floa
     """
     Check that no more calls came than the quota allows.
 
-    The server's own 429 is not asked: calls that left a period apart arrive closer on a machine with much to do.
+    The server's own 429 is not asked: on a machine with much to do, calls that left a period apart arrive
+    closer together.
 
     :param requests: the calls
-    :param rotated: when the token was replaced. Each token has a quota of its own, as far as the provider knows
+    :param rotated: when the token was replaced; the provider keeps a pace for each token
     """
     window = 0.75
     moments = [
@@ -274,5 +277,6 @@ def check_quota(requests: Sequence[Mapping[str, Any]], *, rotated: Sequence[floa
     for first, last in zip(moments, moments[CALLS_PER_SECOND:], strict=False):
         if last - first < window and not any(first - SLACK <= moment <= last + SLACK for moment in rotated):
             raise Broken(
-                "over quota", f"{CALLS_PER_SECOND + 1} calls within {last - first:.2f} s; 1 s allows {CALLS_PER_SECOND}"
+                "over quota",
+                f"{CALLS_PER_SECOND + 1} calls in {last - first:.2f} s; {CALLS_PER_SECOND} may come in one",
             )

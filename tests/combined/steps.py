@@ -7,7 +7,8 @@ a history, too: one that fails can be cut down to what it takes.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 Step = dict[str, Any]
@@ -23,15 +24,25 @@ LISTS_PER_MINUTE = 600
 LATEST = 1.1
 
 FOLDERS = (1892, 4515)
-INTERVALS = (0.1, 0.1, 0.2, 0.2, 0.4, 3.0, 60.0)
+
+#: The intervals of a play's waits. Few in a play, so that waits and watches meet at one list.
+PALETTES: tuple[tuple[float, ...], ...] = (
+    (0.1, 0.2, 0.4, 3.0, 60.0),
+    (0.1,),
+    (0.2, 0.2, 60.0),
+    (0.1, 60.0, 60.0, 60.0),
+)
+CONNS: tuple[tuple[str, ...], ...] = (
+    ("workato_default", "workato_quick"),
+    ("workato_default",),
+    ("workato_quick",),
+)
 
 #: What may go wrong with a create: (fault, whether it is carried out, parameters).
 CREATE_FAULTS: tuple[tuple[str, bool | None, dict[str, Any]], ...] = (
-    ("slow_server", False, {"max_seconds": 1.1}),
-    ("slow_server", False, {"max_seconds": 1.0}),
+    *[("slow_server", False, {"max_seconds": seconds}) for seconds in (1.1, 1.1, 1.0, 1.0)],
     ("slow_server", True, {"max_seconds": 1.0}),
-    ("rate_limited_seconds", None, {"seconds": 2}),
-    ("rate_limited_seconds", None, {"seconds": 1}),
+    *[("rate_limited_seconds", None, {"seconds": seconds}) for seconds in (2, 2, 2, 1)],
     ("reset_before_answer", True, {}),
     ("reset_before_answer", False, {}),
     ("reset_mid_body", True, {}),
@@ -65,10 +76,25 @@ LIST_FAULTS: tuple[tuple[str, bool | None, dict[str, Any]], ...] = (
     ("delay", None, {"seconds": 0.3}),
 )
 
-UPDATE_FAULTS = CREATE_FAULTS[5:7] + CREATE_FAULTS[10:12] + CREATE_FAULTS[16:17]
+UPDATE_FAULTS = tuple(
+    fault for fault in CREATE_FAULTS if fault[0] in ("reset_before_answer", "delay", "server_error")
+)
 
 
-def ensure(chance: random.Random) -> Step:
+@dataclass(frozen=True)
+class Style:
+    """
+    What the steps of one play have in common.
+
+    :param intervals: between two lists of a wait
+    :param conns: the Airflow connections of waits and watches
+    """
+
+    intervals: Sequence[float]
+    conns: Sequence[str]
+
+
+def ensure(chance: random.Random, style: Style) -> Step:
     kind = chance.choice(("external", "external", "named", "named", "anywhere", "runtime"))
     return {
         "do": "ensure",
@@ -81,18 +107,18 @@ def ensure(chance: random.Random) -> Step:
     }
 
 
-def kill(chance: random.Random) -> Step:
+def kill(chance: random.Random, style: Style) -> Step:
     if chance.random() < 0.4:
         return {"do": "kill", "task": chance.randrange(4), "when": "held"}
     return {"do": "kill", "task": chance.randrange(4), "when": chance.choice((0, 5, 15, 30, 60, 120))}
 
 
-def create_faults(chance: random.Random) -> Step:
-    how_many = chance.choice((1, 1, 2))
+def create_faults(chance: random.Random, style: Style) -> Step:
+    how_many = chance.choice((1, 2, 2, 3))
     return {"do": "faults", "on": "create", "which": [chance.choice(CREATE_FAULTS) for _ in range(how_many)]}
 
 
-def list_fault(chance: random.Random) -> Step:
+def list_fault(chance: random.Random, style: Style) -> Step:
     return {
         "do": "faults",
         "on": "list",
@@ -100,26 +126,28 @@ def list_fault(chance: random.Random) -> Step:
     }
 
 
-def update_fault(chance: random.Random) -> Step:
+def update_fault(chance: random.Random, style: Style) -> Step:
     return {"do": "faults", "on": "update", "which": [chance.choice(UPDATE_FAULTS)]}
 
 
-def people(chance: random.Random) -> Step:
-    return {
-        "do": "people",
-        "what": chance.choice(("authorize", "authorize", "authorize", "fail", "lose", "lose", "delete")),
-        "row": chance.randrange(1000),
-    }
+def row(chance: random.Random) -> int | None:
+    """Return which connection, ``None`` for the one that people changed last."""
+    return None if chance.random() < 0.4 else chance.randrange(1000)
 
 
-def wait(chance: random.Random) -> Step:
+def people(chance: random.Random, style: Style) -> Step:
+    what = chance.choice(("authorize", "authorize", "authorize", "fail", "lose", "lose", "delete"))
+    return {"do": "people", "what": what, "row": row(chance)}
+
+
+def wait(chance: random.Random, style: Style) -> Step:
     step: Step = {
         "do": "wait",
-        "rows": [chance.randrange(1000) for _ in range(chance.choice((1, 1, 1, 2)))],
-        "interval": chance.choice(INTERVALS),
+        "rows": [row(chance) for _ in range(chance.choice((1, 1, 1, 2)))],
+        "interval": chance.choice(style.intervals),
         "upstream": chance.random() < 0.4,
         "fail_fast": chance.random() < 0.8,
-        "conn": chance.choice(("workato_default", "workato_quick")),
+        "conn": chance.choice(style.conns),
         "filter": chance.choice((None, None, None, None, "folder_id", "project_id", "external_id")),
     }
     if chance.random() < 0.1:
@@ -127,39 +155,68 @@ def wait(chance: random.Random) -> Step:
     return step
 
 
-def watch(chance: random.Random) -> Step:
+def watch(chance: random.Random, style: Style) -> Step:
     return {
         "do": "watch",
         "filter": chance.choice((None, "connection_id", "folder_id", "folder_id", "external_id", "provider")),
-        "row": chance.randrange(1000),
+        "row": row(chance),
         "changes": chance.choice((["authorized", "failed", "lost"], ["lost"], ["authorized"])),
-        "interval": chance.choice((0.1, 0.1, 0.2, 0.4)),
+        "interval": min(chance.choice(style.intervals), 0.4),
         "store": chance.random() < 0.8,
-        "conn": chance.choice(("workato_default", "workato_quick")),
+        "conn": chance.choice(style.conns),
     }
 
 
+def slow_turn(chance: random.Random, style: Style) -> list[Step]:
+    """Let a create wait long for its turn, and lose its answer then."""
+    late = ("slow_server", False, {"max_seconds": chance.choice((1.0, 1.1))})
+    busy = chance.random() < 0.3
+    before = [] if busy else [("rate_limited_seconds", None, {"seconds": 2})]
+    return [
+        *([{"do": "busy", "calls": 24}] if busy else []),
+        {"do": "faults", "on": "create", "which": [*before, late]},
+        ensure(chance, style) | {"at_once": 1},
+    ]
+
+
+def old_list(chance: random.Random, style: Style) -> list[Step]:
+    """Change a connection behind a list that nobody fetches anew for long, and wait for it then."""
+    conn = chance.choice(style.conns)
+    plain = {"upstream": False, "filter": None, "conn": conn, "fail_fast": True, "do": "wait"}
+    return [
+        {"do": "people", "what": "authorize", "row": chance.randrange(1000)},
+        {"do": "leave", "which": "all"},
+        {**plain, "rows": [chance.randrange(1000) for _ in range(2)], "interval": 60.0, "fail_fast": False},
+        {"do": "pause", "for": chance.choice((200, 400))},
+        {"do": "people", "what": chance.choice(("lose", "lose", "fail")), "row": None},
+        {"do": "pause", "for": chance.choice((300, 900, 900))},
+        {**plain, "rows": [None], "interval": chance.choice((0.1, 0.2))},
+    ]
+
+
 #: How to draw each kind of step, and how often.
-DRAW: Mapping[str, tuple[Callable[[random.Random], Step], float]] = {
+DRAW: Mapping[str, tuple[Callable[[random.Random, Style], Step | list[Step]], float]] = {
     "ensure": (ensure, 14),
     "kill": (kill, 6),
-    "retry": (lambda c: {"do": "retry", "task": c.randrange(4)}, 3),
-    "busy": (lambda c: {"do": "busy", "calls": c.choice((4, 8, 12))}, 2),
+    "retry": (lambda c, _: {"do": "retry", "task": c.randrange(4)}, 3),
+    "busy": (lambda c, _: {"do": "busy", "calls": c.choice((8, 12, 20))}, 2),
     "create faults": (create_faults, 9),
     "list faults": (list_fault, 5),
     "update fault": (update_fault, 1),
-    "stranger": (lambda c: {"do": "stranger", "which": c.randrange(2)}, 1.5),
-    "row": (lambda c: {"do": "row", "folder": c.choice(FOLDERS)}, 3),
+    "stranger": (lambda c, _: {"do": "stranger", "which": c.randrange(2)}, 1.5),
+    "row": (lambda c, _: {"do": "row", "folder": c.choice(FOLDERS)}, 3),
     "people": (people, 12),
     "wait": (wait, 10),
     "watch": (watch, 5),
-    "leave": (lambda c: {"do": "leave", "which": c.randrange(8)}, 2),
-    "triggerer killed": (lambda c: {"do": "triggerer", "dead_for": c.choice((0, 0, 100, 400))}, 3),
-    "clock": (lambda c: {"do": "clock", "by": c.choice((-3600, -60, -5, -1, 1, 5, 60, 3600))}, 3),
-    "token": (lambda _: {"do": "token"}, 2),
-    "look-ups fail": (lambda c: {"do": "vault", "for": c.choice((100, 300))}, 2),
-    "time passes": (lambda c: {"do": "pause", "for": c.choice((50, 200, 500, 900))}, 6),
-    "quiet": (lambda _: {"do": "quiet"}, 3),
+    "leave": (lambda c, _: {"do": "leave", "which": c.choice((*range(8), "all"))}, 2),
+    "triggerer killed": (lambda c, _: {"do": "triggerer", "dead_for": c.choice((0, 0, 100, 400))}, 3),
+    "clock": (lambda c, _: {"do": "clock", "by": c.choice((-3600, -60, -5, -1, 1, 5, 60, 3600))}, 3),
+    "token": (lambda *_: {"do": "token"}, 2),
+    "look-ups fail": (lambda c, _: {"do": "vault", "for": c.choice((100, 300))}, 2),
+    "time passes": (lambda c, _: {"do": "pause", "for": c.choice((50, 200, 500, 900))}, 6),
+    "slow turn": (slow_turn, 2),
+    "old list": (old_list, 2),
+    "quiet": (lambda *_: {"do": "quiet"}, 3),
 }
 
 #: What some seeds have more of, so that rare things meet each other.
@@ -172,6 +229,7 @@ THEMES: tuple[tuple[str, ...], ...] = (
     ("watch", "people", "triggerer killed"),
     ("ensure", "stranger", "people"),
     ("wait", "ensure", "clock"),
+    ("wait", "people", "leave"),
 )
 
 
@@ -184,7 +242,13 @@ def history(seed: int, *, steps: int) -> list[Step]:
     """
     chance = random.Random(seed)  # noqa: S311
     theme = THEMES[seed % len(THEMES)]
+    style = Style(chance.choice(PALETTES), chance.choice(CONNS))
     names = list(DRAW)
     weights = [DRAW[name][1] * (3 if name in theme else 1) for name in names]
-    drawn = [DRAW[name][0](chance) for name in chance.choices(names, weights, k=steps)]
-    return [*({**step, "after": chance.choice((0, 0, 10, 30, 80))} for step in drawn), {"do": "quiet"}]
+    drawn: list[Step] = []
+    while len(drawn) < steps:
+        (name,) = chance.choices(names, weights)
+        some = DRAW[name][0](chance, style)
+        drawn += some if isinstance(some, list) else [some]
+    drawn = [{**step, "after": chance.choice((0, 0, 10, 30, 80))} for step in drawn[:steps]]
+    return [*drawn, {"do": "quiet"}]
