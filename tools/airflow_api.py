@@ -1,4 +1,4 @@
-"""Airflow's REST API, as far as the demo, the kill tests and the benchmarks ask."""
+"""Airflow's REST API, as far as the demo, the tests on a real Airflow and the benchmarks ask."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ class AirflowApi:
         # The API server is on this machine: neither a proxy nor a netrc of the developer's is about it.
         self._session.trust_env = False
 
+    def close(self) -> None:
+        """Let go of the connections to the API server."""
+        self._session.close()
+
     def health(self) -> dict[str, str]:
         """Return the status of each component, empty while the API server does not answer."""
         try:
@@ -39,7 +43,7 @@ class AirflowApi:
 
     def dag_ids(self) -> set[str]:
         """Return the DAGs that Airflow knows."""
-        return {dag["dag_id"] for dag in self._get("/dags", limit=1000)["dags"]}
+        return {dag["dag_id"] for dag in self._all("/dags", "dags")}
 
     def wait_for_dags(self, *dag_ids: str, deadline: float = 120) -> None:
         """Wait until the DAG processor has read the DAGs.
@@ -72,6 +76,13 @@ class AirflowApi:
         :param dag_id: the DAG.
         """
         return [str(run["state"]) for run in self._get(f"/dags/{dag_id}/dagRuns", limit=100)["dag_runs"]]
+
+    def run_ids(self, dag_id: str) -> list[str]:
+        """Return the ids of a DAG's latest hundred runs.
+
+        :param dag_id: the DAG.
+        """
+        return [str(run["dag_run_id"]) for run in self._get(f"/dags/{dag_id}/dagRuns", limit=100)["dag_runs"]]
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return a run's state.
