@@ -200,6 +200,10 @@ class AirflowCluster:
         component.wait(timeout=60)
         wait_until(lambda: not _in_sessions({component.pid}), what=f"the end of {name}", deadline=30)
 
+    def ended_components(self) -> list[str]:
+        """Return the components that ended though nobody stopped them."""
+        return [name for name, component in self._components.items() if component.poll() is not None]
+
     def component_pid(self, name: str) -> int:
         """Return a component's process id.
 
@@ -247,9 +251,8 @@ class AirflowCluster:
         self._sessions.add(component.pid)
 
     def _is_up(self) -> bool:
-        for name, component in self._components.items():
-            if component.poll() is not None:
-                raise RuntimeError(f"{name} ended with {component.returncode}:\n{self.tail(name)}")
+        for name in self.ended_components():
+            raise RuntimeError(f"{name} ended with {self._components[name].returncode}:\n{self.tail(name)}")
         health = self.api.health()
         wanted = ["metadatabase", "scheduler"]
         wanted += ["dag_processor"] * (not _AIRFLOW_2) + ["triggerer"] * bool(self._first_triggerers)

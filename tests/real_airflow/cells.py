@@ -45,6 +45,10 @@ class Mode:
     since: tuple[int, int] = (2, 11)
 
     @property
+    def starts_in_trigger(self) -> bool:
+        return "start_from_trigger" in self.options
+
+    @property
     def exists(self) -> bool:
         return self.since <= AIRFLOW
 
