@@ -5,7 +5,6 @@ Sensor, trigger, and the operators that authorize a connection all ask here.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,7 +17,8 @@ from airflow_provider_workato.exceptions import (
 from airflow_provider_workato.models import Connection, parse_time
 from airflow_provider_workato.redaction import redact
 
-log = logging.getLogger(__name__)
+#: How many connections a text about a wait names.
+_NAMED = 5
 
 
 class State(StrEnum):
@@ -36,18 +36,17 @@ class Verdict:
 
     :param connections: all the connections waited for, once all are authorized.
     :param error: why waiting longer is of no use.
+    :param pending: the connections that are not authorized yet, while the wait goes on.
     """
 
     connections: Sequence[Connection] | None = None
     error: WorkatoError | None = None
+    pending: Sequence[Connection] = ()
 
     @property
     def settled(self) -> bool:
         """Whether the wait is over."""
         return self.connections is not None or self.error is not None
-
-
-WAITING = Verdict()
 
 
 def state_of(connection: Connection) -> State:
@@ -65,15 +64,39 @@ def state_of(connection: Connection) -> State:
         again = lost and authorized and bool(lost.tzinfo) == bool(authorized.tzinfo) and authorized > lost
         if not again:
             return State.LOST
-    if status == "success":
-        return State.AUTHORIZED
-    if status is not None:
-        log.warning(
-            "Connection %s has the unknown authorization_status %s; waiting on.",
-            connection.get("id"),
-            redact(repr(status), [], limit=60),
-        )
-    return State.WAITING
+    return State.AUTHORIZED if status == "success" else State.WAITING
+
+
+def has_unknown_status(connection: Connection) -> bool:
+    """Tell whether the API shows a status that this provider does not know, and waits on.
+
+    :param connection: a connection from the list.
+    """
+    return state_of(connection) is State.WAITING and connection.get("authorization_status") not in (
+        None,
+        "success",
+    )
+
+
+def pending_text(pending: Sequence[Connection]) -> str:
+    """Name connections with their status, such as ``connection 36 (no status yet)``.
+
+    :param pending: the connections that a wait still waits for.
+    """
+    named = [f"connection {row.get('id')} ({_status_text(row)})" for row in pending[:_NAMED]]
+    if len(pending) > _NAMED:
+        named.append(f"{len(pending) - _NAMED} more")
+    return ", ".join(named)
+
+
+def _status_text(connection: Connection) -> str:
+    if state_of(connection) is State.LOST:
+        return "lost"
+    status = connection.get("authorization_status")
+    if status is None:
+        return "no status yet"
+    shown = redact(str(status), [], limit=60)
+    return f"unknown status {shown!r}" if has_unknown_status(connection) else shown
 
 
 def failure(connection: Connection, *, secrets: Sequence[str] = ()) -> WorkatoAuthorizationError | None:
@@ -124,9 +147,9 @@ def judge(found: Mapping[int, Connection], wanted: Sequence[int], *, fail_fast: 
         for row in rows:
             if error := failure(row):
                 return Verdict(error=error)
-    if all(state_of(row) is State.AUTHORIZED for row in rows):
-        return Verdict(connections=rows)
-    return WAITING
+    if pending := [row for row in rows if state_of(row) is not State.AUTHORIZED]:
+        return Verdict(pending=pending)
+    return Verdict(connections=rows)
 
 
 def not_in_list(missing: Sequence[int]) -> WorkatoNotFoundError:

@@ -6,11 +6,21 @@ cure them. All others leave the task to Airflow's ``retries``.
 
 from __future__ import annotations
 
+import copy
+import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+
+#: Starts the line of a traceback that holds an error's attributes.
+_DETAILS = "details: "
+
+#: The longest attribute that such a line carries, in characters of JSON.
+_MAX_DETAIL = 2000
+
+E = TypeVar("E", bound="WorkatoError")
 
 
 class WorkatoError(AirflowException):
@@ -148,20 +158,53 @@ class WorkatoExistsError(WorkatoError, AirflowFailException):
         self.connection_ids = list(connection_ids)
 
 
+def for_traceback(error: E) -> E:
+    """Return a copy of *error* for a trigger to raise, with no traceback and its attributes as a note.
+
+    Airflow hands a trigger's exception to the task as the text of its traceback. One that many waits
+    raised would hold the frames of them all.
+
+    :param error: what went wrong.
+    """
+    fresh = copy.copy(error)
+    fresh.__dict__.pop("__notes__", None)
+    details = {name: json.dumps(value, default=str) for name, value in vars(fresh).items()}
+    short = [f'"{name}": {text}' for name, text in details.items() if len(text) <= _MAX_DETAIL]
+    if short:
+        fresh.add_note(f"{_DETAILS}{{{', '.join(short)}}}")
+    return fresh
+
+
 def from_traceback(lines: Sequence[str] | str | None) -> WorkatoError | None:
     """Rebuild the error that ended a trigger from the traceback that Airflow hands to the task.
 
     A trigger's exception reaches its task as text only; with the type restored, a permanent error
-    fails a deferred task at once, exactly as it fails one that waits on a worker.
+    fails a deferred task at once, exactly as it fails one that waits on a worker. The attributes come
+    from the note that :func:`for_traceback` left.
 
     :param lines: the traceback, as Airflow stores it.
     """
     text = lines if isinstance(lines, str) else "\n".join(lines or ())
     here = sys.modules[__name__]
+    details: dict[str, Any] = {}
     for line in reversed(text.splitlines()):
+        if line.startswith(_DETAILS):
+            details = _parsed(line.removeprefix(_DETAILS))
+            continue
         name, _, message = line.partition(": ")
         module, _, class_name = name.strip().rpartition(".")
-        error = getattr(here, class_name, None) if module == __name__ else None
-        if isinstance(error, type) and issubclass(error, WorkatoError):
-            return error(message)
+        kind = getattr(here, class_name, None) if module == __name__ else None
+        if isinstance(kind, type) and issubclass(kind, WorkatoError):
+            error = kind(message)
+            for attribute in vars(error).keys() & details.keys():
+                setattr(error, attribute, details[attribute])
+            return error
     return None
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        details = json.loads(text)
+    except ValueError:
+        return {}
+    return details if isinstance(details, dict) else {}

@@ -121,10 +121,15 @@ def connection_ids(value: int | str | Sequence[int | str]) -> list[int]:
     :param value: one id, or a list of them.
     :raises WorkatoConfigurationError: if there is none or one is no number.
     """
-    # The output of mapped tasks is a sequence too, but no list.
-    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)) and len(value):
-        return [to_id(item) for item in value]
-    return [to_id(value)]
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        return [to_id(value)]
+    # The output of mapped tasks is a lazy sequence: a slice is one call to Airflow, a loop one per item.
+    items = value if isinstance(value, (list, tuple)) else value[:]
+    if not items:
+        raise WorkatoConfigurationError(
+            "connection_id is an empty list: there is nothing to wait for. Check the task that gives the ids."
+        )
+    return [to_id(item) for item in items]
 
 
 def result_of(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import pytest
 
-from airflow_provider_workato.authorization import State, failure, judge, state_of
+from airflow_provider_workato.authorization import (
+    State,
+    failure,
+    has_unknown_status,
+    judge,
+    pending_text,
+    state_of,
+)
 from airflow_provider_workato.exceptions import WorkatoAuthorizationError, WorkatoNotFoundError
 from tests.support.recorded import recorded_rows
 
@@ -81,12 +87,32 @@ def test_states_of_recorded_rows() -> None:
     assert [state_of(row) for row in recorded_rows()] == [State.FAILED, State.WAITING, State.AUTHORIZED]
 
 
-def test_an_unknown_status_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        state_of({"id": 36, "authorization_status": "pending\nx" * 100})
-    (record,) = caplog.records
-    assert "Connection 36 has the unknown authorization_status" in record.getMessage()
-    assert len(record.getMessage()) < 150
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ({}, "no status yet"),
+        ({"authorization_status": "failed"}, "failed"),
+        ({"authorization_status": "success", "connection_lost_at": AFTER}, "lost"),
+        ({"authorization_status": "pending"}, "unknown status 'pending'"),
+        ({"authorization_status": 5}, "unknown status '5'"),
+    ],
+)
+def test_the_status_of_what_is_waited_for(row: dict[str, Any], text: str) -> None:
+    assert pending_text([{"id": 36} | row]) == f"connection 36 ({text})"
+    assert has_unknown_status(row) is text.startswith("unknown")
+
+
+def test_a_text_about_many_connections_is_short() -> None:
+    many = [{"id": number, "authorization_status": "x\ny" * 100} for number in range(1000)]
+    assert pending_text(many).endswith(", 995 more")
+    assert len(pending_text(many)) < 600
+    assert "\n" not in pending_text(many)
+
+
+def test_a_wait_knows_what_it_waits_for() -> None:
+    assert judge(FOUND, [1, 3]).pending == [OPEN]
+    assert judge(FOUND, [1, 2], fail_fast=False).pending == [BAD]
+    assert judge(FOUND, [1]).pending == ()
 
 
 def test_failure_quotes_the_app_in_one_bounded_line() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -20,13 +21,26 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_workato import exceptions
 from airflow_provider_workato.exceptions import (
     WorkatoAuthError,
+    WorkatoAuthorizationError,
     WorkatoConfigurationError,
     WorkatoError,
+    WorkatoExistsError,
+    WorkatoRateLimitError,
+    WorkatoTransportError,
+    WorkatoValidationError,
+    for_traceback,
     from_traceback,
 )
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
-from airflow_provider_workato.version_compat import TaskDeferralError, shortest_deferral, trigger_can_end
+from airflow_provider_workato.version_compat import (
+    AIRFLOW_3_3,
+    TaskDeferralError,
+    shortest_deferral,
+    trigger_can_end,
+)
 from tests.support.airflow import on_airflow_2, on_airflow_33
+from tests.support.hook import Connect
+from tests.support.sandbox import RunningSandbox
 from tests.support.tasks import TaskInstance
 
 
@@ -74,6 +88,7 @@ def test_the_wait_is_handed_over_with_all_it_needs() -> None:
         "max_failed_polls": 2,
         "accept_newest": True,
         "end_task": True,
+        "handover": ["do_xcom_push"] if AIRFLOW_3_3 else None,
         "min_seconds": shortest_deferral(),
     }
     assert handed.timeout == timedelta(seconds=60)
@@ -123,14 +138,14 @@ NOT_YET = {"id": 36, "authorization_status": None}
     [None, {}, "x", {"status": "?"}, {"status": "settled"}, {"status": "settled", "connections": [NOT_YET]}],
 )
 def test_an_event_that_is_none(event: object) -> None:
-    with pytest.raises(WorkatoError, match="clear the task to wait again") as caught:
+    with pytest.raises(WorkatoError, match="Clear the task to wait again") as caught:
         resumed("execute_complete", {"event": event})
     assert not isinstance(caught.value, AirflowFailException)
 
 
 @pytest.mark.parametrize("reason", ["Trigger timeout", "Trigger/execution timeout"])
 def test_airflows_own_timeout(reason: str) -> None:
-    with pytest.raises(AirflowSensorTimeout, match="specified timeout of 60"):
+    with pytest.raises(AirflowSensorTimeout, match="connection 36 after the specified timeout of 60 s"):
         resumed("__fail__", {"error": reason}, timeout=60)
     with pytest.raises(AirflowSkipException):
         resumed("__fail__", {"error": reason}, soft_fail=True)
@@ -169,6 +184,40 @@ def test_every_error_finds_its_way_through_a_traceback(name: str) -> None:
         error = from_traceback(form)
         assert type(error).__name__ == name
         assert str(error) == "a: b"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WorkatoAuthorizationError("m", connection_id=36, authorization_status="failed"),
+        WorkatoRateLimitError("m", status=429, operation="list_connections", retry_after=2.5),
+        WorkatoValidationError("m", status=422, field_errors={"name": ["a: b"]}, support_id="s", detail="d"),
+        WorkatoExistsError("m", connection_ids=[1, 2]),
+        WorkatoTransportError("m", operation="list_connections", request_sent=False),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_attributes_find_their_way_through_a_traceback(error: WorkatoError) -> None:
+    with pytest.raises(type(error)) as caught:
+        raise for_traceback(error)
+    rebuilt = from_traceback(traceback.format_exception(caught.value))
+    assert type(rebuilt) is type(error)
+    assert (str(rebuilt), vars(rebuilt)) == (str(error), vars(error))
+
+
+def test_what_is_long_does_not_come_along() -> None:
+    error = WorkatoValidationError("m", status=422, detail="d" * 100_000)
+    (note,) = for_traceback(error).__notes__
+    assert len(note) < 200
+    rebuilt = from_traceback([f"{type(error).__module__}.WorkatoValidationError: m", note])
+    assert isinstance(rebuilt, WorkatoValidationError)
+    assert (rebuilt.status, rebuilt.detail) == (422, "")
+
+
+@pytest.mark.parametrize("details", ["", "{", "[]", "null"])
+def test_details_that_are_none(details: str) -> None:
+    lines = [f"{WorkatoError.__module__}.WorkatoAuthError: m", f"details: {details}"]
+    assert isinstance(from_traceback(lines), WorkatoAuthError)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +308,15 @@ def test_what_may_start_in_the_triggerer(connection_id: Any) -> None:
     assert waiting.start_trigger_args is not None
     kwargs = waiting.start_trigger_args.trigger_kwargs or {}
     assert kwargs["connection_id"] == connection_id
-    assert kwargs["end_task"] is False
+    # The triggerer decides, once it knows the whole DAG.
+    assert kwargs["end_task"] is None
+
+
+@on_airflow_33
+def test_what_only_a_worker_runs_is_known_when_the_dag_is_read() -> None:
+    waiting = sensor(deferrable=True, start_from_trigger=True, post_execute=print)
+    assert waiting.start_trigger_args is not None
+    assert (waiting.start_trigger_args.trigger_kwargs or {})["end_task"] is False
 
 
 @on_airflow_33
@@ -277,12 +334,48 @@ def test_what_airflow_cannot_start_in_the_triggerer(make: Callable[[], Any], pro
         sensor(make(), deferrable=True, start_from_trigger=True)
 
 
-@pytest.mark.parametrize(
-    "options", [{"deferrable": False}, {"start_from_trigger": False, "deferrable": True}]
-)
-def test_starting_there_is_an_option(options: dict[str, Any]) -> None:
-    waiting = sensor(**{"start_from_trigger": True} | options)
-    assert getattr(waiting, "start_from_trigger", False) is False
+def test_starting_there_is_an_option() -> None:
+    assert getattr(sensor(deferrable=True), "start_from_trigger", False) is False
+
+
+def test_starting_there_without_deferring_is_said() -> None:
+    with pytest.raises(WorkatoConfigurationError, match="'wait' needs deferrable=True"):
+        sensor(start_from_trigger=True)
+
+
+# Mapped ids
+
+
+class Asked(Sequence[int]):
+    """The output of mapped tasks: Airflow is asked for its length, each item, or a slice."""
+
+    def __init__(self, *items: int) -> None:
+        self.items = items
+        self.questions = 0
+
+    def __len__(self) -> int:
+        self.questions += 1
+        return len(self.items)
+
+    def __getitem__(self, key: Any) -> Any:
+        self.questions += 1
+        return list(self.items[key]) if isinstance(key, slice) else self.items[key]
+
+
+def test_the_ids_of_mapped_tasks_are_asked_for_once(sandbox: RunningSandbox, connect: Connect) -> None:
+    ids = sandbox.control.seed(count=20, authorization_status=None)
+    asked = Asked(*ids)
+    waiting = sensor(asked, poke_interval=0.05, timeout=0.4)
+    with pytest.raises(AirflowSensorTimeout, match=r"connection \d+ \(no status yet\), .*, 15 more after"):
+        waiting.execute(TaskInstance().context)
+    assert len(sandbox.control.requests()) > 2
+    assert asked.questions == 1
+
+
+@pytest.mark.parametrize("empty", [[], (), Asked()], ids=["list", "tuple", "mapped"])
+def test_an_empty_list_of_ids_is_called_that(empty: Any) -> None:
+    with pytest.raises(WorkatoConfigurationError, match="connection_id is an empty list"):
+        sensor(empty).execute(TaskInstance().context)
 
 
 @on_airflow_2

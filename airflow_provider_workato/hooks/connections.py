@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from airflow.providers.common.compat.sdk import BaseHook
 
@@ -67,6 +67,16 @@ class WorkatoConnectionsHook(BaseHook):
     def __init__(self, workato_conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.workato_conn_id = workato_conn_id
+
+    @classmethod
+    def with_settings(cls, settings: WorkatoSettings) -> Self:
+        """Return a hook for settings that were read before, so that it never asks Airflow for them.
+
+        :param settings: the fields of the Airflow connection.
+        """
+        hook = cls(settings.conn_id)
+        hook.settings = settings
+        return hook
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_workato.authorization import judge
+from airflow_provider_workato.authorization import has_unknown_status, judge, pending_text
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoError, from_traceback
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.links.connections import WorkatoConnectionLink, leave_connection_url
@@ -26,7 +26,9 @@ from airflow_provider_workato.models import connection_ids, result_of
 from airflow_provider_workato.version_compat import (
     AIRFLOW_3_3,
     TRIGGER_FAILED,
+    Handover,
     TaskDeferralError,
+    has_post_execute,
     is_trigger_timeout,
     shortest_deferral,
     trigger_can_end,
@@ -59,16 +61,20 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         for a person to log in again.
     :param deferrable: wait in the triggerer, which takes no worker. ``exponential_backoff`` does not apply
         there.
-    :param max_failed_polls: how many polls in a row may fail while deferred.
+    :param max_failed_polls: how many polls in a row may fail while deferred, whatever the reason. A
+        rejected API token (401) ends the wait at the second poll.
     :param end_in_trigger: let the triggerer end the task once all are authorized, without a worker
-        (Airflow 3.3 and later). ``None`` does so where nothing is missed by it: no outlets,
-        ``on_success_callback``, ``post_execute``, ``map_index_template``, listeners or custom XCom backend.
+        (Airflow 3.3 and later). The result is handed on as a worker would. ``None`` does so where nothing
+        is missed by it: no outlets, ``on_success_callback``, ``post_execute``, ``map_index_template``,
+        listeners or custom XCom backend.
     :param start_from_trigger: wait in the triggerer from the start, without a worker (Airflow 3.3 and
-        later; before that and in mapped tasks it begins on a worker). For literal and Jinja ids only.
+        later; before that and in mapped tasks it begins on a worker). For literal and Jinja ids only;
+        needs *deferrable*.
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :param poke_interval: seconds between two lists.
     :raises WorkatoAuthorizationError: if a connection failed or was lost.
     :raises WorkatoNotFoundError: if a connection is gone.
+    :raises AirflowSensorTimeout: if *timeout* is over; it names the connections and their last status.
     """
 
     template_fields: Sequence[str] = (
@@ -107,7 +113,14 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         self.max_failed_polls = max_failed_polls
         self.end_in_trigger = end_in_trigger
         self.workato_conn_id = workato_conn_id
-        if start_from_trigger and deferrable and AIRFLOW_3_3:
+        self._ids: tuple[object, list[int]] | None = None
+        self._pending = ""
+        if start_from_trigger and not deferrable:
+            raise WorkatoConfigurationError(
+                f"start_from_trigger of task {self.task_id!r} needs deferrable=True. Set it, or leave "
+                "start_from_trigger out."
+            )
+        if start_from_trigger and AIRFLOW_3_3:
             self._start_from_trigger()
 
     @cached_property
@@ -120,12 +133,16 @@ class WorkatoConnectionSensor(BaseSensorOperator):
 
         :param context: the task's execution context.
         """
-        wanted = connection_ids(self.connection_id)
+        wanted = self._wanted
         if len(wanted) == 1:
             leave_connection_url(context, self.hook.settings, wanted[0])
         if not self.deferrable:
-            return super().execute(context)
+            try:
+                return super().execute(context)
+            except AirflowSensorTimeout:
+                raise self._timed_out(self._pending) from None
         now = time.time()
+        end_task = self._can_end_in_trigger() if self.end_in_trigger is None else self.end_in_trigger
         # No look from here: thousands of tasks that each look once use up the quota too.
         self.defer(
             trigger=self._trigger(
@@ -133,7 +150,8 @@ class WorkatoConnectionSensor(BaseSensorOperator):
                 since=now,
                 # A task before this one may just have changed the connection.
                 accept_newest=not self.upstream_task_ids,
-                end_task=trigger_can_end(self) if self.end_in_trigger is None else self.end_in_trigger,
+                end_task=end_task,
+                handover=Handover.of(self, context["ti"]).names() if end_task and AIRFLOW_3_3 else None,
                 # Airflow's own time-out must not come first.
                 min_seconds=min(shortest_deferral(), self.timeout / 2),
                 connection_id=self.connection_id if isinstance(self.connection_id, (int, str)) else wanted,
@@ -159,15 +177,13 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         """
         status = event.get("status") if isinstance(event, Mapping) else None
         if status == "timeout":
-            raise self._timed_out()
+            raise self._timed_out(event.get("pending"))
         if status == "settled" and isinstance(event.get("connections"), list):
             connections = self._decide({row["id"]: row for row in event["connections"]})
             if connections is not None:
                 self.log.info("Success criteria met. Exiting.")
                 return connections
-        raise WorkatoError(
-            "The trigger's event was lost or is not one of this sensor's; clear the task to wait again."
-        )
+        raise WorkatoError("The trigger's event is missing or unexpected. Clear the task to wait again.")
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume a deferred wait; what goes wrong ends the task as it ends one that pokes on a worker.
@@ -194,9 +210,13 @@ class WorkatoConnectionSensor(BaseSensorOperator):
             self.log.error("Trigger failed:\n%s", "\n".join(traceback))
         raise from_traceback(traceback) or TaskDeferralError(str(getattr(reason, "value", reason)))
 
-    def _timed_out(self) -> AirflowSensorTimeout:
+    def _timed_out(self, pending: str | None = None) -> AirflowSensorTimeout:
+        if not pending:
+            value = self.connection_id
+            pending = f"connection {value if isinstance(value, (int, str, list)) else self._wanted}"
         return AirflowSensorTimeout(
-            f"Sensor has timed out; it waited for longer than the specified timeout of {self.timeout}."
+            f"Still waiting for {pending} after the specified timeout of {self.timeout:g} s. Authorize it in "
+            "Workato and clear this task, or set a longer timeout."
         )
 
     def _option_that_skips(self, error: Exception) -> str | None:
@@ -206,11 +226,27 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         # There a time-out fails the task in spite of never_fail.
         return "never_fail" if self.never_fail and not isinstance(error, AirflowSensorTimeout) else None
 
+    @property
+    def _wanted(self) -> list[int]:
+        # The output of mapped tasks is fetched from Airflow: once for a process, not at each look.
+        if self._ids is None or self._ids[0] is not self.connection_id:
+            self._ids = self.connection_id, connection_ids(self.connection_id)
+        return self._ids[1]
+
     def _decide(self, rows: Mapping[int, Connection]) -> Connection | list[Connection] | None:
-        verdict = judge(rows, connection_ids(self.connection_id), fail_fast=self.fail_fast)
+        verdict = judge(rows, self._wanted, fail_fast=self.fail_fast)
         if verdict.error is not None:
             raise verdict.error
+        pending = pending_text(verdict.pending)
+        if pending != self._pending and any(map(has_unknown_status, verdict.pending)):
+            self.log.warning("Waiting on, whatever this status means: %s.", pending)
+        self._pending = pending
         return None if verdict.connections is None else result_of(self.connection_id, verdict.connections)
+
+    def _can_end_in_trigger(self) -> bool:
+        # A subclass that does something with the result wants a worker.
+        plain = type(self).execute_complete is WorkatoConnectionSensor.execute_complete
+        return plain and trigger_can_end(self)
 
     @property
     def _filters(self) -> dict[str, Any]:
@@ -245,9 +281,14 @@ class WorkatoConnectionSensor(BaseSensorOperator):
                         "task that starts in the triggerer. Use a literal or other Jinja, or leave "
                         "start_from_trigger out."
                     )
-        classpath, arguments = self._trigger(
-            connection_id=self.connection_id, end_task=bool(self.end_in_trigger)
-        ).serialize()
+        end_task = self.end_in_trigger
+        if end_task is None and (
+            has_post_execute(self)
+            or type(self).execute_complete is not WorkatoConnectionSensor.execute_complete
+        ):
+            # The triggerer decides the rest, when the whole DAG is known.
+            end_task = False
+        classpath, arguments = self._trigger(connection_id=self.connection_id, end_task=end_task).serialize()
         self.start_from_trigger = True
         self.start_trigger_args = StartTriggerArgs(
             trigger_cls=classpath,

@@ -7,19 +7,22 @@ read from the list.
 from __future__ import annotations
 
 import asyncio
-import copy
+import operator
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import Any, TypeVar
+from datetime import UTC, datetime
+from typing import Any, ClassVar, TypeVar
 
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_workato.authorization import Verdict, judge
+from airflow_provider_workato.authorization import Verdict, has_unknown_status, judge, pending_text
+from airflow_provider_workato.exceptions import WorkatoAuthError, for_traceback
 from airflow_provider_workato.links.connections import CONNECTION_URL_KEY, WorkatoConnectionLink
-from airflow_provider_workato.models import connection_ids, result_of
-from airflow_provider_workato.triggers.base import ConnectionListTrigger, list_key
+from airflow_provider_workato.models import Connection, connection_ids, result_of
+from airflow_provider_workato.triggers.base import ConnectionListTrigger
 from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot, SnapshotSource
-from airflow_provider_workato.version_compat import AIRFLOW_3_3
+from airflow_provider_workato.version_compat import AIRFLOW_3_3, Handover, hand_on, trigger_can_end
 
 T = TypeVar("T")
 
@@ -32,8 +35,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     """Wait until connections are authorized, or until waiting longer is of no use.
 
     Yields one event: ``{"status": "settled", "connections": [...]}`` with the rows waited for, from
-    which the sensor decides as it would on a worker, or ``{"status": "timeout"}``. With *end_task* a
-    success ends the task directly.
+    which the sensor decides as it would on a worker, or ``{"status": "timeout", "pending": "connection
+    36 (no status yet)"}``. With *end_task* a success ends the task directly.
 
     Triggers with the same Airflow connection, filters and interval share one poll.
 
@@ -44,18 +47,29 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     :param project_id: look in this project's list only.
     :param external_id: look only among the connections with this external id.
     :param fail_fast: give up on the first connection that failed or was lost.
-    :param max_failed_polls: how many polls may fail in a row, ``None`` for any number. Each
-        poll repeats its call for the Airflow connection's retry budget before it fails.
+    :param max_failed_polls: how many polls in a row may fail; ``None`` for any number of those that a
+        retry could cure, and the default number of others. A rejected API token (401) may fail once.
+        Each poll repeats its call for the Airflow connection's retry budget before it fails.
     :param deadline: when to give up, in seconds since the epoch; kept across triggerer restarts.
     :param since: when the wait began, in seconds since the epoch. An older list is no proof
         of a failure.
-    :param accept_newest: let a list that was fetched before the wait began prove a success.
-    :param end_task: end the task here if all are authorized, without a worker.
+    :param accept_newest: let a list that was fetched up to one *poke_interval* before the wait began
+        prove a success.
+    :param end_task: end the task here if all are authorized, without a worker. ``None`` for a task that
+        started here: if nothing is missed by it.
+    :param handover: how the task's result is handed on if it ends here: the names that
+        :class:`~airflow_provider_workato.version_compat.Handover` gives. ``None`` for a task that
+        started here.
     :param min_seconds: how long the wait lasts at least if a worker resumes the task.
     """
 
     #: Without this, a triggerer that serves a queue would never pick up the wait of a task of that queue.
     supports_triggerer_queue = True
+
+    list_filters: ClassVar[tuple[str, ...]] = ("folder_id", "project_id", "external_id")
+
+    #: How many polls in a row may fail by default.
+    MAX_FAILED_POLLS = 5
 
     def __init__(
         self,
@@ -67,42 +81,47 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         project_id: int | str | None = None,
         external_id: str | None = None,
         fail_fast: bool = True,
-        max_failed_polls: int | None = 5,
+        max_failed_polls: int | None = MAX_FAILED_POLLS,
         deadline: float | None = None,
         since: float | None = None,
         accept_newest: bool = False,
-        end_task: bool = False,
+        end_task: bool | None = False,
+        handover: Sequence[str] | None = None,
         min_seconds: float = 0.0,
     ) -> None:
-        super().__init__(
-            workato_conn_id=workato_conn_id,
-            poke_interval=poke_interval,
-            folder_id=folder_id,
-            project_id=project_id,
-            external_id=external_id,
-        )
+        super().__init__(workato_conn_id=workato_conn_id, poke_interval=poke_interval)
         self.connection_id = connection_id
+        self.folder_id = folder_id
+        self.project_id = project_id
+        self.external_id = external_id
         self.fail_fast = fail_fast
         self.max_failed_polls = max_failed_polls
         self.deadline = deadline
         self.since = since
         self.accept_newest = accept_newest
         self.end_task = end_task
+        self.handover = None if handover is None else list(handover)
         self.min_seconds = min_seconds
+        self._pending: Sequence[Connection] = ()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, which hold no secret."""
         return (
             "airflow_provider_workato.triggers.connections.WorkatoConnectionTrigger",
             {
-                **self.list_arguments(),
                 "connection_id": self.connection_id,
+                "workato_conn_id": self.workato_conn_id,
+                "poke_interval": self.poke_interval,
+                "folder_id": self.folder_id,
+                "project_id": self.project_id,
+                "external_id": self.external_id,
                 "fail_fast": self.fail_fast,
                 "max_failed_polls": self.max_failed_polls,
                 "deadline": self.deadline,
                 "since": self.since,
                 "accept_newest": self.accept_newest,
                 "end_task": self.end_task,
+                "handover": self.handover,
                 "min_seconds": self.min_seconds,
             },
         )
@@ -115,52 +134,80 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         :param shared_stream: the lists.
         :raises WorkatoError: the last of too many failed polls in a row.
         """
-        # An earlier moment of the worker's clock counts; a later one would make us deaf.
-        since = min(self.since or time.time(), time.time())
-        left = None if self.deadline is None else max(0.0, self.deadline - time.time())
+        # An earlier moment of the worker's clock counts; a later one would make us deaf. From here on the
+        # clock is one that nobody sets.
+        began = time.monotonic() - max(0.0, time.time() - (self.since or time.time()))
         event: TriggerEvent | None
         try:
             # One timer for the whole wait: one for each list is most of what a thousand waits would cost.
-            async with asyncio.timeout(left) as limit:
-                event = await self._settled(shared_stream, since)
+            async with asyncio.timeout(self._seconds_left()) as limit:
+                event = await self._settled(shared_stream, began)
         except TimeoutError:
             if not limit.expired():
                 raise
-            event = TriggerEvent({"status": TIMED_OUT})
+            event = TriggerEvent({"status": TIMED_OUT, "pending": pending_text(self._pending)})
         except Exception:
             # A worker resumes the task for an error too, to raise it there.
-            await self._last_long_enough(since)
+            await self._last_long_enough(began)
             raise
         else:
             if event is None:
                 return
             if not isinstance(event, TaskSuccessEvent):
-                await self._last_long_enough(since)
+                await self._last_long_enough(began)
         yield event
 
-    async def _last_long_enough(self, since: float) -> None:
-        await asyncio.sleep(max(0.0, since + self.min_seconds - time.time()))
+    def _seconds_left(self) -> float | None:
+        if self.deadline is not None:
+            return max(0.0, self.deadline - time.time())
+        # Only Airflow knows the end of a wait that started here. Its own timeout could not say what of.
+        after: datetime | None = getattr(self, "timeout_after", None)
+        if after is None:
+            return None
+        aware = after if after.tzinfo else after.replace(tzinfo=UTC)
+        return max(0.0, (aware - datetime.now(UTC)).total_seconds())
 
-    async def _settled(self, shared_stream: AsyncIterator[Any], since: float) -> TriggerEvent | None:
+    async def _last_long_enough(self, began: float) -> None:
+        await asyncio.sleep(max(0.0, began + self.min_seconds - time.monotonic()))
+
+    async def _settled(self, shared_stream: AsyncIterator[Any], began: float) -> TriggerEvent | None:
         wanted = connection_ids(self.connection_id)
-        key = list_key(self.list_arguments())
-        newest = SnapshotSource.newest(key)
-        failed = 0
+        key = self.list_key(self.serialize()[1])
+        newest = SnapshotSource.newest(key, max_age=self.poke_interval)
+        failed = refused = 0
         async for item in _after(newest, shared_stream):
             if isinstance(item, PollFailed):
                 failed += 1
-                if self.max_failed_polls is not None and failed > self.max_failed_polls:
-                    # Every wait of the group raises it, each with a traceback of its own.
-                    raise copy.copy(item.error).with_traceback(item.error.__traceback__)
+                refused += isinstance(item.error, AirflowFailException)
+                if self._too_many(item, failed, refused):
+                    # Every wait of the group raises the error: each its own, without the frames of others.
+                    raise for_traceback(item.error)
                 self.log.warning("%s The next poll may make up for it.", item.error)
                 continue
-            failed = 0
-            verdict = self._judge(item, wanted, since)
+            failed = refused = 0
+            verdict = self._judge(item, wanted, began)
             if verdict.settled:
-                return self._event(item, wanted, verdict)
-            if item.moment < since and not self.accept_newest:
-                SnapshotSource.ask(key)
+                return await self._event(item, wanted, verdict)
+            self._note_pending(verdict.pending)
+            if item.moment < began and not self.accept_newest:
+                SnapshotSource.ask(key, self.poke_interval)
         return None
+
+    def _too_many(self, item: PollFailed, failed: int, refused: int) -> bool:
+        if isinstance(item.error, WorkatoAuthError):
+            # A token that is being replaced deserves a second look, not more.
+            return refused > 1 or self.max_failed_polls == 0
+        if self.max_failed_polls is None:
+            return isinstance(item.error, AirflowFailException) and refused > self.MAX_FAILED_POLLS
+        return failed > self.max_failed_polls
+
+    def _note_pending(self, pending: Sequence[Connection]) -> None:
+        known = self._pending
+        if len(known) == len(pending) and all(map(operator.is_, known, pending)):
+            return
+        self._pending = pending
+        if any(map(has_unknown_status, pending)):
+            self.log.warning("Waiting on, whatever this status means: %s.", pending_text(pending))
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait with a poll of its own, where Airflow does not share one."""
@@ -172,23 +219,48 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         async for event in super().run():
             yield event
 
-    def _judge(self, snapshot: Snapshot, wanted: Sequence[int], since: float) -> Verdict:
+    def _judge(self, snapshot: Snapshot, wanted: Sequence[int], began: float) -> Verdict:
         verdict = judge(snapshot.rows, wanted, fail_fast=self.fail_fast)
-        if snapshot.moment >= since or (self.accept_newest and verdict.connections is not None):
+        if snapshot.moment >= began or not verdict.settled:
             return verdict
-        return Verdict()
+        recent = snapshot.moment >= began - self.poke_interval
+        return verdict if recent and self.accept_newest and verdict.connections is not None else Verdict()
 
-    def _event(self, snapshot: Snapshot, wanted: Sequence[int], verdict: Verdict) -> TriggerEvent:
-        if verdict.connections is None or not self.end_task:
-            rows = [snapshot.rows[number] for number in wanted if number in snapshot.rows]
-            return TriggerEvent({"status": SETTLED, "connections": rows})
-        self.log.info("Authorized: %s.", ", ".join(map(str, wanted)))
-        xcoms: dict[str, Any] = {"return_value": result_of(self.connection_id, verdict.connections)}
-        if len(wanted) == 1:
-            # A task that started here has no worker that would leave its link.
-            url = snapshot.web_url.format(wanted[0])
-            xcoms |= {CONNECTION_URL_KEY: url, WorkatoConnectionLink().xcom_key: url}
-        return TaskSuccessEvent(xcoms=xcoms)
+    async def _event(self, snapshot: Snapshot, wanted: Sequence[int], verdict: Verdict) -> TriggerEvent:
+        if verdict.connections is not None and await self._handed_on(snapshot, wanted, verdict.connections):
+            self.log.info("Authorized: %s.", ", ".join(map(str, wanted)))
+            return TaskSuccessEvent()
+        rows = [snapshot.rows[number] for number in wanted if number in snapshot.rows]
+        return TriggerEvent({"status": SETTLED, "connections": rows})
+
+    async def _handed_on(
+        self, snapshot: Snapshot, wanted: Sequence[int], connections: Sequence[Connection]
+    ) -> bool:
+        """Leave the task's result as a worker would, if the task may end here."""
+        if self.end_task is False or (ti := self.task_instance) is None:
+            return False
+        # Airflow gives the operator along with a task that started here.
+        task = getattr(ti, "task", None)
+        try:
+            if self.handover is not None:
+                handover = Handover.named(self.handover)
+            elif task is not None and (self.end_task or trigger_can_end(task)):
+                handover = Handover.of(task, ti)
+            else:
+                return False
+            result = result_of(self.connection_id, connections)
+            if not handover.takes(result):
+                return False
+            links = {}
+            if len(wanted) == 1:
+                # A task that started here has no worker that would leave its link.
+                url = snapshot.web_url.format(wanted[0])
+                links = {CONNECTION_URL_KEY: url, WorkatoConnectionLink().xcom_key: url}
+            await hand_on(ti, result, handover, links=links)
+        except Exception:
+            self.log.exception("The result cannot be handed on from the triggerer; a worker ends the task.")
+            return False
+        return True
 
 
 async def _after(first: T | None, stream: AsyncIterator[T]) -> AsyncIterator[T]:

@@ -7,7 +7,9 @@ Airflow 3.3 shares the poll itself; elsewhere the triggers of one process meet h
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
+import math
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
@@ -16,19 +18,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowFailException
-
 from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+from airflow_provider_workato.hooks.settings import WorkatoSettings
 from airflow_provider_workato.links.connections import connection_url
+from airflow_provider_workato.version_compat import read_connection
 
 if TYPE_CHECKING:
     from airflow_provider_workato.models import Connection
 
 log = logging.getLogger(__name__)
 
-#: Lists that somebody asked for are this many seconds apart at least: twelve a minute, of the sixty allowed.
-SOON = 5.0
+#: A list that waits asked for is fetched once none of them has asked for this many seconds, so that
+#: tasks that start together are answered together.
+SOON = 2.0
+
+#: The most seconds for which a wait is held back for others, and the fewest between two such lists.
+TOGETHER = 30.0
 
 T = TypeVar("T")
 
@@ -41,7 +47,7 @@ class Snapshot:
     """All connections at one moment.
 
     :param rows: the connections by id. Shared by all triggers: not to be changed.
-    :param moment: when the list was asked for, in seconds since the epoch.
+    :param moment: when the list was asked for, on the clock of ``time.monotonic()``.
     :param web_url: where people open a connection, with ``{}`` for its id.
     """
 
@@ -55,11 +61,25 @@ class PollFailed:
     """A poll that did not give a list, though the next one may.
 
     :param error: why.
-    :param moment: when, in seconds since the epoch.
+    :param moment: when, on the clock of ``time.monotonic()``.
     """
 
     error: WorkatoError
     moment: float
+
+
+class Seat:
+    """One user of a source: how often it wants a list, and whether it asked for an earlier one.
+
+    :param interval: seconds between two lists.
+    """
+
+    __slots__ = ("asked", "interval", "wake")
+
+    def __init__(self, interval: float) -> None:
+        self.interval = interval
+        self.asked = False
+        self.wake = asyncio.Event()
 
 
 class SnapshotSource:
@@ -72,90 +92,142 @@ class SnapshotSource:
 
     def __init__(self, key: ListKey) -> None:
         self._key = key
-        self._wakers: set[asyncio.Event] = set()
+        self._seats: set[Seat] = set()
         self._latest: Snapshot | PollFailed | None = None
-        self._flight: asyncio.Future[Snapshot | PollFailed] | None = None
+        self._flight: asyncio.Task[Snapshot | PollFailed] | None = None
         self._hook: WorkatoConnectionsHook | None = None
+        self._first_ask = self._last_ask = math.inf
+        self._asked_list = -math.inf
 
     @classmethod
     @contextmanager
-    def joined(cls, key: ListKey) -> Iterator[tuple[SnapshotSource, asyncio.Event]]:
-        """Give the source that all users of *key* share, and what :meth:`ask` sets.
+    def joined(cls, key: ListKey, interval: float) -> Iterator[tuple[SnapshotSource, Seat]]:
+        """Yield the source that all users of *key* share, and a seat at it.
 
-        The last user takes the list along.
+        Drop the source and its list when the last user leaves.
 
         :param key: the Airflow connection and the filters.
+        :param interval: seconds between two lists.
         """
-        source, waker = cls._sources.setdefault(key, cls(key)), asyncio.Event()
-        source._wakers.add(waker)  # noqa: SLF001
+        source, seat = cls._sources.setdefault(key, cls(key)), Seat(interval)
+        source._seats.add(seat)  # noqa: SLF001
         try:
-            yield source, waker
+            yield source, seat
         finally:
-            source._wakers.discard(waker)  # noqa: SLF001
-            if not source._wakers:  # noqa: SLF001
+            source._seats.discard(seat)  # noqa: SLF001
+            if not source._seats:  # noqa: SLF001
                 cls._sources.pop(key, None)
 
     @classmethod
-    def ask(cls, key: ListKey) -> None:
-        """Have the list fetched soon: somebody needs one that is newer than the newest.
+    def ask(cls, key: ListKey, interval: float) -> None:
+        """Request a newer list before the interval is over.
 
         :param key: the Airflow connection and the filters.
+        :param interval: seconds between two lists of whoever asks.
         """
-        if source := cls._sources.get(key):
-            for waker in source._wakers:  # noqa: SLF001
-                waker.set()
+        source = cls._sources.get(key)
+        if source is None:
+            return
+        source._last_ask = time.monotonic()  # noqa: SLF001
+        source._first_ask = min(source._first_ask, source._last_ask)  # noqa: SLF001
+        for seat in source._seats:  # noqa: SLF001
+            if seat.interval == interval and not seat.asked:
+                seat.asked = True
+                seat.wake.set()
 
     @classmethod
-    def newest(cls, key: ListKey) -> Snapshot | None:
+    def newest(cls, key: ListKey, *, max_age: float) -> Snapshot | None:
         """Return the newest list that somebody fetched, without a call.
 
         :param key: the Airflow connection and the filters.
+        :param max_age: seconds. An older list is none.
         """
         source = cls._sources.get(key)
         latest = source._latest if source else None  # noqa: SLF001
-        return latest if isinstance(latest, Snapshot) else None
+        fits = isinstance(latest, Snapshot) and time.monotonic() - latest.moment < max_age
+        return latest if fits and isinstance(latest, Snapshot) else None
 
     async def get(self, *, max_age: float) -> Snapshot | PollFailed:
         """Return a list not older than *max_age*; all who ask meanwhile share one call.
 
         :param max_age: seconds.
-        :raises WorkatoError: if it is one that no later poll can cure.
         """
-        if self._latest is not None and time.time() - self._latest.moment < max_age:
+        if self._latest is not None and time.monotonic() - self._latest.moment < max_age:
             return self._latest
         loop = asyncio.get_running_loop()
         if self._flight is None or self._flight.done() or self._flight.get_loop() is not loop:
-            self._flight = _in_thread(self._poll)
+            # A task of its own: a trigger that is cancelled must not leave a look-up half-way, which
+            # breaks the triggerer of Airflow 3.0 and 3.1. Nor is this the business of one trigger's log.
+            self._flight = loop.create_task(self._poll(), context=contextvars.Context())
         return await asyncio.shield(self._flight)
 
-    def _poll(self) -> Snapshot | PollFailed:
+    async def after(self, item: Snapshot | PollFailed, seat: Seat) -> Snapshot | PollFailed:
+        """Return what follows *item*, at the seat's interval or earlier if one of its users asked.
+
+        :param item: what the seat got last.
+        :param seat: the seat.
+        """
+        while True:
+            latest = self._latest
+            if seat.asked and latest is not None and latest.moment > item.moment:
+                seat.asked = False
+                return latest
+            now, due = time.monotonic(), item.moment + seat.interval
+            if now >= due:
+                seat.asked = False
+                return await self.get(max_age=seat.interval)
+            early = self._early_list() if seat.asked else math.inf
+            if now >= early:
+                seat.asked = False
+                self._asked_list = now
+                return await self.get(max_age=0)
+            seat.wake.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(due, early) - now):
+                    await seat.wake.wait()
+
+    def _early_list(self) -> float:
+        return max(min(self._last_ask + SOON, self._first_ask + TOGETHER), self._asked_list + TOGETHER)
+
+    async def _poll(self) -> Snapshot | PollFailed:
+        self._first_ask = self._last_ask = math.inf
         before = self._latest.rows if isinstance(self._latest, Snapshot) else {}
         try:
-            self._latest = self._fetch(before)
-        except AirflowFailException:
-            raise
+            self._latest = await self._fetch(before)
         except WorkatoError as error:
-            self._latest = PollFailed(error, time.time())
+            # The log of each wait has the message.
+            log.debug("Fetching the list of connections failed.", exc_info=True)
+            self._latest = PollFailed(error, time.monotonic())
+        except Exception as error:
+            log.exception("Fetching the list of connections failed.")
+            self._latest = PollFailed(
+                WorkatoError(f"Fetching the list of connections failed ({type(error).__name__})."),
+                time.monotonic(),
+            )
+        for seat in self._seats:
+            if seat.asked:
+                seat.wake.set()
         return self._latest
 
-    def _fetch(self, before: Mapping[int, Connection]) -> Snapshot:
-        conn_id = self._key[0]
-        if self._hook is None:
-            self._hook = WorkatoConnectionsHook(conn_id)
+    async def _fetch(self, before: Mapping[int, Connection]) -> Snapshot:
+        hook = self._hook
+        if hook is None:
+            hook = self._hook = WorkatoConnectionsHook.with_settings(await _settings(self._key[0]))
+            return await in_thread(partial(self._read, hook, before))
         try:
-            return self._read(self._hook, before)
+            return await in_thread(partial(self._read, hook, before))
         except WorkatoAuthError:
             # A wait can outlive its token: look once whether a new one was put in place.
-            fresh = WorkatoConnectionsHook(conn_id)
-            if fresh.settings.token.reveal() == self._hook.settings.token.reveal():
+            settings = await _settings(self._key[0])
+            if settings.token.reveal() == hook.settings.token.reveal():
                 raise
-            self._hook.close()
-            self._hook = fresh
-        log.info("The API token of Airflow connection %s was replaced; using the new one.", conn_id)
-        return self._read(self._hook, before)
+        hook.close()
+        hook = self._hook = WorkatoConnectionsHook.with_settings(settings)
+        log.info("The API token of Airflow connection %s was replaced; using the new one.", self._key[0])
+        return await in_thread(partial(self._read, hook, before))
 
     def _read(self, hook: WorkatoConnectionsHook, before: Mapping[int, Connection]) -> Snapshot:
-        asked_at = time.time()
+        asked_at = time.monotonic()
         rows: dict[int, Connection] = {}
         for row in hook.iter_connections(include_runtime_connections=True, **dict(self._key[1])):
             # An unchanged row is kept: one list is in memory, not two.
@@ -169,26 +241,29 @@ async def follow(key: ListKey, *, interval: float) -> AsyncGenerator[Snapshot | 
 
     :param key: the Airflow connection and the filters.
     :param interval: seconds between two lists.
-    :raises WorkatoError: one that no later poll can cure.
     """
-    with SnapshotSource.joined(key) as (source, waker):
-        max_age = interval
+    with SnapshotSource.joined(key, interval) as (source, seat):
+        item = await source.get(max_age=interval)
         while True:
-            waker.clear()
-            item = await source.get(max_age=max_age)
             yield item
-            max_age = interval
-            with suppress(TimeoutError):
-                await asyncio.wait_for(waker.wait(), _left(item, interval))
-                max_age = min(SOON, interval)
-                await asyncio.sleep(_left(item, max_age))
+            item = await source.after(item, seat)
 
 
-def _left(item: Snapshot | PollFailed, seconds: float) -> float:
-    return max(0.0, item.moment + seconds - time.time())
+async def _settings(conn_id: str) -> WorkatoSettings:
+    try:
+        return await read_connection(conn_id, WorkatoSettings.from_airflow)
+    except WorkatoError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises
+        kind = type(error).__name__
+    # Not chained: what a secrets backend says of a connection can hold its credentials.
+    raise WorkatoError(
+        f"Airflow connection {conn_id!r} cannot be read ({kind}). Check that it exists and that the "
+        "triggerer sees it: an environment variable has to be set there, too."
+    )
 
 
-def _in_thread(function: Callable[[], T]) -> asyncio.Future[T]:
+def in_thread(function: Callable[[], T]) -> asyncio.Future[T]:
     """Run a blocking function beside the loop.
 
     The pool behind ``asyncio.to_thread`` is joined when a loop ends: a triggerer could not stop before

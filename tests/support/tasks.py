@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -40,6 +41,21 @@ class TaskInstance:
         self.first_reschedule = self.first_reschedule or began
         if AIRFLOW.major == 2:
             _write_reschedule(self, began=began, until=until)
+
+
+def deferred_instance(task: Any = None, *, map_index: int = -1) -> Any:
+    """Return a task instance as a triggerer has it; *task* is given of one that started there."""
+    known = {"task": task} if task is not None else {}
+    return SimpleNamespace(
+        id=uuid4(),
+        dag_id="dag",
+        task_id="wait",
+        run_id="run",
+        try_number=1,
+        map_index=map_index,
+        context_carrier=None,
+        **known,
+    )
 
 
 @pytest.fixture

@@ -22,12 +22,13 @@ class Runner:
         self._numbers = itertools.count(1)
         self.tasks: dict[int, asyncio.Task[None]] = {}
 
-    def start(self, trigger: BaseTrigger) -> int:
+    def start(self, trigger: BaseTrigger, task_instance: Any = None) -> int:
         """Let *trigger* run, rebuilt from what it serializes to, and return its number."""
         classpath, kwargs = trigger.serialize()
         number = next(self._numbers)
         fresh = self._runner.get_trigger_by_classpath(classpath)(**kwargs)
         fresh.trigger_id = number
+        fresh.task_instance = task_instance
         if store := getattr(trigger, "asset_state_store", None):
             setattr(fresh, "asset_state_store", store)  # noqa: B010 - on event triggers only
         task = asyncio.create_task(self._runner.run_trigger(number, fresh))

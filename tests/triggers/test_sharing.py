@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 import time
-from typing import Any
+import traceback
+from typing import Any, cast
 
 import pytest
 
-from airflow_provider_workato.exceptions import WorkatoAuthError
+from airflow_provider_workato.exceptions import (
+    WorkatoAuthError,
+    WorkatoPermissionError,
+    from_traceback,
+)
 from airflow_provider_workato.triggers import snapshots
 from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
-from airflow_provider_workato.triggers.snapshots import SnapshotSource
+from airflow_provider_workato.triggers.snapshots import ListKey, SnapshotSource
 from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 from tests.support.airflow import on_airflow_33
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
+from tests.support.supervisor import supervised
 from tests.support.triggerer import Runner
+
+#: The list of everything.
+KEY: ListKey = ("workato_default", ())
 
 pytestmark = on_airflow_33
 
@@ -79,7 +90,7 @@ def test_late_joiner_is_answered_without_a_call(sandbox: RunningSandbox) -> None
     async def scenario() -> None:
         runner = Runner()
         runner.start(wait_for(early, poke_interval=3600))
-        await runner.until(lambda: SnapshotSource.newest(("workato_default", ())))
+        await runner.until(lambda: SnapshotSource.newest(KEY, max_age=3600))
         joiner = runner.start(wait_for(late, poke_interval=3600, accept_newest=True))
         await runner.until(lambda: runner.fired(joiner))
         assert lists(sandbox) == 1
@@ -97,7 +108,7 @@ def test_late_joiner_that_needs_a_newer_list_need_not_wait_for_the_interval(
     async def scenario() -> None:
         runner = Runner()
         runner.start(wait_for(ids[0], poke_interval=3600))
-        await runner.until(lambda: SnapshotSource.newest(("workato_default", ())))
+        await runner.until(lambda: SnapshotSource.newest(KEY, max_age=3600))
         sandbox.control.authorize_all(ids[1:])
         joiners = [runner.start(wait_for(number, poke_interval=3600)) for number in ids[1:]]
         await runner.until(lambda: all(runner.fired(joiner) for joiner in joiners))
@@ -164,6 +175,182 @@ def test_permanent_failure_fails_everybody_with_the_real_error(sandbox: RunningS
     errors = asyncio.run(scenario())
     assert {type(error) for error in errors} == {WorkatoAuthError}
     assert "Connections: List" in str(errors[0])
+    # Not one object for all.
+    assert len(set(map(id, errors))) == 10
+
+
+#: One poll that failed, whatever the reason, is no proof that the next one will.
+ONE_BAD_POLL = ["unauthorized", "forbidden", "not_found", "validation_error", "success_false", "html_page"]
+
+
+@pytest.mark.parametrize("fault", ONE_BAD_POLL)
+def test_one_bad_poll_ends_no_wait_and_no_watch(sandbox: RunningSandbox, fault: str) -> None:
+    ids = sandbox.control.seed(count=5, authorization_status=None)
+
+    async def scenario() -> None:
+        runner = Runner()
+        waits = [runner.start(wait_for(number, poke_interval=0.1)) for number in ids]
+        watch = runner.start(WorkatoConnectionStatusTrigger(poke_interval=0.1))
+        await runner.until(lambda: lists(sandbox) >= 2)
+        sandbox.control.add_fault(fault, operation="list_connections", times=1)
+        before = lists(sandbox)
+        await runner.until(lambda: lists(sandbox) >= before + 3)
+        assert not any(task.done() for task in runner.tasks.values())
+        sandbox.control.authorize_all(ids)
+        await runner.until(lambda: all(runner.fired(number) for number in waits))
+        await runner.until(lambda: len(runner.fired(watch)) == 5)
+        await runner.stop()
+
+    asyncio.run(scenario())
+
+
+def test_an_airflow_connection_that_is_missing_for_a_moment(
+    sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = os.environ["AIRFLOW_CONN_WORKATO_DEFAULT"]
+    monkeypatch.delenv("AIRFLOW_CONN_WORKATO_DEFAULT")
+
+    async def scenario() -> None:
+        runner = Runner()
+        wait = runner.start(wait_for(36, poke_interval=0.3))
+        await runner.until(lambda: SnapshotSource._sources and SnapshotSource._sources[KEY]._latest)
+        monkeypatch.setenv("AIRFLOW_CONN_WORKATO_DEFAULT", known)
+        await runner.until(lambda: runner.fired(wait))
+
+    asyncio.run(scenario())
+
+
+def test_a_watch_narrows_nobodys_list(sandbox: RunningSandbox) -> None:
+    (elsewhere,) = sandbox.control.seed(count=1, folder_id=4515, authorization_status=None)
+
+    async def scenario() -> None:
+        runner = Runner()
+        # Whoever comes first opens the stream for all.
+        runner.start(WorkatoConnectionStatusTrigger(folder_id=1892, poke_interval=0.2))
+        watch = runner.start(WorkatoConnectionStatusTrigger(poke_interval=0.2))
+        wait = runner.start(wait_for(elsewhere, poke_interval=0.2))
+        await runner.until(lambda: lists(sandbox) >= 2)
+        assert not any(task.done() for task in runner.tasks.values())
+        sandbox.control.authorize(elsewhere)
+        await runner.until(lambda: runner.fired(wait) and runner.fired(watch))
+        await runner.stop()
+
+    asyncio.run(scenario())
+    queries = {request["query"] for request in sandbox.control.requests(operation="list_connections")}
+    assert queries == {"include_runtime_connections=true"}
+
+
+def test_an_error_is_small_however_many_wait(sandbox: RunningSandbox) -> None:
+    sandbox.control.add_fault("forbidden", operation="list_connections", times=None)
+
+    async def scenario() -> list[str]:
+        runner = Runner()
+        for number in range(1, 201):
+            runner.start(wait_for(number, poke_interval=0.05, max_failed_polls=1))
+        await runner.until(lambda: all(task.done() for task in runner.tasks.values()))
+        errors = [task.exception() for task in runner.tasks.values()]
+        return ["".join(traceback.format_exception(error)) for error in errors if error]
+
+    shown = asyncio.run(scenario())
+    assert len(shown) == 200
+    assert max(map(len, shown)) < 4_000
+    error = from_traceback(shown[-1].splitlines())
+    assert isinstance(error, WorkatoPermissionError)
+    assert (error.status, error.operation) == (403, "list_connections")
+
+
+def test_a_list_is_as_old_as_the_waits_own_interval_at_most(sandbox: RunningSandbox) -> None:
+    (early, late) = sandbox.control.seed(count=2, authorization_status=None)
+    sandbox.control.authorize(late)
+
+    async def scenario() -> list[Any]:
+        runner = Runner()
+        runner.start(wait_for(early, poke_interval=3600))
+        await runner.until(lambda: SnapshotSource.newest(KEY, max_age=3600))
+        sandbox.control.lose(late, reason="gone")
+        await asyncio.sleep(0.5)
+        wait = runner.start(wait_for(late, poke_interval=0.4, accept_newest=True))
+        await runner.until(lambda: runner.fired(wait))
+        await runner.stop()
+        return runner.fired(wait)
+
+    (event,) = asyncio.run(scenario())
+    assert event["connections"][0]["connection_lost_reason"] == "gone"
+
+
+def test_waits_that_begin_one_after_the_other_are_answered_together(
+    sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "SOON", 1.0)
+    ids = sandbox.control.seed(count=13, authorization_status=None)
+
+    async def scenario() -> None:
+        runner = Runner()
+        runner.start(wait_for(ids[0], poke_interval=600))
+        await runner.until(lambda: SnapshotSource.newest(KEY, max_age=600))
+        sandbox.control.authorize_all(ids[1:])
+        joiners = []
+        for number in ids[1:]:
+            joiners.append(runner.start(wait_for(number, poke_interval=600)))
+            # Half of what ends the gathering; the twelve take far longer than that.
+            await asyncio.sleep(0.2)
+        await runner.until(lambda: all(runner.fired(joiner) for joiner in joiners))
+        assert lists(sandbox) == 2
+        await runner.stop()
+
+    asyncio.run(scenario())
+
+
+def test_however_many_waits_begin_their_lists_are_half_a_minute_apart(
+    sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "SOON", 0.1)
+    monkeypatch.setattr(snapshots, "TOGETHER", 1.0)
+    ids = sandbox.control.seed(count=2, authorization_status=None)
+
+    async def scenario() -> tuple[int, float]:
+        runner = Runner()
+        runner.start(wait_for(ids[0], poke_interval=600))
+        await runner.until(lambda: SnapshotSource.newest(KEY, max_age=600))
+        began = time.monotonic()
+        while time.monotonic() - began < 2.5:
+            runner.start(wait_for(ids[1], poke_interval=600))
+            await asyncio.sleep(0.15)
+        took = time.monotonic() - began
+        calls = lists(sandbox) - 1
+        await runner.stop()
+        return calls, took
+
+    calls, took = asyncio.run(scenario())
+    assert 1 <= calls <= took / 1.0 + 1
+
+
+def test_nothing_of_ours_speaks_to_the_supervisor_from_a_thread(
+    sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.execution_time.comms import ConnectionResult
+
+    monkeypatch.delenv("AIRFLOW_CONN_WORKATO_DEFAULT")
+    known: Any = cast(Any, ConnectionResult)(
+        conn_id="workato_default",
+        conn_type="workato",
+        host=sandbox.url,
+        password=sandbox.token,
+        schema=None,
+        login=None,
+        port=None,
+        extra=None,
+    )
+
+    async def scenario() -> None:
+        runner = Runner()
+        wait = runner.start(wait_for(36))
+        await runner.until(lambda: runner.fired(wait))
+
+    with supervised(GetConnection=known) as supervisor:
+        asyncio.run(scenario())
+    assert "GetConnection" in {type(message).__name__ for message in supervisor.sent}
+    assert supervisor.threads == {threading.get_ident()}
 
 
 def test_two_cadences_stay_under_the_quota(sandbox: RunningSandbox, connect: Connect) -> None:

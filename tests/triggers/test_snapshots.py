@@ -19,7 +19,7 @@ def test_unchanged_rows_are_kept_not_copied(sandbox: RunningSandbox, connect: Co
     ids = sandbox.control.seed(count=5_000, authorization_status=None)
 
     async def scenario() -> tuple[Snapshot, Snapshot]:
-        with SnapshotSource.joined(("workato_default", ())) as (source, _):
+        with SnapshotSource.joined(("workato_default", ()), 60.0) as (source, _):
             first = await source.get(max_age=0)
             sandbox.control.authorize(ids[0])
             second = await source.get(max_age=0)

@@ -8,23 +8,31 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_workato.exceptions import (
     WorkatoAuthError,
+    WorkatoConfigurationError,
     WorkatoError,
     WorkatoPermissionError,
     WorkatoServerError,
 )
 from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
-from airflow_provider_workato.triggers.snapshots import SnapshotSource
+from airflow_provider_workato.triggers.snapshots import ListKey, SnapshotSource
 from tests.support.airflow import on_airflow_33
 from tests.support.hook import Connect
 from tests.support.listener import listening
 from tests.support.sandbox import RunningSandbox
+from tests.support.supervisor import as_stored, supervised
+from tests.support.tasks import deferred_instance
 from tests.support.triggerer import Runner
+
+#: The list of everything.
+KEY: ListKey = ("workato_default", ())
 
 pytestmark = pytest.mark.usefixtures("connect")
 
@@ -94,6 +102,7 @@ EVERYTHING: dict[str, Any] = {
     "since": 1_800_000_000.5,
     "accept_newest": True,
     "end_task": True,
+    "handover": ["do_xcom_push", "mapped_over"],
     "min_seconds": 8.5,
 }
 
@@ -171,10 +180,13 @@ def test_an_error_calls_a_worker_back_too(sandbox: RunningSandbox) -> None:
 def test_without_a_worker_nothing_is_too_early(sandbox: RunningSandbox) -> None:
     async def scenario() -> None:
         runner = Runner()
-        wait = runner.start(wait_for(36, since=time.time(), min_seconds=3600, end_task=True))
+        wait = runner.start(
+            wait_for(36, since=time.time(), min_seconds=3600, end_task=True, handover=[]), deferred_instance()
+        )
         await runner.until(lambda: runner.fired(wait))
 
-    run(scenario())
+    with supervised():
+        run(scenario())
 
 
 @on_airflow_33
@@ -210,7 +222,7 @@ def test_a_long_outage_ends_in_the_real_error(sandbox: RunningSandbox) -> None:
         run(ends(wait_for(36, max_failed_polls=2)))
     assert lists(sandbox) == 3
     shown = "".join(traceback.format_exception(caught.value))
-    assert "in _attempt" in shown, "the traceback leads to where it happened"
+    assert '"support_id": "3188c2d0' in shown
     assert sandbox.token not in shown
 
 
@@ -236,16 +248,49 @@ def test_any_number_of_failures(sandbox: RunningSandbox) -> None:
     assert lists(sandbox) == 13
 
 
+@pytest.mark.parametrize("options", [{}, {"max_failed_polls": None}], ids=str)
 @pytest.mark.parametrize(
-    ("fault", "error"), [("unauthorized", WorkatoAuthError), ("forbidden", WorkatoPermissionError)]
+    ("fault", "error", "polls"),
+    [("unauthorized", WorkatoAuthError, 2), ("forbidden", WorkatoPermissionError, 6)],
 )
-def test_what_no_later_poll_cures_ends_it_at_once(
-    sandbox: RunningSandbox, fault: str, error: type[WorkatoError]
+def test_what_no_later_poll_cures_ends_it(
+    sandbox: RunningSandbox, fault: str, error: type[WorkatoError], polls: int, options: dict[str, Any]
 ) -> None:
     sandbox.control.add_fault(fault, times=None)
     with pytest.raises(error):
-        run(ends(wait_for(36)))
-    assert lists(sandbox) == 1
+        run(ends(wait_for(36, **options)))
+    assert lists(sandbox) == polls
+
+
+def test_an_airflow_connection_that_stays_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_WORKATO_DEFAULT")
+    with pytest.raises(WorkatoError, match="'workato_default' cannot be read") as caught:
+        run(ends(wait_for(36, max_failed_polls=2)))
+    # As on a worker, where Airflow's own error leaves it to retries.
+    assert not isinstance(caught.value, AirflowFailException)
+    assert caught.value.__cause__ is caught.value.__context__ is None
+
+
+def test_a_wrong_argument_ends_it_at_once(sandbox: RunningSandbox) -> None:
+    with pytest.raises(WorkatoConfigurationError):
+        run(ends(wait_for(36, folder_id="x")))
+    assert lists(sandbox) == 0
+
+
+def test_an_unknown_status_is_said_once(
+    sandbox: RunningSandbox, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (odd, *_) = sandbox.control.seed(count=50, authorization_status="pending")
+
+    async def scenario() -> None:
+        async with running(wait_for(odd)):
+            await until(lambda: lists(sandbox) >= 4)
+
+    run(scenario())
+    # Airflow 3 prints it, Airflow 2 logs it, too.
+    said = max(capsys.readouterr().out, caplog.text, key=lambda text: text.count("unknown status"))
+    assert said.count(f"means: connection {odd} (unknown status 'pending')") == 1
+    assert said.count("unknown status") == 1
 
 
 # Time
@@ -262,12 +307,22 @@ def test_the_deadline_holds_while_workato_does_not_answer(sandbox: RunningSandbo
         await asyncio.to_thread(sandbox.control.reset)
         return event
 
-    assert run(scenario()) == {"status": "timeout"}
+    assert run(scenario()) == {"status": "timeout", "pending": ""}
+
+
+@on_airflow_33
+def test_the_deadline_of_a_wait_that_started_there(waiting: int) -> None:
+    trigger = wait_for(waiting, poke_interval=3600)
+    trigger.timeout_after = datetime.now(UTC) + timedelta(seconds=0.5)  # type: ignore[attr-defined]
+    assert run(ends(trigger))["status"] == "timeout"
 
 
 def test_the_deadline_holds_between_two_polls(waiting: int) -> None:
     deadline = time.time() + 0.5
-    assert run(ends(wait_for(waiting, poke_interval=3600, deadline=deadline))) == {"status": "timeout"}
+    assert run(ends(wait_for(waiting, poke_interval=3600, deadline=deadline))) == {
+        "status": "timeout",
+        "pending": f"connection {waiting} (no status yet)",
+    }
     assert time.time() >= deadline
 
 
@@ -291,7 +346,7 @@ def test_the_loop_is_free_while_workato_is_slow(sandbox: RunningSandbox) -> None
 def test_a_late_joiner_is_answered_from_the_newest_list(sandbox: RunningSandbox, waiting: int) -> None:
     async def scenario() -> None:
         async with running(wait_for(waiting, poke_interval=3600)):
-            await until(lambda: SnapshotSource.newest(("workato_default", ())))
+            await until(lambda: SnapshotSource.newest(KEY, max_age=3600))
             event = await ends(wait_for(36, poke_interval=3600, accept_newest=True))
             assert [row["id"] for row in event["connections"]] == [36]
             assert lists(sandbox) == 1
@@ -310,7 +365,7 @@ def test_an_older_list_proves_no_failure(
 
     async def scenario() -> None:
         async with running(wait_for(waiting, poke_interval=1)):
-            await until(lambda: SnapshotSource.newest(("workato_default", ())))
+            await until(lambda: SnapshotSource.newest(KEY, max_age=3600))
             event = await ends(
                 wait_for(number, poke_interval=1, accept_newest=accept_newest, since=time.time())
             )
@@ -354,14 +409,15 @@ def test_filters_narrow_the_list(sandbox: RunningSandbox) -> None:
 
 
 @on_airflow_33
-def test_started_by_the_triggerer(sandbox: RunningSandbox) -> None:
+@pytest.mark.parametrize("options", [{}, {"end_in_trigger": True}], ids=str)
+def test_started_by_the_triggerer(sandbox: RunningSandbox, options: dict[str, Any]) -> None:
     from airflow.triggers.base import TaskSuccessEvent
 
     from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
     from tests.support.triggerer import Runner
 
     sensor = WorkatoConnectionSensor(
-        task_id="wait", connection_id=36, deferrable=True, start_from_trigger=True, end_in_trigger=True
+        task_id="wait", connection_id=36, deferrable=True, start_from_trigger=True, **options
     )
     assert sensor.start_from_trigger is True
     arguments = sensor.start_trigger_args
@@ -372,15 +428,18 @@ def test_started_by_the_triggerer(sandbox: RunningSandbox) -> None:
 
     async def scenario() -> Any:
         runner = Runner()
-        number = runner.start(WorkatoConnectionTrigger(**arguments.trigger_kwargs or {}))
+        number = runner.start(
+            WorkatoConnectionTrigger(**arguments.trigger_kwargs or {}), deferred_instance(as_stored(sensor))
+        )
         await runner.until(runner.tasks[number].done)
         return runner.events[0][1]
 
-    event = run(scenario())
+    with supervised() as supervisor:
+        event = run(scenario())
     assert isinstance(event, TaskSuccessEvent)
     url = f"{sandbox.url}/connections/36"
-    xcoms = dict(event.xcoms or {})
-    assert xcoms.pop("return_value")["id"] == 36  # type: ignore[index, call-overload]
+    xcoms = supervisor.xcoms()
+    assert xcoms.pop("return_value")["id"] == 36
     assert xcoms == {"workato_connection_url": url, "_link_WorkatoConnectionLink": url}
 
 

@@ -1,0 +1,198 @@
+"""A wait that ends in the triggerer leaves what a worker would."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, BaseOperator
+
+from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
+from airflow_provider_workato.version_compat import Handover
+from tests.support.airflow import on_airflow_33
+from tests.support.hook import Connect
+from tests.support.sandbox import RunningSandbox
+from tests.support.supervisor import as_stored, supervised
+from tests.support.tasks import TaskInstance, deferred_instance
+from tests.support.triggerer import Runner
+
+pytestmark = on_airflow_33
+
+
+@pytest.fixture(autouse=True)
+def two_authorized(sandbox: RunningSandbox, connect: Connect) -> list[int]:
+    return sandbox.control.seed(count=2, authorization_status="success")
+
+
+class Use(BaseOperator):
+    """A task that takes a result."""
+
+    def __init__(self, *, value: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.value = value
+
+    def execute(self, context: Any) -> None: ...
+
+
+def ended(sensor: Any, *, map_index: int = -1) -> tuple[bool, list[Any]]:
+    """Defer *sensor*, end it in the triggerer, and return whether it ended there and what it set."""
+    from airflow.sdk.exceptions import TaskDeferred
+    from airflow.triggers.base import TaskSuccessEvent
+
+    if sensor.start_trigger_args:
+        from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
+
+        trigger: Any = WorkatoConnectionTrigger(**sensor.start_trigger_args.trigger_kwargs)
+        ti = deferred_instance(as_stored(sensor))
+    else:
+        with pytest.raises(TaskDeferred) as caught:
+            sensor.execute(TaskInstance().context)
+        trigger, ti = caught.value.trigger, deferred_instance(map_index=map_index)
+    trigger.min_seconds = 0
+
+    async def scenario() -> Any:
+        runner = Runner()
+        number = runner.start(trigger, ti)
+        await runner.until(runner.tasks[number].done)
+        return runner.events[0][1]
+
+    with supervised() as supervisor:
+        event = asyncio.run(scenario())
+    there = isinstance(event, TaskSuccessEvent)
+    # Airflow would encode these a second time.
+    assert not there or event.xcoms is None
+    return there, [message for message in supervisor.sent if type(message).__name__ == "SetXCom"]
+
+
+STARTS = pytest.mark.parametrize("start", [False, True], ids=["deferred", "started there"])
+
+
+def wait(start: bool, connection_id: Any, **options: Any) -> WorkatoConnectionSensor:
+    return WorkatoConnectionSensor(
+        **{
+            "task_id": "wait",
+            "connection_id": connection_id,
+            "deferrable": True,
+            "start_from_trigger": start,
+            "poke_interval": 0.1,
+            **options,
+        }
+    )
+
+
+@STARTS
+def test_a_result_is_what_it_is_on_a_worker(start: bool, two_authorized: list[int]) -> None:
+    one, many = two_authorized[0], two_authorized
+    there, sent = ended(wait(start, one))
+    xcoms = {message.key: message for message in sent}
+    assert there
+    assert list(xcoms) == ["workato_connection_url", "_link_WorkatoConnectionLink", "return_value"]
+    assert isinstance(xcoms["return_value"].value, dict)
+    assert xcoms["return_value"].value["id"] == one
+    assert xcoms["return_value"].mapped_length is None
+    there, sent = ended(wait(start, many))
+    assert there
+    assert [row["id"] for row in sent[-1].value] == many
+
+
+@STARTS
+def test_nothing_is_pushed_if_nothing_is_wanted(start: bool, two_authorized: list[int]) -> None:
+    assert ended(wait(start, two_authorized, do_xcom_push=False)) == (True, [])
+
+
+@STARTS
+def test_multiple_outputs(start: bool, two_authorized: list[int]) -> None:
+    there, sent = ended(wait(start, two_authorized[0], multiple_outputs=True))
+    keys = {message.key: message.value for message in sent}
+    assert there
+    assert keys["id"] == two_authorized[0]
+    assert keys["return_value"]["id"] == two_authorized[0]
+    # Of a list there are none: a worker fails the task.
+    assert ended(wait(start, two_authorized, multiple_outputs=True)) == (False, [])
+
+
+@STARTS
+def test_a_result_that_is_mapped_over_has_a_length(start: bool, two_authorized: list[int]) -> None:
+    with DAG("dag", schedule=None):
+        sensor = wait(start, two_authorized)
+        Use.partial(task_id="use").expand(value=sensor.output)
+    there, sent = ended(sensor)
+    assert there
+    assert sent[-1].mapped_length == 2
+    with DAG("dag", schedule=None):
+        sensor = wait(start, two_authorized, do_xcom_push=False)
+        Use.partial(task_id="use").expand(value=sensor.output)
+    # A worker fails the task, for there is nothing to map over.
+    assert ended(sensor) == (False, [])
+
+
+def test_a_mapped_wait_knows_its_index(two_authorized: list[int]) -> None:
+    there, sent = ended(wait(False, two_authorized[0]), map_index=3)
+    assert there
+    assert {message.map_index for message in sent} == {3}
+
+
+@STARTS
+def test_a_worker_ends_what_needs_one(start: bool, two_authorized: list[int]) -> None:
+    for options in ({"on_success_callback": print}, {"map_index_template": "x"}, {"post_execute": print}):
+        assert ended(wait(start, two_authorized, **options)) == (False, [])
+
+
+def test_a_supervisor_that_refuses_leaves_it_to_a_worker(two_authorized: list[int]) -> None:
+    from airflow.sdk.exceptions import TaskDeferred
+    from airflow.triggers.base import TaskSuccessEvent
+
+    with pytest.raises(TaskDeferred) as caught:
+        wait(False, two_authorized).execute(TaskInstance().context)
+    trigger: Any = caught.value.trigger
+    trigger.min_seconds = 0
+
+    async def scenario() -> Any:
+        runner = Runner()
+        number = runner.start(trigger, deferred_instance())
+        await runner.until(runner.tasks[number].done)
+        return runner.events[0][1]
+
+    with supervised(SetXCom=RuntimeError("no")):
+        event = asyncio.run(scenario())
+    assert not isinstance(event, TaskSuccessEvent)
+    assert [row["id"] for row in event.payload["connections"]] == two_authorized
+
+
+def test_names_of_a_handover() -> None:
+    handover = Handover(do_xcom_push=False, mapped_over=True)
+    assert Handover.named(handover.names()) == handover
+
+
+@pytest.mark.usefixtures("airflow_db")
+def test_airflow_stores_it_as_it_stores_a_workers(two_authorized: list[int]) -> None:
+    """What the trigger sends goes through the supervisor's handler, the execution API and the database."""
+    from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor
+    from airflow.models.taskmap import TaskMap
+    from airflow.models.xcom import XComModel
+    from airflow.sdk.execution_time.request_handlers import handle_set_xcom
+    from airflow.sdk.execution_time.xcom import XCom
+    from airflow.utils.session import create_session
+
+    from tests.support.dags import run_dag
+
+    with DAG("dag", schedule=None):
+        sensor = wait(False, two_authorized)
+        Use.partial(task_id="use").expand(value=sensor.output)
+    there, sent = ended(sensor)
+    assert there
+    run = DAG("handed_on", schedule=None)
+    Use(task_id="wait", dag=run)
+    (ti,) = run_dag(run).instances.values()
+    client = TriggerRunnerSupervisor.make_client(object())  # type: ignore[arg-type]
+    # Twice: a triggerer may die between this and the event.
+    for message in [*sent, *sent]:
+        handle_set_xcom(client, message.model_copy(update={"dag_id": "handed_on", "run_id": ti.run_id}))
+    with create_session() as session:
+        stored: Any = session.query(XComModel).filter_by(dag_id="handed_on", run_id=ti.run_id).one()
+        length: Any = session.query(TaskMap).filter_by(dag_id="handed_on", run_id=ti.run_id).one()
+        assert length.length == 2
+        value = XCom.deserialize_value(stored)
+        assert [row["id"] for row in value] == two_authorized
+        assert isinstance(value[0], dict)
