@@ -189,6 +189,13 @@ class AirflowApi:
         content = self._get(path, map_index=map_index, full_content="true")["content"]
         return "\n".join(_line(entry) for entry in content)
 
+    def asset_events(self, uri: str) -> list[dict[str, Any]]:
+        """Return what happened to an asset.
+
+        :param uri: the asset's URI, which is its name if it was given no other.
+        """
+        return [event for event in self._all("/assets/events", "asset_events") if event["uri"] == uri]
+
     def audit_log(self, dag_id: str, run_id: str, event: str) -> list[dict[str, Any]]:
         """Return when tasks of a run came to a state by a worker, oldest first.
 

@@ -99,6 +99,7 @@ def _dag(dag_id: str, **options: Any) -> DAG:
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_tasks=100,
+        default_args={"retries": 0},
         **{"schedule": None, **options},
     )
 
@@ -109,7 +110,7 @@ def _watch(watch: Watch) -> DAG:
     from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 
     trigger = WorkatoConnectionStatusTrigger(workato_conn_id=WATCHED_CONN_ID, **watch.arguments)
-    asset = Asset(f"asset_{watch.name}", watchers=[AssetWatcher(name=watch.name, trigger=trigger)])
+    asset = Asset(watch.asset, watchers=[AssetWatcher(name=watch.name, trigger=trigger)])
     with _dag(watch.dag_id, schedule=[asset]) as dag:
         tell()
     return dag

@@ -36,6 +36,7 @@ class Mode:
     :param options: what the sensor is given
     :param waits_in: the state in which the task waits
     :param since: the first Airflow that has this mode
+    :param starts: how often a worker takes it up, ``None`` for any number
     """
 
     name: str
@@ -43,6 +44,7 @@ class Mode:
     options: dict[str, Any]
     waits_in: str = "deferred"
     since: tuple[int, int] = (2, 11)
+    starts: int | None = None
 
     @property
     def starts_in_trigger(self) -> bool:
@@ -68,25 +70,29 @@ MODES = tuple(
             name="deferred, ended by a worker",
             slug="worker",
             options={"deferrable": True, "end_in_trigger": False},
+            starts=2,
         ),
-        Mode(name="deferred, default", slug="default", options={"deferrable": True}, since=(3, 3)),
+        Mode(name="deferred, default", slug="default", options={"deferrable": True}, since=(3, 3), starts=1),
         Mode(
             name="deferred, ended in the triggerer",
             slug="triggerer",
             options={"deferrable": True, "end_in_trigger": True},
             since=(3, 3),
+            starts=1,
         ),
         Mode(
             name="started in the triggerer, default",
             slug="started",
             options={"deferrable": True, "start_from_trigger": True},
             since=(3, 3),
+            starts=0,
         ),
         Mode(
             name="started and ended in the triggerer",
             slug="started_ended",
             options={"deferrable": True, "start_from_trigger": True, "end_in_trigger": True},
             since=(3, 3),
+            starts=0,
         ),
     )
     if mode.exists
@@ -321,7 +327,8 @@ def _takes(subject: Subject, shape: Shape) -> Iterator[tuple[Mapping[str, Any], 
     yield {}, default
     if shape != "list":
         yield {"do_xcom_push": False}, ["no push"]
-        if subject.kind.key:
+        # Airflow 3.0 cannot push None as one of several outputs, and a connection has some.
+        if subject.kind.key and not (AIRFLOW == (3, 0) and subject.kind is CONNECTION):
             yield {"multiple_outputs": True}, ["multiple outputs"]
 
 
@@ -369,6 +376,10 @@ class Watch:
     @property
     def dag_id(self) -> str:
         return f"watch_{self.name}"
+
+    @property
+    def asset(self) -> str:
+        return f"asset_{self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,6 +84,9 @@ def _staged(folder: Path) -> Iterator[Stage]:
                 env={
                     "PYTHONPATH": str(_ROOT),
                     "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "60",
+                    # For the examples, whose waits can end too soon for Airflow; the table has one try.
+                    "AIRFLOW__CORE__DEFAULT_TASK_RETRIES": "2",
+                    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "0",
                     # Reading the files again and again takes more than all the tasks.
                     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
                     "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "3600",

@@ -25,6 +25,7 @@ from tests.real_airflow.cells import (
     CONN_ID,
     LISTED_FOLDER,
     LOST,
+    MODES,
     RUNS,
     RUNS_DAG_ID,
     RUNS_MODES,
@@ -34,6 +35,7 @@ from tests.real_airflow.cells import (
     Cell,
     Producer,
     Subject,
+    Watch,
     producers,
 )
 from tools.airflow_api import FINISHED
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from tools.cluster import AirflowCluster
 
 _EXAMPLES_FOLDER = Path(__file__).parents[2] / "example_dags"
+_WORKERS = "how often a worker takes up a wait, {}"
 #: The name of the cell about Airflow's own processes.
 LIVES = "every component of Airflow lives"
 #: Idle, everything is over in a third of it.
@@ -211,7 +214,7 @@ def play(stage: Stage) -> Outcome:
             interval=2,
         )
         # Without a triggerer some of it never ends, but all else does.
-        wait_until(all_over, what="the end of what can still end", deadline=90, interval=2)
+        wait_until(all_over, what="the end of what can still end", deadline=150, interval=2)
     except TimeoutError as error:
         late = True
         print(error, flush=True)
@@ -220,6 +223,8 @@ def play(stage: Stage) -> Outcome:
     if begun:
         results |= _told(stage, patience=5 if late else 60)
     results |= _of_table(stage, {run.dag_id: run for run in runs})
+    if AIRFLOW >= (3, 3):
+        results |= _of_workers(stage, {run.dag_id: run for run in runs})
     results |= _of_runs(stage, [run for run in runs if run.dag_id == RUNS_DAG_ID])
     results |= _of_beside(stage, [run for run in runs if run.dag_id == BESIDE_DAG_ID])
     results |= _of_examples(stage, [run for run in runs if run.dag_id in EXAMPLES])
@@ -352,6 +357,20 @@ def _of_table(stage: Stage, runs: dict[str, _Run]) -> dict[str, Result]:
     }
 
 
+def _of_workers(stage: Stage, runs: dict[str, _Run]) -> dict[str, Result]:
+    """Tell how often a worker took up a wait: a mode that silently is another one would be right, too."""
+    results = {}
+    for subject in SUBJECTS:
+        if subject.mode and subject.mode.starts is not None:
+            run = runs[subject.dag_id]
+            task_id = producers(subject.dag_id)[0].task_id
+            starts = stage.api.audit_log(run.dag_id, run.run_id, "running")
+            results[_WORKERS.format(subject.mode.name)] = Result(
+                expected=subject.mode.starts, came=sum(row["task_id"] == task_id for row in starts)
+            )
+    return results
+
+
 def _of_runs(stage: Stage, runs: list[_Run]) -> dict[str, Result]:
     rows = _rows(stage, CONN_ID)
     return {
@@ -414,25 +433,30 @@ def _of_lost_example(stage: Stage) -> Result:
 
 
 def _told(stage: Stage, *, patience: float) -> dict[str, Result]:
-    def told(dag_id: str) -> list[list[Any]]:
-        return sorted(
-            change
-            for run_id in stage.api.run_ids(dag_id)
-            for change in (_report(stage, dag_id, run_id, "tell", -1) or {"value": []})["value"]
-        )
+    def told(watch: Watch) -> list[list[Any]]:
+        payloads = [event["extra"]["payload"] for event in stage.api.asset_events(watch.asset)]
+        return sorted([payload["change"], payload["connection"]["id"]] for payload in payloads)
 
-    expected = {watch.dag_id: sorted(map(list, watch.tells)) for watch in WATCHES}
+    def run_for(watch: Watch) -> list[list[Any]]:
+        reports = [
+            _report(stage, watch.dag_id, run_id, "tell", -1) for run_id in stage.api.run_ids(watch.dag_id)
+        ]
+        return [change for report in reports if report for change in report["value"]]
 
-    def all_told() -> bool:
-        return all(len(told(dag_id)) >= len(changes) for dag_id, changes in expected.items())
+    def is_all_told() -> bool:
+        return all(len(told(watch)) >= len(watch.tells) and run_for(watch) for watch in WATCHES)
 
-    _wait_or_say(all_told, what="the watches' runs", deadline=patience)
+    _wait_or_say(is_all_told, what="the watches' events and runs", deadline=patience)
     # Whoever tells a change twice does it by now.
     _watches_have_polled(stage)
-    return {
-        f"watch: {watch.name}": Result(expected=expected[watch.dag_id], came=told(watch.dag_id))
-        for watch in WATCHES
-    }
+    results = {}
+    for watch in WATCHES:
+        expected = sorted(map(list, watch.tells))
+        # Airflow up to 3.3 can put events of one moment off until the next one comes
+        # (https://github.com/apache/airflow/pull/70972): not all of them have had a run.
+        ran = [change for change in run_for(watch) if change not in expected] or bool(run_for(watch))
+        results[f"watch: {watch.name}"] = Result(expected=[expected, True], came=[told(watch), ran])
+    return results
 
 
 def _result(
@@ -577,4 +601,6 @@ def names() -> Iterator[str]:
         yield from map(str, BESIDE)
         yield from (f"watch: {watch.name}" for watch in WATCHES)
     yield from (f"example {name}" for name in EXAMPLES)
+    if AIRFLOW >= (3, 3):
+        yield from (_WORKERS.format(mode.name) for mode in MODES if mode.starts is not None)
     yield LIVES
