@@ -38,6 +38,7 @@ DEFAULT_CALLS_PER_SECOND = 1.0
 LABELS: dict[str, str] = {
     "host": "Base URL",
     "password": "API token",
+    "port": "Port",
     "data_center": "Data center",
     "allow_http": "Allow plain HTTP",
     "connect_timeout": "Connect timeout (s)",

@@ -46,8 +46,12 @@ class WorkatoTransportError(WorkatoError):
         self.request_sent = request_sent
 
 
+class WorkatoBusyError(WorkatoError):
+    """Another process of this machine is making the same connection, and does not come to an end."""
+
+
 class WorkatoTLSError(WorkatoTransportError, AirflowFailException):
-    """The server's certificate is not trusted."""
+    """No request was sent: the server's certificate is not trusted, or it does not speak TLS."""
 
 
 class WorkatoApiError(WorkatoError):

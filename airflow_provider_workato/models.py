@@ -7,6 +7,7 @@ Real answers differ from the documentation (missing keys, extra keys, ``applicat
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,15 @@ from datetime import UTC, datetime
 from typing import Any, TypedDict
 
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoResponseError
+from airflow_provider_workato.redaction import Sealed, without_credentials
+
+#: Half a character, which no encoding can write.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 #: What JSON takes for a blank; Python's own idea of it is wider.
 _BLANK = " \t\n\r"
+
+_FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 #: A connection as Workato's API describes it; every key but ``id`` may be missing.
 Connection = dict[str, Any]
@@ -49,6 +56,20 @@ class Identity:
     folder_id: int | None = None
     parent_id: int | None = None
     external_id: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What all that could mean the same connection have in common."""
+        return f"name {self.name}" if self.external_id is None else f"external_id {self.external_id}"
+
+    def is_certain_of(self, row: Connection) -> bool:
+        """Tell whether *row*, which matches, cannot be another's: a name is unique in a folder at best.
+
+        :param row: a connection from the list.
+        """
+        return self.external_id is not None or (
+            self.folder_id is not None and row.get("folder_id") == self.folder_id
+        )
 
     def matches(self, row: Connection) -> bool:
         """Tell whether *row* is the connection meant.
@@ -98,11 +119,10 @@ def to_id(value: object, *, what: str = "connection_id") -> int:
         return value
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value) and int(value) > 0:
         return int(value)
-    shown = repr(value) if isinstance(value, (str, int, float, type(None))) else type(value).__name__
     raise WorkatoConfigurationError(
-        f"{what} must be a connection's number such as 36, not {shown[:80]}."
+        f"{what} must be a connection's number such as 36, not {_shown(value)}."
         if what == "connection_id"
-        else f"{what} must be a number such as 1892, not {shown[:80]}."
+        else f"{what} must be a number such as 1892, not {_shown(value)}."
     )
 
 
@@ -113,6 +133,44 @@ def to_optional_id(value: object, *, what: str) -> int | None:
     :param what: the argument's name, for the error.
     """
     return None if value is None else to_id(value, what=what)
+
+
+def to_flag(value: object, *, what: str) -> bool:
+    """Return a boolean, as it is or as a template gives it.
+
+    :param value: a boolean, or one of the strings true, false, yes, no, 1 and 0 in any case.
+    :param what: the argument's name, for the error.
+    :raises WorkatoConfigurationError: for everything else, before any request is made.
+    """
+    if isinstance(value, bool):
+        return value
+    flag = _FLAGS.get(value.strip().lower()) if isinstance(value, str) else None
+    if flag is None:
+        raise WorkatoConfigurationError(
+            f"{what} must be true or false (also yes, no, 1 or 0), not {_shown(value)}."
+        )
+    return flag
+
+
+def to_optional_flag(value: object, *, what: str) -> bool | None:
+    """Like :func:`to_flag`, with ``None`` for an argument that was not given.
+
+    :param value: a boolean, a string as for :func:`to_flag`, or ``None``.
+    :param what: the argument's name, for the error.
+    """
+    return None if value is None else to_flag(value, what=what)
+
+
+def one_of(value: object, choices: Sequence[str], *, what: str) -> None:
+    """Check an argument that has a closed set of values.
+
+    :param value: what was given.
+    :param choices: the values there are.
+    :param what: the argument's name, for the error.
+    :raises WorkatoConfigurationError: if *value* is none of them.
+    """
+    if value not in choices:
+        raise WorkatoConfigurationError(f"{what} must be one of {', '.join(choices)}, not {_shown(value)}.")
 
 
 def connection_ids(value: int | str | Sequence[int | str]) -> list[int]:
@@ -171,32 +229,36 @@ def parse_time(value: object) -> datetime | None:
         return None
 
 
-def parse_connections(payload: object, *, operation: str = "list_connections") -> list[Connection]:
+def parse_connections(
+    payload: object, *, operation: str = "list_connections", secrets: Sealed | None = None
+) -> list[Connection]:
     """Return the connections of a list answer, a bare array or one under ``result``.
 
     :param payload: the decoded answer.
     :param operation: the call, for the error.
+    :param secrets: the texts that no row may quote, longest first.
     :raises WorkatoResponseError: if it is not a list of connections.
     """
     rows = _unwrap(payload, "result", "data") if isinstance(payload, dict) else payload
     if not isinstance(rows, list):
         raise _unexpected(operation, "a list of connections", payload)
     for row in rows:
-        _tidy(row, operation)
+        _tidy(row, operation, secrets)
     return rows
 
 
-def parse_connection(payload: object, *, operation: str) -> Connection:
+def parse_connection(payload: object, *, operation: str, secrets: Sealed | None = None) -> Connection:
     """Return the connection of an answer, as it is or under ``result``.
 
     :param payload: the decoded answer.
     :param operation: the call, for the error.
+    :param secrets: the texts that it may not quote, longest first.
     :raises WorkatoResponseError: if it is not a connection.
     """
     row = payload
     if isinstance(row, dict) and "id" not in row:
         row = _unwrap(row, "result", "data")
-    return _tidy(row, operation)
+    return _tidy(row, operation, secrets)
 
 
 def iter_connections(body: bytes, *, operation: str = "list_connections") -> Iterator[Connection]:
@@ -209,15 +271,12 @@ def iter_connections(body: bytes, *, operation: str = "list_connections") -> Ite
     :param operation: the call, for the error.
     :raises WorkatoResponseError: if it is not a list of connections.
     """
-    try:
-        text = body.decode(json.detect_encoding(body), "surrogatepass")
-    except UnicodeDecodeError:
-        raise _unreadable(operation) from None
+    text = _text(body, operation)
     start = re.match(rf"[{_BLANK}]*\[", text)
     if not start:
         yield from parse_connections(decode(body, operation=operation), operation=operation)
         return
-    decoder, gap, position = json.JSONDecoder(), re.compile(rf"[{_BLANK}]*(,?)[{_BLANK}]*"), start.end()
+    gap, position = re.compile(rf"[{_BLANK}]*(,?)[{_BLANK}]*"), start.end()
     first = True
     while True:
         between = gap.match(text, position)
@@ -229,22 +288,29 @@ def iter_connections(body: bytes, *, operation: str = "list_connections") -> Ite
         if first == bool(between and between.group(1)):
             raise _unreadable(operation)
         try:
-            row, position = decoder.raw_decode(text, position)
+            row, end = _DECODER.raw_decode(text, position)
+            if text.find("\\u", position, end) >= 0:
+                row = _mended(row)
         except (ValueError, RecursionError):
             raise _unreadable(operation) from None
-        first = False
+        first, position = False, end
         yield _tidy(row, operation)
 
 
 def decode(body: bytes, *, operation: str) -> Any:
-    """Decode a JSON answer.
+    """Decode a JSON answer into values that Airflow can pass on and store.
+
+    JSON allows what the rest of the world does not: half a character becomes U+FFFD, an integer beyond 64
+    bits a string of its digits, and what is no finite number ``None``.
 
     :param body: the answer's bytes.
     :param operation: the call, for the error.
     :raises WorkatoResponseError: if it is not JSON; the body is not quoted.
     """
+    text = _text(body, operation)
     try:
-        return json.loads(body)
+        value = _DECODER.decode(text)
+        return _mended(value) if "\\u" in text else value
     except (ValueError, RecursionError):
         pass
     # Raised here and not above: the decoder's own error carries the whole body.
@@ -332,7 +398,12 @@ def with_details(payload: Mapping[str, Any]) -> tuple[str, dict[str, list[str]],
     return message, fields, support_id if isinstance(support_id, str) else None
 
 
-def _tidy(row: object, operation: str) -> Connection:
+def _shown(value: object) -> str:
+    shown = repr(value) if isinstance(value, (str, int, float, type(None))) else type(value).__name__
+    return shown[:80]
+
+
+def _tidy(row: object, operation: str, secrets: Sealed | None = None) -> Connection:
     if not isinstance(row, dict):
         raise _unexpected(operation, "a connection", row)
     if type(row.get("id")) is not int:
@@ -341,7 +412,61 @@ def _tidy(row: object, operation: str) -> Connection:
         row["provider"] = row["application"]
     # No endpoint returns it; should one ever do, it must not reach an XCom.
     row.pop("input", None)
+    # Written out twice: a list can have many thousand rows, and next to none has either.
+    if row.get("authorization_error"):
+        row["authorization_error"] = _harmless(row["authorization_error"], secrets)
+    if row.get("connection_lost_reason"):
+        row["connection_lost_reason"] = _harmless(row["connection_lost_reason"], secrets)
     return row
+
+
+def _harmless(said: object, secrets: Sealed | None) -> object:
+    if isinstance(said, (dict, list)):
+        try:
+            said = json.dumps(said, ensure_ascii=False)
+        except RecursionError:
+            return None
+    if not isinstance(said, str):
+        return said
+    return without_credentials(said, secrets.reveal() if secrets else ())
+
+
+def _text(body: bytes, operation: str) -> str:
+    encoding = json.detect_encoding(body)
+    for errors in ("strict", "surrogatepass"):
+        try:
+            text = body.decode(encoding, errors)
+        except UnicodeDecodeError:
+            continue
+        return text if errors == "strict" else _SURROGATE.sub("\ufffd", text)
+    # Raised here and not above: the error of the encoding carries the whole body.
+    raise _unreadable(operation)
+
+
+def _integer(digits: str) -> int | str:
+    if len(digits) < 19:
+        return int(digits)
+    # Python refuses to read more than some thousand digits.
+    return int(digits) if len(digits) <= 20 and -(2**63) <= int(digits) < 2**64 else digits
+
+
+def _number(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=lambda _: None)
+
+
+def _mended(value: Any) -> Any:
+    """Return a decoded value without the half characters that escapes can have left in it."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_mended(item) for item in value]
+    if isinstance(value, dict):
+        return {_mended(key): _mended(item) for key, item in value.items()}
+    return value
 
 
 def _row_id(row: dict[str, Any], operation: str) -> int:

@@ -14,6 +14,56 @@ MASK = "***"
 #: The longest piece of a server's text that an error quotes, in characters.
 MAX_QUOTE = 500
 
+#: How many characters of an app's own words are kept,
+_MAX_SAID = 300
+#: and of how many.
+_MAX_READ = 2000
+
+#: How a name ends that announces a credential, such as ``X-Api-Key`` or ``client_secret``.
+_NAME = (
+    r"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|jwt|key|auth|authorization|credential|cookie"
+    r"|session(?:[-_ ]?id)?|signature|sig|bearer|pin|otp|client[-_ ]?id|user(?:[-_ ]?name)?|login)s?"
+)
+#: What may be assigned: it says which error it is.
+_HARMLESS = r"(?:error\w*|code|status|reason|type|scope|grant_type)"
+_QUOTE = r"""(?:\\*["'`])"""
+_VALUE = rf"""(?:{_QUOTE}[^"'`]*{_QUOTE}|[^\s,;&<>()\[\]{{}}]+)"""
+
+
+def _rule(sign: str, pattern: str, left: str) -> tuple[str, re.Pattern[str], str]:
+    return sign, re.compile(pattern, re.IGNORECASE | re.DOTALL), left
+
+
+#: What is taken for a credential and what is left of it, looked for only in texts with the first string.
+_CREDENTIALS = (
+    # The tags of a page: their attributes say as much as its text.
+    _rule("<", r"<[^<>]*>", " "),
+    _rule("-----BEGIN", r"-----BEGIN .*?(?:-----END [^-]*-----|\Z)", MASK),
+    # https://user:password@host/path?query#fragment, also without the scheme.
+    _rule("://", r"""(://)[^\s/?#@"'<>]+@""", rf"\1{MASK}@"),
+    _rule("://", r"""(://[^\s?#"'<>]*)[?#][^\s"'<>]+""", rf"\1?{MASK}"),
+    _rule("@", r"""[^\s/:@"']+:[^\s/@"']+@(?=\w)""", f"{MASK}@"),
+    # A header, to the end of its line.
+    _rule(":", r"\b((?:proxy-)?authorization|(?:set-)?cookie)(\s*:\s*)[^\r\n]+", rf"\1\2{MASK}"),
+    _rule(
+        "", rf"\b(bearer|basic|digest)\s+(?!(?:auth|access|token|realm|is|was|or|and)){_VALUE}", rf"\1 {MASK}"
+    ),
+    # password: abc, "apitoken": "abc", API key provided: abc
+    _rule(":", rf"({_NAME}{_QUOTE}?(?:\s+\w+){{0,2}}\s*:\s*){_VALUE}", rf"\1{MASK}"),
+    # Whatever else is assigned.
+    _rule("=", rf"\b(?!{_HARMLESS}\s*=)([\w.-]+{_QUOTE}?\s*=>?\s*){_VALUE}", rf"\1{MASK}"),
+    # password hunter2, the token is 'abc'
+    _rule(
+        "",
+        rf"""({_NAME}\s+(?:(?:is|was|of|for)\s+)?)(?:{_QUOTE}[^"'`]+{_QUOTE}|[^\s\d]*\d\S*)""",
+        rf"\1{MASK}",
+    ),
+)
+#: Long enough for a key, and neither a time nor an error's code. A key has letters and digits.
+_TOKEN = re.compile(
+    r"(?<![\w.+/=~%-])(?![0-9-]{10}T[0-9]|[A-Z]{2,8}[-_]?[0-9]{1,8}(?![\w/]))[\w.+/=~%-]{12,}"
+)
+
 
 class Sealed:
     """A value that takes part in requests but is never shown.
@@ -102,6 +152,31 @@ def redact(text: object, secrets: Sequence[str], *, limit: int = MAX_QUOTE) -> s
     # Two lines that become one can put a secret together.
     shown = _without(secrets, shown)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def without_credentials(text: str, secrets: Sequence[str] = ()) -> str:
+    """Return an app's own words, shortened and without what looks like a credential.
+
+    Which words are credentials is a guess unless *secrets* names them. It errs on the side of masking, but a
+    short password that looks like any other word, with nothing to announce it, stays.
+
+    :param text: what an app said, for example why it refused a login.
+    :param secrets: texts that must not be shown, longest first.
+    """
+    # Before the text is cut: of a secret in two pieces neither is found.
+    shown = _without(secrets, text)
+    if len(shown) > _MAX_READ:
+        shown = shown[:_MAX_READ].rpartition(" ")[0] + " …"
+    for sign, pattern, left in _CREDENTIALS:
+        if sign in shown:
+            shown = pattern.sub(left, shown)
+    return redact(_TOKEN.sub(_masked_token, shown), secrets, limit=_MAX_SAID)
+
+
+def _masked_token(match: re.Match[str]) -> str:
+    token = match[0]
+    mixed = any(c.isdigit() for c in token) and any(c.isalpha() for c in token)
+    return MASK if mixed else token
 
 
 def _without(secrets: Sequence[str], text: str) -> str:

@@ -24,14 +24,17 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
+    # Between machines nothing else keeps two runs from making the connection twice.
+    max_active_runs=1,
     tags=["example", "workato"],
 ) as dag:
     create = WorkatoCreateConnectionOperator(
         task_id="create",
         name="Prod JIRA",
         provider="jira",
+        # If other DAGs make the same connection, add pool= with a pool of one slot.
         folder_id=1892,
-        external_id="acme-jira",
+        external_id="example-connection-jira",
         input={
             "host_name": "{{ conn.jira.host }}",
             "auth_type": "api_token",
@@ -50,8 +53,10 @@ with DAG(
         task_id="rename", connection_id=create.output, name="Prod JIRA ({{ ds_nodash | default('manual') }})"
     )
     disconnect = WorkatoDisconnectConnectionOperator(task_id="disconnect", connection_id=create.output)
+    # Deletes nothing that was there before this run, and also runs if the app refuses the credentials:
+    # with as_teardown(setups=create) Airflow would skip it then.
     delete = WorkatoDeleteConnectionOperator(
-        task_id="delete", connection_id=create.output, ignore_missing=True
+        task_id="delete", connection_id=create.output, created_by="create", ignore_missing=True
     )
 
-    create >> wait >> issue_types >> rename >> disconnect >> delete.as_teardown(setups=create)
+    create >> wait >> issue_types >> rename >> disconnect >> delete.as_teardown()

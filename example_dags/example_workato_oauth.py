@@ -17,6 +17,8 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
+    # Between machines nothing else keeps two runs from making a connection twice.
+    max_active_runs=1,
     params={"parent_id": 36, "folder_id": 4515, "user": "ada@example.com"},
     tags=["example", "workato"],
 ) as dag:

@@ -16,6 +16,8 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
+    # Between machines nothing else keeps two runs from making a connection twice.
+    max_active_runs=1,
     tags=["example", "workato"],
 ) as dag:
     create = WorkatoCreateConnectionOperator.partial(
@@ -28,8 +30,8 @@ with DAG(
             "email": "{{ conn.jira.login }}",
             "apitoken": "{{ conn.jira.password }}",
         },
-        # One at a time: Workato allows one call a second.
-        max_active_tis_per_dagrun=1,
+        # One at a time: Workato allows one call a second. Several DAGs can share a pool of one slot.
+        max_active_tis_per_dag=1,
     ).expand_kwargs([{"name": f"JIRA of {tenant}", "external_id": f"tenant-{tenant}"} for tenant in TENANTS])
 
     WorkatoConnectionSensor(task_id="wait", connection_id=create.output, deferrable=True)

@@ -29,6 +29,7 @@ def _remove_home() -> None:
 
 pytest_plugins = [
     "tests.support.airflow",
+    "tests.support.folder",
     "tests.support.sandbox",
     "tests.support.hook",
     "tests.support.tasks",

@@ -101,8 +101,20 @@ def test_one_for_each_tenant(workspace: Workspace) -> None:
     ]
 
 
+def test_one_of_many_is_refused(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = {"conn_type": "http", "login": LOGIN, "password": f"wrong-credentials-{PASSWORD}"}
+    monkeypatch.setenv("AIRFLOW_CONN_JIRA_HOOLI", json.dumps(bad))
+    run = workspace.run("example_workato_refused")
+    assert set(run.states.values()) == {"success"}, run.states
+    umbrella, hooli, stark = (run.xcom("create", map_index=index) for index in range(3))
+    assert run.xcom("accepted") == [umbrella, stark]
+    assert run.xcom("report") == ["JIRA of hooli"]
+    assert len([name for name in run.states if name.startswith("issue_types[")]) == 2
+    assert workspace.process.control.connection(hooli)["authorization_status"] == "failed"
+
+
 def test_nothing_of_it_is_on_the_disk(workspace: Workspace) -> None:
-    for name in ("example_workato_connection", "example_workato_tenants"):
+    for name in ("example_workato_connection", "example_workato_tenants", "example_workato_refused"):
         shown = str(
             workspace.run(name).rendered("create", map_index=-1 if name.endswith("connection") else 0)
         )

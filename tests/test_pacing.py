@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from airflow_provider_workato.exceptions import WorkatoRateLimitError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+from airflow_provider_workato.hooks.endpoints import Quota
 from airflow_provider_workato.hooks.pacing import Pace, pace_for
 from airflow_provider_workato.sandbox.client import wait_until
 from tests.support.hook import Connect
@@ -156,3 +160,138 @@ def test_a_refusal_moves_the_other_hooks_too(
     first, *later = (request["at"] for request in sandbox.control.requests())
     assert len(later) == 2
     assert min(later) - first >= 2
+
+
+def test_first_come_first_served() -> None:
+    order: list[int] = []
+    pace = Pace(calls=1, period=0.2)
+    pace.wait()
+
+    def call(number: int, queued: threading.Event) -> None:
+        def sleep(seconds: float) -> None:
+            queued.set()
+            time.sleep(seconds)
+
+        pace._sleep = sleep
+        pace.wait()
+        order.append(number)
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(8):
+            queued = threading.Event()
+            pool.submit(call, number, queued)
+            assert queued.wait(10)
+    assert order == list(range(8))
+
+
+def test_who_wakes_up_late_moves_those_behind(clock: Clock) -> None:
+    """Late by less than a turn: the next one has to keep its distance from when the call really left."""
+    pace = Pace(calls=1, period=1, clock=clock, sleep=clock.sleep)
+    pace.wait()
+    slept: list[float] = []
+
+    def oversleep(seconds: float) -> None:
+        # Somebody queues up behind, then this one sleeps for too long.
+        behind, start, _ = pace._look(None)
+        clock.sleep(seconds + 0.7)
+        slept.extend((clock.now, start))
+        tickets.append(behind)
+
+    tickets: list[int | None] = []
+    pace._sleep = oversleep
+    mine = pace.wait()
+    assert mine == pytest.approx(1001.72)
+    assert slept[1] == pytest.approx(1002.04), "what was planned"
+    _, start, _ = pace._look(tickets[0])
+    assert start == pytest.approx(mine + 1.02)
+
+
+def test_a_ticket_nobody_comes_for_costs_one_turn(clock: Clock) -> None:
+    pace = Pace(calls=1, period=1, clock=clock, sleep=clock.sleep)
+    pace.wait()
+    pace._look(None)
+    assert starts(pace, clock, count=3) == pytest.approx([2.04, 3.06, 4.08])
+
+
+def test_who_lost_the_ticket_still_came_first(clock: Clock) -> None:
+    """A process that was stopped for long, or whose ticket was taken for impossible, does not start over."""
+    pace = Pace(calls=1, period=1, clock=clock, sleep=clock.sleep)
+    pace.wait()
+    oldest, _, _ = pace._look(None)
+    clock.now += 2 * Pace.PATIENCE
+    pace.wait()
+    behind, planned, _ = pace._look(None)
+    assert oldest not in pace._turns.queue
+    assert pace._look(oldest)[1] == planned
+    assert pace._look(behind)[1] == pytest.approx(planned + 1.02)
+
+
+def test_who_gives_up_waiting_leaves_the_queue(clock: Clock) -> None:
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    pace = Pace(calls=1, period=1, clock=clock, sleep=interrupted)
+    pace.wait()
+    with pytest.raises(KeyboardInterrupt):
+        pace.wait()
+    pace._sleep = clock.sleep
+    assert starts(pace, clock, count=1) == pytest.approx([1.02])
+
+
+def test_the_queue_has_an_end(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pace, "MOST_TICKETS", 2)
+    pace = Pace(calls=1, period=1, clock=clock, sleep=clock.sleep)
+    pace.wait()
+    for _ in range(2):
+        pace._look(None)
+    ticket, start, now = pace._look(None)
+    assert ticket is None
+    assert start > now
+    assert len(pace._turns.queue) == 2
+    # The two never come; whoever found no ticket has a turn all the same.
+    assert starts(pace, clock, count=1)[0] < 10
+
+
+def test_a_turn_that_begins_later_than_it_was_given(clock: Clock) -> None:
+    pace = Pace(calls=1, period=1, clock=clock, sleep=clock.sleep)
+    turn = pace.wait()
+    clock.now += 0.6
+    assert pace.confirm(turn)
+    assert starts(pace, clock, count=1) == pytest.approx([1.62])
+
+
+def test_a_turn_is_lost_if_it_is_not_used(clock: Clock) -> None:
+    pace = Pace(calls=1, period=1, clock=clock, sleep=clock.sleep)
+    turn = pace.wait()
+    clock.now += 1.5
+    assert not pace.confirm(turn)
+    turn = pace.wait()
+    pace.hold(5)
+    assert not pace.confirm(turn), "somebody was told to wait meanwhile"
+
+
+@pytest.mark.parametrize("jump", [-3600, -60, 3600])
+def test_a_clock_that_is_set_changes_no_wait(
+    connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, folder: Path, jump: float
+) -> None:
+    """A ``Retry-After`` lasts as long as it says, whatever happens to the time of day meanwhile."""
+    real, offset = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + offset[0])
+    sandbox.control.add_fault("rate_limited_seconds", operation="list_connections", seconds=1)
+    # A quota of its own: the pace of this test is nobody else's, and is shared through a file.
+    connect(list_calls_per_minute=599 + jump / 10_000, retry_budget=0)
+    hook = WorkatoConnectionsHook()
+    pace = hook.transport._paces[Quota.LIST]
+
+    def sleep(seconds: float) -> None:
+        assert seconds < 2
+        time.sleep(seconds)
+
+    pace._sleep = sleep
+    with pytest.raises(WorkatoRateLimitError):
+        hook.list_connections()
+    offset[0] = jump
+    hook.list_connections()
+    hook.close()
+    first, second = (request["at"] for request in sandbox.control.requests())
+    assert 1 <= second - first < 3

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib.metadata import entry_points, metadata, version
 from pathlib import Path
@@ -33,9 +35,11 @@ LEVEL = {name: len(LAYERS) - number for number, names in enumerate(LAYERS) for n
 FOR_TYPES_ONLY = {("sensors", "operators")}
 
 MODULES = sorted(
-    path for path in PACKAGE.rglob("*.py") if "sandbox" not in path.parts and path.name != "__init__.py"
+    path
+    for path in PACKAGE.rglob("*.py")
+    if "sandbox" not in path.relative_to(PACKAGE).parts and path.name != "__init__.py"
 )
-SANDBOX = sorted((PACKAGE / "sandbox").glob("*.py"))
+SANDBOX = sorted((PACKAGE / "sandbox").rglob("*.py"))
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
@@ -147,3 +151,31 @@ def test_metadata() -> None:
 
 def test_types_are_published() -> None:
     assert (PACKAGE / "py.typed").exists()
+
+
+PROJECT = PACKAGE.parent
+FLOORS = {
+    match[1]: match[2]
+    for line in tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
+    if (match := re.fullmatch(r"([a-z0-9-]+)>=([0-9.]+)", line))
+}
+
+
+def test_the_lowest_versions_are_the_ones_tested() -> None:
+    """``make test-lowest`` installs what this file says."""
+    pinned = dict(
+        line.split("==")
+        for line in (PROJECT / "constraints" / "lowest.txt").read_text().splitlines()
+        if ";" not in line
+    )
+    assert FLOORS
+    assert {name: pinned[name] for name in FLOORS} == FLOORS
+
+
+def test_what_is_imported_is_declared() -> None:
+    """Only then is there a floor for it."""
+    # Airflow's form classes and its own libraries come with the Airflow that asks for them.
+    with_airflow = {"airflow", "asgiref", "flask_appbuilder", "flask_babel", "wtforms"}
+    found = {name.partition(".")[0] for path in MODULES for name, for_types in imports(path) if not for_types}
+    foreign = found - sys.stdlib_module_names - with_airflow - {NAME}
+    assert foreign <= set(FLOORS)

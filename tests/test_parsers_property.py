@@ -30,7 +30,7 @@ from airflow_provider_workato.models import (
     parse_runtime_user_connection,
     with_details,
 )
-from airflow_provider_workato.redaction import MASK, redact
+from airflow_provider_workato.redaction import MASK, redact, without_credentials
 from tests.support.answers import AnsweringServer
 
 # The same examples in every run: a test that fails now and then helps nobody.
@@ -274,6 +274,22 @@ def test_redacted_text_is_one_short_line(text: Any, secrets: list[str], limit: i
 @example(before="", secret="a b c", after="")
 def test_a_secret_is_not_in_redacted_text(before: str, secret: str, after: str) -> None:
     assert secret not in redact(before + secret + after, [secret])
+
+
+@fixed
+@given(
+    before=st.text() | st.text("ab=:@/'\"\\ \n<>-?", max_size=60),
+    secret=words.filter(lambda word: len(word) >= 5),
+    after=st.text() | st.text("ab=:@/'\"\\ \n<>-?", max_size=60),
+    repeated=st.sampled_from([1, 1, 40]),
+)
+def test_what_an_app_says_is_short_and_shows_no_known_secret(
+    before: str, secret: str, after: str, repeated: int
+) -> None:
+    shown = without_credentials((before + secret + after) * repeated, [secret])
+    assert secret not in shown
+    assert len(shown) <= 300
+    assert shown.isprintable()
 
 
 @fixed

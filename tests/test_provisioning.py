@@ -28,16 +28,28 @@ PARENT = 36
 
 
 class Memory:
-    """A ledger that remembers every note."""
+    """A ledger that remembers every note, and begins with one for the task's connection in its workspace."""
 
-    def __init__(self, **note: Any) -> None:
-        self.notes = [note]
+    def __init__(self, sandbox: RunningSandbox | None = None, **note: Any) -> None:
+        self.notes = [note | ({"at": sandbox.url} if sandbox else {})]
 
     def read(self) -> dict[str, Any]:
         return self.notes[-1]
 
     def write(self, note: dict[str, Any]) -> None:
         self.notes.append(note)
+
+
+class Told:
+    """Hears of connections as soon as they are known."""
+
+    def __init__(self) -> None:
+        self.connections: list[dict[str, Any]] = []
+        self.created: list[bool] = []
+
+    def __call__(self, connection: dict[str, Any], /, *, created: bool) -> None:
+        self.connections.append(connection)
+        self.created.append(created)
 
 
 def made(sandbox: RunningSandbox) -> list[dict[str, Any]]:
@@ -257,11 +269,13 @@ def test_gives_up_within_the_budget(connect: Connect, sandbox: RunningSandbox) -
     assert "intent" in ledger.notes[-1], "the next try has to look first"
 
 
-def test_does_not_send_again_while_the_first_may_still_run(connect: Connect, sandbox: RunningSandbox) -> None:
-    connect(retry_budget=1, server_timeout=30)
+def test_looks_for_as_long_as_workato_may_be_at_work(connect: Connect, sandbox: RunningSandbox) -> None:
+    connect(retry_budget=0, server_timeout=1.5)
     sandbox.control.add_fault("reset_before_answer", operation="create_connection", performed=False)
+    begin = time.monotonic()
     with pytest.raises(WorkatoTransportError):
         WorkatoConnectionsHook().ensure_connection(**JIRA, input=GOOD)
+    assert time.monotonic() - begin >= 1.5, "to look is no attempt, so that the retry budget is not for it"
     assert calls(sandbox)["create_connection"] == 1
 
 
@@ -295,13 +309,13 @@ def test_the_look_up_must_be_readable(connect: Connect, sandbox: RunningSandbox)
 WHO = str(Identity(name="A", provider="jira", folder_id=1892, external_id="a-1"))
 
 
-def test_the_notes_of_a_try(hook: WorkatoConnectionsHook) -> None:
+def test_the_notes_of_a_try(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     ledger = Memory()
     before = time.time()
     connection = hook.ensure_connection(**JIRA, input=GOOD, ledger=ledger)
     assert ledger.notes[1:] == [
-        {"intent": ledger.notes[1]["intent"], "known": [], "for": WHO},
-        {"id": connection["id"], "for": WHO},
+        {"intent": ledger.notes[1]["intent"], "known": [], "for": WHO, "at": sandbox.url},
+        {"id": connection["id"], "for": WHO, "at": sandbox.url},
     ]
     assert before <= ledger.notes[1]["intent"] <= time.time()
     assert "g00d-s3cret" not in str(ledger.notes)
@@ -312,10 +326,10 @@ def test_what_an_interrupted_try_made_is_ours(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, if_exists: Any
 ) -> None:
     old, mine = sandbox.control.seed([JIRA] * 2)
-    ledger = Memory(intent=time.time(), known=[old], **{"for": WHO})
+    ledger = Memory(sandbox, intent=time.time(), known=[old], **{"for": WHO})
     connection = hook.ensure_connection(**JIRA, input=GOOD, if_exists=if_exists, ledger=ledger)
     assert (connection["id"], connection["authorization_status"]) == (mine, "success")
-    assert ledger.notes[-1] == {"id": mine, "for": WHO}
+    assert ledger.notes[-1] == {"id": mine, "for": WHO, "at": sandbox.url}
     assert len(made(sandbox)) == 2
 
 
@@ -323,7 +337,9 @@ def test_several_after_an_interrupted_try(hook: WorkatoConnectionsHook, sandbox:
     ids = sandbox.control.seed([JIRA] * 2)
     with pytest.raises(WorkatoExistsError) as caught:
         hook.ensure_connection(
-            **JIRA, if_exists="duplicate", ledger=Memory(intent=time.time(), known=[], **{"for": WHO})
+            **JIRA,
+            if_exists="duplicate",
+            ledger=Memory(sandbox, intent=time.time(), known=[], **{"for": WHO}),
         )
     assert caught.value.connection_ids == ids
 
@@ -331,7 +347,9 @@ def test_several_after_an_interrupted_try(hook: WorkatoConnectionsHook, sandbox:
 def test_an_interrupted_try_that_made_nothing(connect: Connect, sandbox: RunningSandbox) -> None:
     connect(server_timeout=1)
     intent = time.time()
-    WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=Memory(intent=intent, known=[], **{"for": WHO}))
+    WorkatoConnectionsHook().ensure_connection(
+        **JIRA, ledger=Memory(sandbox, intent=intent, known=[], **{"for": WHO})
+    )
     assert time.time() - intent >= 1, "the call of that try may have run for so long"
     assert len(made(sandbox)) == 1
     assert calls(sandbox)["list_connections"] > 1
@@ -350,7 +368,7 @@ def test_an_interrupted_try_that_made_nothing(connect: Connect, sandbox: Running
 )
 def test_notes_that_change_nothing(connect: Connect, sandbox: RunningSandbox, note: dict[str, Any]) -> None:
     connect(server_timeout=600)
-    WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=Memory(**note))
+    WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=Memory(sandbox, **note))
     assert calls(sandbox) == {"list_connections": 1, "create_connection": 1}
 
 
@@ -359,7 +377,7 @@ def test_a_note_of_tomorrow_waits_no_longer_than_workato_works(
 ) -> None:
     connect(server_timeout=0.5)
     note = {"intent": time.time() + 86_400, "known": [], "for": WHO}
-    WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=Memory(**note))
+    WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=Memory(sandbox, **note))
     assert len(made(sandbox)) == 1
 
 
@@ -370,6 +388,143 @@ def test_what_was_renamed_is_still_ours(hook: WorkatoConnectionsHook, sandbox: R
     hook.update_connection(mine["id"], name="B")
     assert hook.ensure_connection(**by_name, ledger=ledger)["id"] == mine["id"]
     assert len(made(sandbox)) == 1
+
+
+ELSEWHERE = [{"at": "https://www.workato.com"}, {"at": None}]
+
+
+@pytest.mark.parametrize("other", ELSEWHERE)
+def test_the_intent_of_another_workspace_is_not_ours(
+    connect: Connect, sandbox: RunningSandbox, other: dict[str, Any]
+) -> None:
+    connect(server_timeout=600)
+    ledger = Memory(**{"for": WHO, "intent": time.time(), "known": [], **other})
+    connection = WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=ledger)
+    assert [row["id"] for row in made(sandbox)] == [connection["id"]]
+    assert calls(sandbox) == {"list_connections": 1, "create_connection": 1}
+
+
+@pytest.mark.parametrize("other", ELSEWHERE)
+def test_the_id_of_another_workspace_is_not_ours(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, other: dict[str, Any]
+) -> None:
+    # There the id is of what is meant; here it is of something else.
+    (theirs,) = sandbox.control.seed([{"name": "B", "provider": "jira"}])
+    ledger = Memory(**{"for": "name='A', provider='jira'", "id": theirs, **other})
+    assert hook.ensure_connection(name="A", provider="jira", ledger=ledger)["id"] != theirs
+
+
+def test_the_id_of_a_note_must_be_of_the_same_app(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    (other,) = sandbox.control.seed([{"name": "A", "provider": "rest"}])
+    ledger = Memory(sandbox, id=other, **{"for": "name='A', provider='jira'"})
+    assert hook.ensure_connection(name="A", provider="jira", ledger=ledger)["id"] != other
+
+
+def test_what_somebody_made_much_later_is_not_ours(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    (theirs,) = sandbox.control.seed([JIRA | {"authorization_status": "success"}])
+    yesterday = time.time() - 86_400
+    told = Told()
+    hook.ensure_connection(
+        **JIRA, ledger=Memory(sandbox, intent=yesterday, known=[], **{"for": WHO}), on_known=told
+    )
+    assert told.created == [False]
+    assert [row["id"] for row in made(sandbox)] == [theirs]
+
+
+# Whose connection it is
+
+BY_NAME_ONLY: dict[str, Any] = {"name": "A", "provider": "jira"}
+
+
+@pytest.mark.parametrize(
+    ("status", "given"),
+    [
+        (None, {"input": GOOD}),
+        ("failed", {"input": GOOD}),
+        ("success", {"input": GOOD, "if_exists": "update"}),
+        ("success", {"if_exists": "update"}),
+    ],
+)
+def test_a_name_alone_is_not_enough_to_change_a_connection(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, status: str | None, given: dict[str, Any]
+) -> None:
+    (theirs,) = sandbox.control.seed([{**BY_NAME_ONLY, "folder_id": 4515, "authorization_status": status}])
+    told = Told()
+    with pytest.raises(WorkatoExistsError, match=r"by its name alone.*folder_id=4515.*external_id") as caught:
+        hook.ensure_connection(**BY_NAME_ONLY, **given, on_known=told)
+    assert told.connections == [], "a clean-up must not get the id of somebody else's connection"
+    assert caught.value.connection_ids == [theirs]
+    assert calls(sandbox) == {"list_connections": 1}
+
+
+def test_a_name_is_enough_to_use_what_works(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    (theirs,) = sandbox.control.seed([{**BY_NAME_ONLY, "authorization_status": "success"}])
+    assert hook.ensure_connection(**BY_NAME_ONLY, input=GOOD)["id"] == theirs
+
+
+@pytest.mark.parametrize("if_exists", ["reuse", "update"])
+def test_a_name_in_a_folder_is_certain(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, if_exists: Any
+) -> None:
+    (mine,) = sandbox.control.seed([{**BY_NAME_ONLY, "folder_id": 4515}])
+    connection = hook.ensure_connection(**BY_NAME_ONLY, folder_id=4515, input=GOOD, if_exists=if_exists)
+    assert (connection["id"], connection["authorization_status"]) == (mine, "success")
+
+
+def test_what_this_task_made_is_repaired_by_name(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    ledger = Memory()
+    with pytest.raises(WorkatoAuthorizationError):
+        hook.ensure_connection(**BY_NAME_ONLY, input=WRONG, ledger=ledger)
+    connection = hook.ensure_connection(**BY_NAME_ONLY, input=GOOD, ledger=ledger)
+    assert connection["authorization_status"] == "success"
+    assert len(made(sandbox)) == 1
+
+
+# What is told as soon as it is known
+
+
+def test_told_before_the_credentials_are_refused(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    told, ledger = Told(), Memory()
+    for _ in range(2):
+        with pytest.raises(WorkatoAuthorizationError):
+            hook.ensure_connection(**JIRA, input=WRONG, ledger=ledger, on_known=told)
+    (row,) = made(sandbox)
+    # Made; then, by the next try, found and changed.
+    assert [connection["id"] for connection in told.connections] == [row["id"]] * 3
+    assert told.created == [True] * 3
+
+
+def test_told_of_an_adopted_one_and_of_another_s(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    told = Told()
+    sandbox.control.add_fault("reset_before_answer", operation="create_connection", performed=True)
+    for _ in range(2):
+        hook.ensure_connection(**JIRA, on_known=told)
+    assert told.created == [True, False], "adopted after a lost answer; there when another task looked"
+
+
+def test_what_an_app_quotes_is_not_passed_on(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    told = Told()
+    quoting = {
+        "authorization_error": f"{GOOD['apitoken']} is wrong, and so is {sandbox.token}",
+        "connection_lost_reason": f"no {GOOD['apitoken']}",
+        "connection_lost_at": "2026-01-01T00:00:00Z",
+        "authorization_status": "failed",
+    }
+    sandbox.control.seed([JIRA | quoting])
+    connection = hook.ensure_connection(**JIRA, input=GOOD, shell_connection=True, on_known=told)
+    assert "***" in connection["authorization_error"]
+    for secret in (GOOD["apitoken"], sandbox.token):
+        assert secret not in str([connection, told.connections])
 
 
 # Runtime user connections

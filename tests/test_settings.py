@@ -153,6 +153,12 @@ def test_malformed_hosts(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     assert "'workato_default': 'Base URL' (host) is not a URL such as https://www.workato.com" in said
 
 
+@pytest.mark.parametrize("port", [-1, 65_536, 99_999])
+def test_ports_that_are_none(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    said = refusal(monkeypatch, {"host": "workato.example", "port": port})
+    assert "'workato_default': 'Port' (port) must be a number between 1 and 65535" in said
+
+
 @pytest.mark.parametrize("host", ["http://workato.example", "http://10.0.0.8", "http://127.0.0.1.example"])
 def test_plain_http_is_for_this_machine(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     said = refusal(monkeypatch, {"host": host})
@@ -212,6 +218,31 @@ def test_a_wrong_flag(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "'Allow plain HTTP' (extra allow_http) must be true or false" in said
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("datacenter", "data_center"),
+        ("data-center", "data_center"),
+        ("dataCentre", "data_center"),
+        ("Verify", "verify"),
+        ("proxie", "proxies"),
+        ("connection_timeout", "connect_timeout"),
+        ("retry_budget_s", "retry_budget"),
+        ("calls_per_seconds", "calls_per_second"),
+    ],
+)
+def test_a_slip_of_the_pen_is_no_silent_default(
+    monkeypatch: pytest.MonkeyPatch, written: str, meant: str
+) -> None:
+    said = refusal(monkeypatch, {"extra": {written: "eu"}})
+    assert f"'workato_default': extra {written!r} is unknown. Did you mean {meant!r} (" in said
+
+
+@pytest.mark.parametrize("name", ["team", "__extra__", "is_encrypted", "extra__workato__x", "timeout", ""])
+def test_other_extras_are_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert read(monkeypatch, {"extra": {name: "x", "data_center": "eu"}}).data_center == "eu"
+
+
 @pytest.mark.filterwarnings("ignore")  # Airflow 2 says so too
 @pytest.mark.parametrize("extra", ["[1]", "no JSON", "{", "null"])
 def test_extra_that_is_no_object(extra: str) -> None:
@@ -267,6 +298,18 @@ def test_as_uri(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_as_uri_without_host(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read(monkeypatch, f"workato://:{quote(TOKEN, safe='')}@/?data_center=eu")
     assert settings.base_url == "https://app.eu.workato.com"
+
+
+@pytest.mark.parametrize(
+    ("place", "base_url"),
+    [
+        ("[2001:db8::1]", "https://[2001:db8::1]"),
+        ("[2001:db8::1]:8443", "https://[2001:db8::1]:8443"),
+        ("[::1]:8090/http", "http://[::1]:8090"),
+    ],
+)
+def test_ipv6_in_a_uri(monkeypatch: pytest.MonkeyPatch, place: str, base_url: str) -> None:
+    assert read(monkeypatch, f"workato://:{quote(TOKEN, safe='')}@{place}").base_url == base_url
 
 
 @pytest.mark.parametrize("host", ["https://gw.example", "workato.example", "http://127.0.0.1"])

@@ -8,7 +8,9 @@ import logging
 import os
 import signal
 import socket
+import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -35,7 +37,13 @@ from airflow_provider_workato.exceptions import (
 )
 from airflow_provider_workato.hooks import endpoints
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.hooks.transport import _retry_after, is_ambiguous, may_repeat, may_still_run
+from airflow_provider_workato.hooks.transport import (
+    Call,
+    _retry_after,
+    is_ambiguous,
+    may_repeat,
+    may_still_run,
+)
 from tests.support.hook import Connect
 from tests.support.listener import listening
 from tests.support.sandbox import RunningSandbox
@@ -133,6 +141,50 @@ def test_a_retry_after_beyond_the_budget_is_left_to_airflow(connect: Connect) ->
     assert len(workato.heard) == 1
 
 
+def test_waiting_for_a_turn_is_not_trying(connect: Connect, sandbox: RunningSandbox) -> None:
+    """Two seconds in a queue leave all of the one-second budget."""
+    sandbox.control.add_fault("service_unavailable")
+    with hooked(connect, retry_budget=1, list_calls_per_minute=601) as hook:
+        hook.transport._paces[endpoints.Quota.LIST].hold(2)
+        hook.list_connections()
+    assert len(sandbox.control.requests()) == 2
+
+
+def test_the_pauses_between_attempts_are_trying(connect: Connect, sandbox: RunningSandbox) -> None:
+    sandbox.control.add_fault("rate_limited_seconds", seconds=1, times=None)
+    began = time.monotonic()
+    with (
+        hooked(connect, retry_budget=2.5, list_calls_per_minute=602) as hook,
+        pytest.raises(WorkatoRateLimitError),
+    ):
+        hook.list_connections()
+    assert time.monotonic() - began < 4
+    assert len(sandbox.control.requests()) in (2, 3)
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_what_is_done_right_before_a_call_leaves(
+    connect: Connect, sandbox: RunningSandbox, slow: bool
+) -> None:
+    """It comes after the wait for a turn; one that outlasts the turn comes again with the next."""
+    moments: list[float] = []
+    with hooked(connect, calls_per_second=601) as hook:
+        pace = hook.transport._paces[endpoints.Quota.OTHER]
+        pace.hold(0.5)
+        began = time.monotonic()
+
+        def before_send() -> None:
+            moments.append(time.monotonic())
+            assert not sandbox.control.requests()
+            if slow and len(moments) == 1:
+                time.sleep(1.1)
+
+        hook.transport.send(Call(endpoint=endpoints.DISCONNECT, connection_id=36, before_send=before_send))
+    assert moments[0] - began >= 0.5
+    assert len(moments) == 1 + slow
+    assert len(sandbox.control.requests()) == 1
+
+
 @pytest.mark.parametrize(
     "fault",
     ["unauthorized", "forbidden", "not_found", "validation_error", "success_false", "redirect"],
@@ -180,7 +232,9 @@ def test_a_create_that_was_refused_is_repeated(hook: WorkatoConnectionsHook, san
 def test_a_delete_whose_answer_was_lost(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     sandbox.control.add_fault("reset_before_answer", operation="delete_connection", performed=True)
     assert hook.delete_connection(36) == {"success": True, "status": "deleted"}
-    assert [request["status"] for request in sandbox.control.requests()] == [None, 404]
+    assert [request["status"] for request in sandbox.control.requests()] == [None, 404, 200], (
+        "the list confirms it"
+    )
 
 
 def test_a_delete_that_was_refused_before_has_deleted_nothing(
@@ -445,12 +499,66 @@ def test_tls_without_verification(connect: Connect, tmp_path: Path, monkeypatch:
 
 
 def test_tls_to_a_server_that_does_not_speak_it(connect: Connect, sandbox: RunningSandbox) -> None:
+    url = sandbox.url.replace("http:", "https:")
+    with hooked(connect, host=url) as hook, pytest.raises(WorkatoTLSError) as caught:
+        create(hook)
+    assert isinstance(caught.value, AirflowFailException)
+    assert caught.value.request_sent is False
+    assert "create_connection was not sent: the TLS handshake with https://127.0.0.1" in str(caught.value)
+    assert "write http:// in front of 'Base URL' of Airflow connection 'workato_default'" in str(caught.value)
+
+
+@contextmanager
+def ending_handshakes(*, reset: bool) -> Iterator[tuple[str, list[bytes]]]:
+    """Listen for TLS, and hang up on each client that says hello."""
+    heard: list[bytes] = []
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                line, _ = server.accept()
+            except OSError:
+                return
+            with line:
+                heard.append(line.recv(65_536))
+                if reset:
+                    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{server.getsockname()[1]}", heard
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join()
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_handshake_that_breaks_sent_nothing(connect: Connect, reset: bool) -> None:
+    """A line that breaks may hold the next time: a create is sent again, as nothing of it went out."""
     with (
-        hooked(connect, host=sandbox.url.replace("http:", "https:"), retry_budget=0) as hook,
-        pytest.raises(WorkatoTransportError, match="got no answer") as caught,
+        ending_handshakes(reset=reset) as (url, heard),
+        hooked(connect, host=url, retry_budget=1) as hook,
+        pytest.raises(WorkatoTransportError, match="the request was not sent") as caught,
     ):
-        hook.list_connections()
+        create(hook)
     assert not isinstance(caught.value, WorkatoTLSError)
+    assert caught.value.request_sent is False
+    assert len(heard) > 1
+
+
+def test_a_handshake_that_takes_too_long_sent_nothing(connect: Connect) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"https://127.0.0.1:{mute.getsockname()[1]}"
+        with (
+            hooked(connect, host=url, connect_timeout=0.3, read_timeout=0.3, retry_budget=0) as hook,
+            pytest.raises(
+                WorkatoTransportError, match=r"no connection within 0\.3 s; the request was not sent"
+            ),
+        ):
+            create(hook)
 
 
 # Proxies and other people's settings
@@ -546,6 +654,29 @@ def test_403(connect: Connect, sandbox: RunningSandbox) -> None:
 def test_404(connect: Connect, sandbox: RunningSandbox) -> None:
     error = said_of(connect, sandbox, "not_found", WorkatoNotFoundError)
     assert "deleted, or not visible to this token. Workato said: 'Not found'." in str(error)
+
+
+@pytest.mark.parametrize("call", ["list", "create", "test"])
+def test_404_of_a_wrong_address(connect: Connect, sandbox: RunningSandbox, call: str) -> None:
+    """What asks for no connection is not told that the connection is gone."""
+    with hooked(connect, host=f"{sandbox.url}/elsewhere") as hook:
+        if call == "test":
+            works, said = hook.test_connection()
+            assert not works
+        else:
+            with pytest.raises(WorkatoNotFoundError) as caught:
+                _ = hook.list_connections() if call == "list" else create(hook)
+            said = str(caught.value)
+    assert "no connections API at this address; check " in said
+    assert "'Base URL' and 'Data center' of Airflow connection 'workato_default'" in said
+    assert "deleted" not in said
+
+
+def test_404_of_an_unknown_parent(hook: WorkatoConnectionsHook) -> None:
+    with pytest.raises(
+        WorkatoNotFoundError, match=r"no such parent connection or folder; check that parent_id"
+    ):
+        hook.create_runtime_user_connection(parent_id=404, folder_id=1892, external_id="user")
 
 
 def test_400_has_the_field_errors(connect: Connect, sandbox: RunningSandbox) -> None:

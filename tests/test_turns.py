@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from airflow_provider_workato.hooks import pacing
+from airflow_provider_workato.hooks import turns as module
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.hooks.turns import SharedTurns
+from tests.support.hook import Connect
+from tests.support.sandbox import RunningSandbox
 
 PERIOD = 0.25
 TAKE_TURNS = f"""
@@ -24,6 +32,16 @@ for _ in range(3):
     # Not the time of now: on a busy machine this line comes late.
     print(pace._turns.starts[-1], flush=True)
 """
+QUEUE_UP = f"""
+import time
+from airflow_provider_workato.hooks.pacing import pace_for
+pace = pace_for("workspace", calls_per_period=1, period={PERIOD * 2}, shared=True)
+def sleep(seconds):
+    print("queued", flush=True)
+    time.sleep(seconds)
+pace._sleep = sleep
+print("starts", pace.wait(), flush=True)
+"""
 HOLD_THE_LOCK = """
 import time
 from airflow_provider_workato.hooks.turns import SharedTurns
@@ -31,14 +49,6 @@ with SharedTurns(1, key="workspace").exclusively():
     print("locked", flush=True)
     time.sleep(600)
 """
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The place of the files, for this process and those it starts."""
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    return tmp_path / f"airflow-provider-workato-{os.getuid()}"
 
 
 def start(program: str) -> subprocess.Popen[str]:
@@ -158,12 +168,126 @@ def test_a_quota_that_nobody_has_is_kept_in_this_process(folder: Path) -> None:
     assert not folder.exists()
 
 
-def test_a_clock_that_was_set_back_costs_no_wait() -> None:
-    moments = iter([1000.0, 0.0, 1.0, 5.2])
+# The queue
+
+
+def queue_up(count: int) -> list[subprocess.Popen[str]]:
+    """Start processes, each once the one before it has found that it must wait."""
+    processes = []
+    for _ in range(count):
+        processes.append(start(QUEUE_UP))
+        out = processes[-1].stdout
+        assert out is not None
+        assert out.readline() == "queued\n"
+    return processes
+
+
+def start_of(process: subprocess.Popen[str]) -> float:
+    return float(process.communicate()[0].split()[-1])
+
+
+def test_processes_start_in_the_order_in_which_they_came(folder: Path) -> None:
+    pace = pacing.pace_for("workspace", calls_per_period=1, period=PERIOD * 2, shared=True)
+    pace.wait()
+    # Long enough for all to be there when the first of them may start.
+    pace.hold(4)
+    times = [start_of(process) for process in queue_up(5)]
+    assert times == sorted(times)
+    assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= PERIOD * 2
+
+
+def test_a_killed_process_costs_its_own_turn(folder: Path) -> None:
+    pace = pacing.pace_for("workspace", calls_per_period=1, period=PERIOD * 2, shared=True)
+    pace.wait()
+    pace.hold(3)
+    first, killed, last = queue_up(3)
+    killed.kill()
+    killed.communicate()
+    gap = start_of(last) - start_of(first)
+    # The third place is two turns after the first, and no more.
+    assert 2 * 2 * PERIOD <= gap < 3 * 2 * PERIOD
+
+
+def test_the_file_does_not_grow(folder: Path) -> None:
+    pace = pacing.pace_for("small", calls_per_period=50, period=0.05, shared=True)
+    sizes = set()
+    for _ in range(200):
+        pace.wait()
+        [file] = folder.iterdir()
+        sizes.add(file.stat().st_size)
+    assert max(sizes) < 1000
+
+
+# What must not stop anybody
+
+
+@pytest.mark.parametrize("when", [1e300, 86_400.0, 3600.0, -1e300, -3600.0])
+def test_impossible_times_stop_nobody(folder: Path, when: float) -> None:
+    turns = shared(calls=2)
+    now = time.monotonic()
     slept: list[float] = []
-    pace = pacing.Pace(calls=1, period=5, clock=lambda: next(moments), sleep=slept.append)
-    pace.wait()
-    pace.wait()
-    assert not slept
-    pace.wait()
-    assert slept == [pytest.approx(5 * (1 + pacing.Pace.MARGIN) - 1)]
+    with turns.exclusively() as own:
+        own.not_before = now + when
+        own.starts.extend([now + when, now + when])
+        own.queue.update(dict.fromkeys(range(20), now + when))
+    clock = [now]
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock[0] += seconds
+
+    pacing.Pace(calls=2, period=1, clock=lambda: clock[0], sleep=sleep, turns=shared(calls=2)).wait()
+    assert sum(slept) <= pacing.Pace.LONGEST_HOLD
+
+
+def test_what_an_earlier_start_of_the_machine_left_is_not_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shared().exclusively() as turns:
+        turns.starts.append(1.0)
+    monkeypatch.setattr(module, "_boot_id", lambda: "another start")
+    with shared().exclusively() as turns:
+        assert not turns.starts
+
+
+@contextmanager
+def full_disk(*, room: int = 0) -> Iterator[None]:
+    """Let no file of this process grow beyond some bytes: writing fails as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("room", [0, 20])
+def test_a_full_disk_fails_no_call(
+    folder: Path,
+    connect: Connect,
+    sandbox: RunningSandbox,
+    caplog: pytest.LogCaptureFixture,
+    room: int,
+) -> None:
+    connect(list_calls_per_minute=600 - 0.25 * room, calls_per_second=500)
+    hook = WorkatoConnectionsHook()
+    with full_disk(room=room):
+        for _ in range(3):
+            hook.list_connections()
+    hook.close()
+    messages = [record.getMessage() for record in caplog.records]
+    (said,) = [message for message in messages if "Cannot use the file" in message]
+    assert "Free space in the temporary folder, or set TMPDIR" in said
+
+
+def test_what_was_not_saved_still_counts(folder: Path) -> None:
+    """Calls made while the disk was full are calls."""
+    turns = shared(calls=5)
+    with full_disk(), turns.exclusively() as own:
+        own.starts.append(2.0)
+    with shared(calls=5).exclusively() as others:
+        others.starts.append(1.0)
+    with turns.exclusively() as own:
+        assert list(own.starts) == [1.0, 2.0]
+    with shared(calls=5).exclusively() as others:
+        assert list(others.starts) == [1.0, 2.0]

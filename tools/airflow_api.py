@@ -158,7 +158,7 @@ class AirflowApi:
         """
         path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/{quote(key)}"
         params = {"map_index": str(map_index), "deserialize": "true"}
-        answer = self._session.get(f"{self.url}/api/v2{path}", params=params, timeout=30)
+        answer = self._request("GET", path, params=params)
         if answer.status_code == requests.codes.not_found:
             return None
         answer.raise_for_status()
@@ -219,10 +219,20 @@ class AirflowApi:
         return self._call("GET", path, params=params)
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
-        answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=60, **options)
+        answer = self._request(method, path, **options)
         if not answer.ok:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:2000]}")
         return answer.json()
+
+    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
+        url = f"{self.url}/api/v2{path}"
+        answer = self._session.request(method, url, timeout=60, **options)
+        if answer.status_code == requests.codes.unauthorized:
+            # Airflow 3.1 wants a token though everybody is an admin, and gives it to everybody.
+            token = self._session.get(f"{self.url}/auth/token", timeout=60).json()["access_token"]
+            self._session.headers["Authorization"] = f"Bearer {token}"
+            answer = self._session.request(method, url, timeout=60, **options)
+        return answer
 
 
 def _run(dag_id: str, run_id: str) -> str:

@@ -161,9 +161,12 @@ class _Answers:
             return [row[0] for row in session.query(error.stacktrace)]
 
     def dag_ids(self) -> list[str]:
+        # Each is written on its own, and a run needs both.
+        model = import_module("airflow.models.dag").DagModel
         serialized = import_module("airflow.models.serialized_dag").SerializedDagModel
         with self._session() as session:
-            return [row[0] for row in session.query(serialized.dag_id)]
+            rows = session.query(model.dag_id).join(serialized, serialized.dag_id == model.dag_id)
+            return [row[0] for row in rows]
 
     def trigger(self, dag_id: str, conf: dict[str, Any], run_id: str | None) -> str:
         trigger_dag = import_module("airflow.api.common.trigger_dag").trigger_dag

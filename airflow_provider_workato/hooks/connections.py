@@ -36,7 +36,7 @@ from airflow_provider_workato.models import (
     to_optional_id,
     to_timestamp,
 )
-from airflow_provider_workato.redaction import Sealed, redact, seal
+from airflow_provider_workato.redaction import Sealed, seal
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,9 +44,12 @@ if TYPE_CHECKING:
     import requests
 
     from airflow_provider_workato.hooks.endpoints import Endpoint
-    from airflow_provider_workato.hooks.provisioning import IfExists, Ledger
+    from airflow_provider_workato.hooks.provisioning import IfExists, Ledger, OnKnown
 
 T = TypeVar("T")
+
+#: What a delete or disconnect returns that found nothing to do.
+MISSING: dict[str, Any] = {"success": True, "status": "missing"}
 
 
 class WorkatoConnectionsHook(BaseHook):
@@ -135,18 +138,15 @@ class WorkatoConnectionsHook(BaseHook):
         :param updated_after: only those changed since; a datetime with a time zone or ISO 8601 text.
         :raises WorkatoError: of the class that says what to do about it.
         """
-        return list(
-            self._matching(
-                lambda body: parse_connections(decode(body, operation=endpoints.LIST.operation)),
-                folder_id=folder_id,
-                project_id=project_id,
-                parent_id=parent_id,
-                external_id=external_id,
-                provider=provider,
-                include_runtime_connections=include_runtime_connections,
-                include_tags=include_tags,
-                updated_after=updated_after,
-            )
+        return self._list(
+            folder_id=folder_id,
+            project_id=project_id,
+            parent_id=parent_id,
+            external_id=external_id,
+            provider=provider,
+            include_runtime_connections=include_runtime_connections,
+            include_tags=include_tags,
+            updated_after=updated_after,
         )
 
     def iter_connections(self, **filters: Any) -> Iterator[Connection]:
@@ -198,6 +198,28 @@ class WorkatoConnectionsHook(BaseHook):
         """
         secrets = seal(input)
         input = secrets
+        return self._create_connection(
+            name=name,
+            provider=provider,
+            folder_id=folder_id,
+            parent_id=parent_id,
+            external_id=external_id,
+            shell_connection=shell_connection,
+            secrets=secrets,
+        )
+
+    def _create_connection(
+        self,
+        *,
+        name: str,
+        provider: str,
+        folder_id: int | str | None,
+        parent_id: int | str | None,
+        external_id: str | None,
+        shell_connection: bool | None,
+        secrets: Sealed | None,
+        before_send: Callable[[], None] | None = None,
+    ) -> Connection:
         payload = _given(
             name=_text(name, what="name"),
             provider=_text(provider, what="provider"),
@@ -206,7 +228,7 @@ class WorkatoConnectionsHook(BaseHook):
             external_id=_optional_text(external_id, what="external_id"),
             shell_connection=shell_connection,
         )
-        return self._change(endpoints.CREATE, payload=payload, secrets=secrets)
+        return self._change(endpoints.CREATE, payload=payload, secrets=secrets, before_send=before_send)
 
     def ensure_connection(
         self,
@@ -220,12 +242,15 @@ class WorkatoConnectionsHook(BaseHook):
         input: Mapping[str, Any] | Sealed | None = None,
         if_exists: IfExists = "reuse",
         ledger: Ledger | None = None,
+        on_known: OnKnown | None = None,
     ) -> Connection:
         """Make sure that a connection exists, once.
 
         One list call looks for it: by *external_id* and *provider* (and folder and parent, if given)
         or else by *name*, *provider* and parent (and folder, if given). A create whose answer is lost
-        is looked for before it is sent again.
+        is looked for before it is sent again. Of all processes of this user on this machine one at a time
+        looks for and makes a connection; those of other machines are not seen: let no two of them make the
+        same connection at once.
 
         :param name: the connection's name.
         :param provider: the app, for example ``jira``.
@@ -236,10 +261,14 @@ class WorkatoConnectionsHook(BaseHook):
         :param input: the connection's parameters, which are credentials.
         :param if_exists: ``reuse`` it as it is (one that is not authorized is repaired with *input*),
             ``update`` it with what is given here, ``fail``, or make a ``duplicate``.
-        :param ledger: where the attempt is noted so that a later one knows of it.
+        :param ledger: where the attempt is noted so that a later one knows of it. Without one, ``fail`` and
+            ``duplicate`` cannot tell what an earlier attempt made from what was there before.
+        :param on_known: told as soon as the connection is known to exist, also if *input* is refused then.
         :returns: the connection.
-        :raises WorkatoExistsError: if it exists and must not, or if more than one matches.
+        :raises WorkatoExistsError: if it exists and must not, if more than one matches, or if one to be
+            changed matches by its name alone, without *folder_id* or *external_id*.
         :raises WorkatoAuthorizationError: if the app refuses *input*; the connection exists then.
+        :raises WorkatoBusyError: if another process of this machine keeps making the same connection.
         """
         secrets = seal(input)
         input = secrets
@@ -259,8 +288,10 @@ class WorkatoConnectionsHook(BaseHook):
         }
         return provisioning.Provisioning(
             identity=identity,
-            find=lambda: self.list_connections(external_id=identity.external_id),
-            create=lambda: self.create_connection(provider=provider, input=secrets, **changes),
+            find=lambda: self._list(secrets=secrets, external_id=identity.external_id),
+            create=lambda before_send: self._create_connection(
+                provider=provider, secrets=secrets, before_send=before_send, **changes
+            ),
             update=lambda connection_id, everything: self.update_connection(
                 connection_id, input=secrets, **(changes if everything else {})
             ),
@@ -268,6 +299,7 @@ class WorkatoConnectionsHook(BaseHook):
             tests_credentials=not shell_connection,
             if_exists=if_exists,
             ledger=ledger,
+            on_known=on_known,
             settings=self.settings,
         ).run()
 
@@ -312,34 +344,106 @@ class WorkatoConnectionsHook(BaseHook):
             )
         return self._change(endpoints.UPDATE, connection_id=number, payload=payload, secrets=secrets)
 
-    def disconnect_connection(self, connection_id: int | str, *, force: bool = False) -> dict[str, Any]:
+    def disconnect_connection(
+        self, connection_id: int | str, *, force: bool = False, ignore_missing: bool = False
+    ) -> dict[str, Any]:
         """Disconnect a connection; one that is disconnected already stays so.
 
         :param connection_id: the connection.
         :param force: also if active recipes use it.
+        :param ignore_missing: return ``"status": "missing"`` if there is no such connection.
         :returns: what the API said.
         :raises WorkatoRejectedError: if active recipes use it and *force* is not set.
+        :raises WorkatoNotFoundError: if there is no such connection and *ignore_missing* is not set.
         """
         body = json_body({"force": True}) if force else None
         call = Call(endpoint=endpoints.DISCONNECT, connection_id=to_id(connection_id), body=body)
-        return parse_outcome(self.transport.send(call), operation=call.endpoint.operation)
+        try:
+            return parse_outcome(self.transport.send(call), operation=call.endpoint.operation)
+        except WorkatoNotFoundError as error:
+            if not ignore_missing:
+                raise
+            not_found = error.with_traceback(None)
+        self._confirm_missing(call, not_found)
+        return MISSING.copy()
 
-    def delete_connection(self, connection_id: int | str) -> dict[str, Any]:
+    def delete_connection(self, connection_id: int | str, *, ignore_missing: bool = False) -> dict[str, Any]:
         """Delete a connection, authorized or not.
 
         :param connection_id: the connection.
+        :param ignore_missing: return ``"status": "missing"`` if there is no such connection.
         :returns: what the API said.
         :raises WorkatoRejectedError: if active recipes or audit log streaming use it.
-        :raises WorkatoNotFoundError: if there is no such connection.
+        :raises WorkatoNotFoundError: if there is no such connection and *ignore_missing* is not set.
         """
         call = Call(endpoint=endpoints.DELETE, connection_id=to_id(connection_id))
         try:
             return parse_outcome(self.transport.send(call), operation=call.endpoint.operation)
-        except WorkatoNotFoundError:
-            if not call.answer_lost:
+        except WorkatoNotFoundError as error:
+            if not (call.answer_lost or ignore_missing):
                 raise
+            not_found = error.with_traceback(None)
+        self._confirm_missing(call, not_found)
+        if not call.answer_lost:
+            return MISSING.copy()
         self.log.info("Connection %s was deleted by an attempt whose answer was lost.", call.connection_id)
         return {"success": True, "status": "deleted"}
+
+    def _confirm_missing(self, call: Call, not_found: WorkatoNotFoundError) -> None:
+        """Ask the list as well: what is no Workato, behind a wrong base URL, answers 404 to everything."""
+        rows = self.list_connections(include_runtime_connections=True)
+        if any(row["id"] == call.connection_id for row in rows):
+            raise not_found
+
+    def find_matching(
+        self,
+        *,
+        provider: str | None = None,
+        name: str | None = None,
+        folder_id: int | str | None = None,
+        parent_id: int | str | None = None,
+        external_id: str | None = None,
+    ) -> Connection:
+        """Return the connection that a create with these arguments would take.
+
+        :param provider: the app, for example ``jira``; leave it out for a runtime user's connection.
+        :param name: the connection's name; then *provider* and *folder_id* have to be given.
+        :param folder_id: the folder or project it is in.
+        :param parent_id: its parent connection.
+        :param external_id: your own id for it; then *provider* or *parent_id* has to be given.
+        :raises WorkatoConfigurationError: if the arguments could mean somebody else's connection.
+        :raises WorkatoNotFoundError: if there is none.
+        :raises WorkatoExistsError: if there are several.
+        """
+        identity = Identity(
+            provider=_optional_text(provider, what="provider"),
+            name=_optional_text(name, what="name"),
+            folder_id=to_optional_id(folder_id, what="folder_id"),
+            parent_id=to_optional_id(parent_id, what="parent_id"),
+            external_id=_optional_text(external_id, what="external_id"),
+        )
+        if identity.external_id is None and None in (identity.name, identity.provider, identity.folder_id):
+            raise WorkatoConfigurationError(
+                "Give external_id and provider, or name, provider and folder_id: a name alone could be "
+                "somebody else's connection."
+            )
+        if identity.provider is None and identity.parent_id is None:
+            raise WorkatoConfigurationError(
+                "An external_id needs the provider too, or for a runtime user's connection the parent_id."
+            )
+        matches = [
+            row
+            for row in self.list_connections(
+                external_id=identity.external_id, include_runtime_connections=identity.provider is None
+            )
+            if identity.matches(row)
+        ]
+        if not matches:
+            raise WorkatoNotFoundError(
+                f"No connection matches {identity}: never made, deleted, or not visible to this token.",
+                operation="find_connection",
+            )
+        return provisioning.the_one(matches, identity)
 
     def get_picklist(
         self,
@@ -383,6 +487,26 @@ class WorkatoConnectionsHook(BaseHook):
         :param redirect_url: where the user is sent after the login.
         :returns: its id and the URL at which the user logs in.
         """
+        return self._create_runtime_user_connection(
+            parent_id=parent_id,
+            folder_id=folder_id,
+            external_id=external_id,
+            name=name,
+            callback_url=callback_url,
+            redirect_url=redirect_url,
+        )
+
+    def _create_runtime_user_connection(
+        self,
+        *,
+        parent_id: int | str,
+        folder_id: int | str,
+        external_id: str,
+        name: str | None,
+        callback_url: str | None,
+        redirect_url: str | None,
+        before_send: Callable[[], None] | None = None,
+    ) -> RuntimeUserConnection:
         payload = _given(
             parent_id=to_id(parent_id, what="parent_id"),
             folder_id=to_id(folder_id, what="folder_id"),
@@ -391,7 +515,7 @@ class WorkatoConnectionsHook(BaseHook):
             callback_url=_optional_text(callback_url, what="callback_url"),
             redirect_url=_optional_text(redirect_url, what="redirect_url"),
         )
-        call = Call(endpoint=endpoints.CREATE_RUNTIME_USER, body=json_body(payload))
+        call = Call(endpoint=endpoints.CREATE_RUNTIME_USER, body=json_body(payload), before_send=before_send)
         return parse_runtime_user_connection(self.transport.send(call))
 
     def ensure_runtime_user_connection(
@@ -405,6 +529,7 @@ class WorkatoConnectionsHook(BaseHook):
         redirect_url: str | None = None,
         if_exists: IfExists = "reuse",
         ledger: Ledger | None = None,
+        on_known: OnKnown | None = None,
     ) -> Connection:
         """Make sure that an end user has a connection to log in to, once.
 
@@ -417,22 +542,26 @@ class WorkatoConnectionsHook(BaseHook):
         :param callback_url: called by Workato once the login succeeded.
         :param redirect_url: where the user is sent after the login.
         :param if_exists: ``reuse`` it, ``update`` its name and folder, ``fail``, or make a ``duplicate``.
-        :param ledger: where the attempt is noted so that a later one knows of it.
+        :param ledger: where the attempt is noted so that a later one knows of it. Without one, ``fail`` and
+            ``duplicate`` cannot tell what an earlier attempt made from what was there before.
+        :param on_known: told as soon as the connection is known to exist.
         :returns: the connection, with the login URL under ``url``.
         :raises WorkatoExistsError: if it exists and must not, or if more than one matches.
+        :raises WorkatoBusyError: if another process of this machine keeps making the same connection.
         """
         parent = to_id(parent_id, what="parent_id")
         folder = to_id(folder_id, what="folder_id")
         user = _text(external_id, what="external_id")
 
-        def create() -> Connection:
-            made = self.create_runtime_user_connection(
+        def create(before_send: Callable[[], None]) -> Connection:
+            made = self._create_runtime_user_connection(
                 parent_id=parent,
                 folder_id=folder,
                 external_id=user,
                 name=name,
                 callback_url=callback_url,
                 redirect_url=redirect_url,
+                before_send=before_send,
             )
             return {"parent_id": parent, "folder_id": folder, "external_id": user, "name": name, **made}
 
@@ -447,6 +576,7 @@ class WorkatoConnectionsHook(BaseHook):
             ),
             if_exists=if_exists,
             ledger=ledger,
+            on_known=on_known,
             settings=self.settings,
         ).run()
         if not connection.get("url"):
@@ -473,6 +603,16 @@ class WorkatoConnectionsHook(BaseHook):
         except WorkatoError as error:
             return False, str(error)
         return True, f"Workato at {self.settings.place} accepts the API token and lets it list connections."
+
+    def _list(self, *, secrets: Sealed | None = None, **filters: Any) -> list[Connection]:
+        """List connections, of which none quotes *secrets*: an app may have refused them before."""
+        call = Call(endpoint=endpoints.LIST, secrets=secrets)
+
+        def parse(body: bytes) -> list[Connection]:
+            unseen = Sealed(self.transport.secrets_of(call))
+            return parse_connections(decode(body, operation=call.endpoint.operation), secrets=unseen)
+
+        return list(self._matching(parse, **filters))
 
     def _matching(
         self,
@@ -519,6 +659,7 @@ class WorkatoConnectionsHook(BaseHook):
         payload: dict[str, Any],
         secrets: Sealed | None,
         connection_id: int | None = None,
+        before_send: Callable[[], None] | None = None,
     ) -> Connection:
         if secrets is not None and not isinstance(secrets.reveal(), Mapping):
             raise WorkatoConfigurationError(
@@ -529,14 +670,13 @@ class WorkatoConnectionsHook(BaseHook):
             connection_id=connection_id,
             body=json_body(payload, secrets=secrets),
             secrets=secrets,
+            before_send=before_send,
         )
-        connection = parse_connection(self.transport.send(call), operation=endpoint.operation)
-        if connection.get("authorization_error"):
-            # An app can quote the credentials that it refuses.
-            connection["authorization_error"] = redact(
-                connection["authorization_error"], self.transport.secrets_of(call)
-            )
-        return connection
+        return parse_connection(
+            self.transport.send(call),
+            operation=endpoint.operation,
+            secrets=Sealed(self.transport.secrets_of(call)),
+        )
 
 
 def _given(**arguments: T | None) -> dict[str, T]:

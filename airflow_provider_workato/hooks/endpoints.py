@@ -28,6 +28,7 @@ class Endpoint:
     :param quota: the quota it counts against.
     :param creates: whether carrying it out twice makes two connections. Such a call is repeated
         only if it provably was not carried out.
+    :param not_found: what a 404 means and what to do; ``{conn_id}`` and the form's labels are filled in.
     """
 
     operation: str
@@ -36,7 +37,10 @@ class Endpoint:
     privilege: str
     quota: Quota = Quota.OTHER
     creates: bool = False
+    not_found: str = "deleted, or not visible to this token"
 
+
+_ADDRESS = "{host!r} and {data_center!r} of Airflow connection {conn_id!r}"
 
 LIST = Endpoint(
     operation="list_connections",
@@ -44,6 +48,7 @@ LIST = Endpoint(
     path="/api/connections",
     privilege="Connections: List",
     quota=Quota.LIST,
+    not_found=f"there is no connections API at this address; check {_ADDRESS}",
 )
 CREATE = Endpoint(
     operation="create_connection",
@@ -51,6 +56,10 @@ CREATE = Endpoint(
     path="/api/connections",
     privilege="Connections: Create",
     creates=True,
+    not_found=(
+        "this token sees no such folder or parent connection, or there is no connections API at this "
+        f"address; check folder_id, parent_id, and {_ADDRESS}"
+    ),
 )
 UPDATE = Endpoint(
     operation="update_connection",
@@ -82,6 +91,10 @@ CREATE_RUNTIME_USER = Endpoint(
     path="/api/connections/runtime_user_connections",
     privilege="Connections: Create",
     creates=True,
+    not_found=(
+        "this token sees no such parent connection or folder; check that parent_id is an established OAuth "
+        "connection, and check folder_id"
+    ),
 )
 OAUTH_URL = Endpoint(
     operation="get_oauth_url",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import tempfile
@@ -26,6 +27,15 @@ def open_locked(name: str, *, wait: float) -> int:
         os.close(file)
         raise
     return file
+
+
+def remove_locked(name: str) -> None:
+    """Remove a file that this process has locked; who waits for it gets one that no folder shows any more.
+
+    :param name: the file's name.
+    """
+    with contextlib.suppress(OSError):
+        (_folder() / name).unlink()
 
 
 def _folder() -> Path:

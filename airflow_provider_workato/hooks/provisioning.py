@@ -1,8 +1,8 @@
 """Making a connection exactly once, although the server does nothing against duplicates.
 
 ``POST /api/connections`` is not idempotent, its answer can get lost, and Airflow stops and repeats
-tasks at any moment. So: look before creating, note the attempt where the next one finds it, and
-after a lost answer look again before sending again.
+tasks at any moment. So: one at a time on a machine, look before creating, note the attempt where the
+next one finds it, and after a lost answer look again before sending again.
 """
 
 from __future__ import annotations
@@ -10,16 +10,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from airflow_provider_workato.authorization import State, failure, state_of
-from airflow_provider_workato.exceptions import (
-    WorkatoConfigurationError,
-    WorkatoError,
-    WorkatoExistsError,
-)
+from airflow_provider_workato.exceptions import WorkatoError, WorkatoExistsError
+from airflow_provider_workato.hooks.claims import Claim, Place, claimed
 from airflow_provider_workato.hooks.transport import is_ambiguous, may_still_run
+from airflow_provider_workato.models import one_of, parse_time
 from airflow_provider_workato.redaction import Sealed, secret_texts
 
 if TYPE_CHECKING:
@@ -33,6 +31,11 @@ IF_EXISTS: tuple[str, ...] = ("reuse", "update", "fail", "duplicate")
 
 #: The longest pause between two looks for a connection whose answer was lost, in seconds.
 _LONGEST_PAUSE = 8.0
+#: A create goes out on a look no older than this, in seconds. Shorter would cost most creates a second
+#: list call, of which Workato allows no more than creates.
+FRESH = 10.0
+#: By how much the clocks of a worker and of Workato may differ, in seconds.
+_SKEW = 3600.0
 
 
 class Ledger(Protocol):
@@ -48,171 +51,338 @@ class Ledger(Protocol):
         """
 
 
+class OnKnown(Protocol):
+    """Hears of the connection as soon as it is known to exist, and again once it was changed."""
+
+    def __call__(self, connection: Connection, /, *, created: bool) -> None:
+        """Take note.
+
+        :param connection: the connection; nothing in it quotes the credentials.
+        :param created: whether this task made it, in this try or an earlier one.
+        """
+
+
+class _NotSent(Exception):
+    """The look right before the request found what was to be made, or failed."""
+
+    def __init__(self, *, found: Sequence[Connection] = (), error: WorkatoError | None = None) -> None:
+        super().__init__()
+        self.found = list(found)
+        self.error = error
+
+
 @dataclass(slots=True, kw_only=True)
 class Provisioning:
     """One connection to be there in the end, whatever happens on the way.
 
     :param identity: what makes a connection the one meant.
     :param find: lists the connections among which it would be.
-    :param create: makes it.
+    :param create: makes it; calls what it is given right before each request leaves.
     :param update: changes it, by id; with all that was given or else with the credentials only.
-    :param settings: for how long to try.
+    :param settings: the workspace, and for how long to try.
     :param if_exists: what to do with one that is there.
     :param credentials: what *create* and *update* send as ``input``.
     :param tests_credentials: whether Workato tests them at once.
     :param ledger: where attempts are noted.
+    :param on_known: told as soon as the connection is known to exist.
     """
 
     identity: Identity
     find: Callable[[], list[Connection]]
-    create: Callable[[], Connection]
+    create: Callable[[Callable[[], None]], Connection]
     update: Callable[[int, bool], Connection]
     settings: WorkatoSettings
     if_exists: IfExists = "reuse"
     credentials: Sealed | None = None
     tests_credentials: bool = True
     ledger: Ledger | None = None
+    on_known: OnKnown | None = None
+    _claim: Claim = field(init=False, default_factory=Claim)
+    _place: Place | None = field(init=False, default=None)
+    #: On the monotonic clock: when the latest list came, and when the first and the latest create left.
+    _looked_at: float = field(init=False, default=0.0)
+    _first_sent_at: float | None = field(init=False, default=None)
+    _sent_at: float = field(init=False, default=0.0)
 
     def run(self) -> Connection:
         """Find or make the connection and return it.
 
-        :raises WorkatoExistsError: if it exists and must not, or if more than one matches.
+        :raises WorkatoExistsError: if it exists and must not, if more than one matches, or if it cannot
+            be told whether the one to change is the one meant.
         :raises WorkatoAuthorizationError: if the app refuses the credentials.
+        :raises WorkatoBusyError: if another process of this machine keeps making the same one.
         """
-        if self.if_exists not in IF_EXISTS:
-            raise WorkatoConfigurationError(f"if_exists must be one of {', '.join(IF_EXISTS)}.")
-        rows = self.find()
+        one_of(self.if_exists, IF_EXISTS, what="if_exists")
+        settings, workspace = self.settings, self.settings.base_url.lower()
+        key = f"{workspace} {self.identity.key}"
+        # As long as one create can take that gets no answer.
+        patience = settings.retry_budget + settings.server_timeout + settings.read_timeout
+        with claimed(key, who=self.identity, wait=patience) as self._claim:
+            self._place = Place(workspace)
+            try:
+                return self._ensure()
+            finally:
+                self._place.leave()
+
+    def _ensure(self) -> Connection:
+        rows = self._look()
         matches = [row for row in rows if self.identity.matches(row)]
         own = self._from_earlier_try(rows, matches)
         if own is not None:
-            return self._existing(own, update=self.if_exists == "update")
+            return self._existing(own, created=True, update=self.if_exists == "update")
+        matches = self._after_another_process(matches)
         if self.if_exists == "duplicate" or not matches:
             return self._make(known=[row["id"] for row in matches])
-        if len(matches) > 1:
-            raise self._several(matches)
-        if self.if_exists == "fail":
-            raise WorkatoExistsError(
-                f"Connection {matches[0]['id']} exists already ({self.identity}) and if_exists is 'fail'. "
-                "Use if_exists='reuse' or 'update' to take it.",
-                connection_ids=[matches[0]["id"]],
-            )
-        return self._existing(matches[0], update=self.if_exists == "update")
+        return self._take(matches)
+
+    def _look(self) -> list[Connection]:
+        rows = self.find()
+        self._looked_at = time.monotonic()
+        return rows
 
     def _matches(self) -> list[Connection]:
-        return [row for row in self.find() if self.identity.matches(row)]
+        return [row for row in self._look() if self.identity.matches(row)]
 
     def _from_earlier_try(
         self, rows: Sequence[Connection], matches: Sequence[Connection]
     ) -> Connection | None:
         """Return the connection that an earlier try of the same task made, interrupted or not."""
         note = self.ledger.read() if self.ledger else {}
-        if note.get("for") != str(self.identity):
+        if (note.get("for"), note.get("at")) != (str(self.identity), self.settings.base_url):
             # Nothing, or the task asked for another connection then.
             return None
         if "id" in note:
             # It may have another name by now.
-            return next((row for row in rows if row["id"] == note["id"]), None)
+            return next((row for row in rows if row["id"] == note["id"] and self._is_of_this_app(row)), None)
         if "intent" not in note:
             return None
-        server_timeout = self.settings.server_timeout
+        # Clocks differ and jump: never wait longer than Workato can be at work.
+        age = max(time.time() - note["intent"], 0.0)
         row = self._look_for(
-            known=note.get("known", []),
-            # Clocks differ: never wait longer than Workato can be at work.
-            until=min(note["intent"], time.time()) + server_timeout,
+            known=[*note.get("known", []), *(row["id"] for row in matches if not self._may_be_of(note, row))],
+            until=time.monotonic() + self.settings.server_timeout - age,
             at_first=matches,
         )
         if row is not None:
             log.info("Adopted connection %s, which an interrupted try of this task made.", row["id"])
-            self._note({"id": row["id"]})
+            self._note_made(row)
         return row
 
-    def _existing(self, row: Connection, *, update: bool) -> Connection:
+    def _is_of_this_app(self, row: Connection) -> bool:
+        key = "parent_id" if self.identity.provider is None else "provider"
+        wanted: object = getattr(self.identity, key)
+        return bool(row.get(key, wanted) == wanted)
+
+    def _may_be_of(self, note: dict[str, Any], row: Connection) -> bool:
+        """Tell whether *row* was made about when the noted create was sent, not by somebody much later."""
+        made_at = parse_time(row.get("created_at"))
+        if made_at is None or made_at.tzinfo is None:
+            return True
+        return bool(abs(made_at.timestamp() - note["intent"]) <= self.settings.server_timeout + _SKEW)
+
+    def _after_another_process(self, matches: list[Connection]) -> list[Connection]:
+        """Wait for what another process of this machine asked for and saw no answer to."""
+        unanswered = self._claim.unanswered()
+        if unanswered is None:
+            return matches
+        until = time.monotonic() + self.settings.server_timeout - unanswered.age
+        matches = self._wait_for_new(known=unanswered.known, until=until, at_first=matches)
+        self._claim.note_answered()
+        return matches
+
+    def _take(self, matches: Sequence[Connection]) -> Connection:
+        """Take what exists, as ``if_exists`` says."""
+        row = the_one(matches, self.identity)
+        if self.if_exists == "fail":
+            raise WorkatoExistsError(
+                f"Connection {row['id']} exists already ({self.identity}) and if_exists is 'fail'. "
+                "Use if_exists='reuse' or 'update' to take it.",
+                connection_ids=[row["id"]],
+            )
+        return self._existing(row, created=False, update=self.if_exists == "update")
+
+    def _existing(self, row: Connection, *, created: bool, update: bool) -> Connection:
+        self._leave_place()
         usable = state_of(row) is State.AUTHORIZED or not (self.credentials and self.tests_credentials)
-        if update:
-            log.info("Updating connection %s (%s).", row["id"], self.identity)
-            row = self._merged(row, self.update(row["id"], True))
-        elif usable:
+        change = update or not usable
+        if change and not (created or self.identity.is_certain_of(row)):
+            raise self._uncertain(row)
+        row = self._known(row, created=created)
+        if not change:
             log.info("Reusing connection %s (%s).", row["id"], self.identity)
             return row
+        if update:
+            log.info("Updating connection %s (%s).", row["id"], self.identity)
         else:
             log.info("Connection %s exists but is not authorized; updating its credentials.", row["id"])
-            row = self._merged(row, self.update(row["id"], False))
-        return self._accepted(row)
+        changed = self._merged(row, self.update(row["id"], update))
+        return self._accepted(self._known(changed, created=created))
 
     def _make(self, *, known: list[int]) -> Connection:
-        give_up = time.time() + self.settings.retry_budget
         attempt = 0
         while True:
             attempt += 1
-            sent_at = time.time()
-            self._note({"intent": sent_at, "known": known})
-            row, error = self._try_to_create()
+            try:
+                row, error = self._try_to_create(known, first=attempt == 1)
+            except _NotSent as reason:
+                found, failed = reason.found, reason.error
+            else:
+                found, failed = [], None
+            if failed is not None:
+                raise failed
+            if found and attempt == 1:
+                # Nothing of ours was carried out so far: it is somebody else's.
+                self._note({"refused": True})
+                return self._take(found)
+            if found:
+                return self._adopted(the_one(found, self.identity))
             if row is not None:
                 log.info("Created connection %s (%s).", row["id"], self.identity)
-                self._note({"id": row["id"]})
-                return self._accepted(row)
+                self._note_made(row)
+                return self._accepted(self._known(row, created=True))
             log.warning("%s Looking whether the connection was made.", error)
             still_running = error is not None and may_still_run(error)
-            until = sent_at + self.settings.server_timeout if still_running else 0.0
-            row = self._look_for(known=known, until=min(until, give_up))
+            until = self._sent_at + self.settings.server_timeout if still_running else 0.0
+            row = self._look_for(known=known, until=until)
             if row is not None:
-                log.info("Adopted connection %s, made by the call whose answer was lost.", row["id"])
-                self._note({"id": row["id"]})
-                return self._existing(row, update=False)
+                return self._adopted(row)
+            # Workato has had its time, and there is none.
+            self._claim.note_answered()
             pause = min(2.0 ** (attempt - 2), _LONGEST_PAUSE)
-            if error is not None and (time.time() + pause >= give_up or until > give_up):
+            give_up = (self._first_sent_at or self._sent_at) + self.settings.retry_budget
+            if error is not None and time.monotonic() + pause >= give_up:
                 raise error
             log.warning("The connection was not made; sending the request again.")
             time.sleep(pause)
 
-    def _try_to_create(self) -> tuple[Connection | None, WorkatoError | None]:
+    def _try_to_create(
+        self, known: list[int], *, first: bool
+    ) -> tuple[Connection | None, WorkatoError | None]:
         try:
-            return self.create(), None
+            return self.create(lambda: self._before_send(known, first=first)), None
         except WorkatoError as error:
             if not is_ambiguous(error):
                 # A definite refusal: the next try has nothing to look for.
                 self._note({"refused": True})
+                self._claim.note_answered()
                 raise
             return None, error
+
+    def _before_send(self, known: list[int], *, first: bool) -> None:
+        """Look again if the wait for this moment was long, and note that the request leaves."""
+        if time.monotonic() - self._looked_at > FRESH:
+            log.info("The last look is more than %g s ago; looking again before the create.", FRESH)
+            self._look_again(known, first=first)
+        self._leave_place()
+        self._note({"intent": time.time(), "known": known})
+        self._claim.note_sending(known)
+        self._sent_at = time.monotonic()
+        if self._first_sent_at is None:
+            self._first_sent_at = self._sent_at
+
+    def _look_again(self, known: list[int], *, first: bool) -> None:
+        matches: list[Connection] = []
+        failed: WorkatoError | None = None
+        try:
+            matches = self._matches()
+        except WorkatoError as error:
+            failed = error.with_traceback(None)
+        if failed is not None:
+            raise _NotSent(error=failed)
+        if first and self.if_exists == "duplicate":
+            known[:] = [row["id"] for row in matches]
+        elif found := [row for row in matches if row["id"] not in known]:
+            raise _NotSent(found=found)
 
     def _look_for(
         self, *, known: Sequence[int], until: float, at_first: Sequence[Connection] | None = None
     ) -> Connection | None:
         """Look for a match that is not *known*, for as long as Workato may be at work on it."""
+        rows = self._wait_for_new(known=known, until=until, at_first=at_first)
+        new = [row for row in rows if row["id"] not in known]
+        return the_one(new, self.identity) if new else None
+
+    def _wait_for_new(
+        self, *, known: Sequence[int], until: float, at_first: Sequence[Connection] | None = None
+    ) -> list[Connection]:
+        """Return all matches, as soon as one is not *known* or it is *until* on the monotonic clock."""
         pause = 0.5
-        rows = self._matches() if at_first is None else at_first
-        while True:
-            new = [row for row in rows if row["id"] not in known]
-            if len(new) > 1:
-                raise self._several(new)
-            if new:
-                return new[0]
-            remaining = until - time.time()
-            if remaining <= 0:
-                return None
+        rows = self._matches() if at_first is None else list(at_first)
+        while all(row["id"] in known for row in rows) and (remaining := until - time.monotonic()) > 0:
             time.sleep(min(pause, remaining))
             pause = min(pause * 2, _LONGEST_PAUSE)
             rows = self._matches()
+        return rows
+
+    def _adopted(self, row: Connection) -> Connection:
+        log.info("Adopted connection %s, made by the call whose answer was lost.", row["id"])
+        self._note_made(row)
+        return self._existing(row, created=True, update=False)
+
+    def _known(self, row: Connection, *, created: bool) -> Connection:
+        """Tell of *row* and return it."""
+        if self.on_known is not None:
+            self.on_known(row, created=created)
+        return row
 
     def _accepted(self, row: Connection) -> Connection:
         if self.credentials is not None and self.tests_credentials:
-            refused = failure(row, secrets=secret_texts(self.credentials.leaves()))
+            refused = failure(row, secrets=self._secrets())
             if refused is not None:
                 raise refused
         return row
+
+    def _secrets(self) -> list[str]:
+        leaves = [] if self.credentials is None else self.credentials.leaves()
+        return secret_texts(iter([self.settings.token.reveal(), *leaves]))
 
     def _merged(self, row: Connection, changed: Connection) -> Connection:
         # Workato's answers to changes have fewer keys than its list.
         return {**row, **{key: value for key, value in changed.items() if value is not None or key in row}}
 
-    def _several(self, rows: Sequence[Connection]) -> WorkatoExistsError:
-        ids = sorted(row["id"] for row in rows)
+    def _uncertain(self, row: Connection) -> WorkatoExistsError:
+        folder = row.get("folder_id")
         return WorkatoExistsError(
-            f"{len(ids)} connections match {self.identity}: {', '.join(map(str, ids))}. "
-            "Delete all but one, or give the one meant an external_id of its own.",
-            connection_ids=ids,
+            f"Connection {row['id']} in folder {folder} matches by its name alone ({self.identity}), so it "
+            "may be somebody else's. Nothing was sent to it. If it is the one meant, add "
+            f"folder_id={folder}; if not, give this one a folder_id or an external_id of its own.",
+            connection_ids=[row["id"]],
         )
+
+    def _leave_place(self) -> None:
+        if self._place is not None:
+            self._place.leave()
+
+    def _note_made(self, row: Connection) -> None:
+        self._note({"id": row["id"]})
+        self._claim.note_answered()
 
     def _note(self, note: dict[str, Any]) -> None:
         if self.ledger is not None:
-            self.ledger.write({**note, "for": str(self.identity)})
+            self.ledger.write({**note, "for": str(self.identity), "at": self.settings.base_url})
+
+
+def the_one(matches: Sequence[Connection], identity: Identity) -> Connection:
+    """Return the connection that matches, which has to be one.
+
+    :param matches: the connections that match, at least one.
+    :param identity: what they match.
+    :raises WorkatoExistsError: if there are several.
+    """
+    if len(matches) == 1:
+        return matches[0]
+    ids = sorted(row["id"] for row in matches)
+    oldest = min(matches, key=_age)
+    told_by = "external_id" if identity.external_id is not None else "name"
+    raise WorkatoExistsError(
+        f"{len(ids)} connections match {identity}: {', '.join(map(str, ids))}. {oldest['id']} is the oldest; "
+        "two runs at once, or if_exists='duplicate', may have made the others. Let recipes use the one to "
+        f"keep, then delete the others or give them another {told_by}.",
+        connection_ids=ids,
+    )
+
+
+def _age(row: Connection) -> tuple[float, int]:
+    made_at = parse_time(row.get("created_at"))
+    # Ids grow, so that they decide where the times do not.
+    return (made_at.timestamp() if made_at and made_at.tzinfo else 0.0, row["id"])

@@ -5,6 +5,7 @@ https://docs.workato.com/en/workato-api/workato-api.html names the data centers'
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import json
 import math
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
 
+_EXTRAS = tuple(name for name in LABELS if name not in ("host", "password", "port"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkatoSettings:
     """How to reach a workspace.
@@ -43,7 +47,8 @@ class WorkatoSettings:
     :param token: the API token.
     :param connect_timeout: seconds to establish a connection.
     :param read_timeout: seconds until an answer begins, and again until it is complete.
-    :param retry_budget: seconds after which no further attempt is started; 0 means one attempt only.
+    :param retry_budget: seconds of attempts and pauses after which no further attempt starts, not counting
+        waits for a turn under the quota; 0 means one attempt only.
     :param server_timeout: seconds for which Workato may still work on a call whose answer was lost.
     :param verify: whether to verify the server's certificate, or the path of a CA bundle.
     :param proxies: proxy URLs by scheme. They may hold credentials.
@@ -88,6 +93,7 @@ class WorkatoSettings:
         # A traceback that prints local variables would show the connection with its password.
         del connection
         read = _Reader(conn_id=conn_id, extra=_parsed(extra, conn_id=conn_id))
+        read.check_names()
         data_center = read.data_center()
         given = (host or "").strip()
         base_url = read.base_url(given, scheme=scheme, port=port) if given else DATA_CENTERS[data_center]
@@ -115,6 +121,18 @@ class _Reader:
         self.conn_id = conn_id
         self.extra = extra
 
+    def check_names(self) -> None:
+        """Refuse an extra whose name is nearly one of ours; Airflow and people add others of their own."""
+        for name in self.extra.reveal():
+            if name in _EXTRAS:
+                continue
+            meant = difflib.get_close_matches(name.lower().replace("-", "_"), _EXTRAS, n=1, cutoff=0.85)
+            if meant:
+                raise WorkatoConfigurationError(
+                    f"Airflow connection {self.conn_id!r}: extra {name[:40]!r} is unknown. "
+                    f"Did you mean {meant[0]!r} ({LABELS[meant[0]]})?"
+                )
+
     def data_center(self) -> str:
         value = self._get("data_center") or DEFAULT_DATA_CENTER
         name = str(value).strip().lower()
@@ -123,6 +141,8 @@ class _Reader:
         return name
 
     def base_url(self, host: str, *, scheme: str | None, port: int | None) -> str:
+        # As the host of a URI connection, an IPv6 address comes without its brackets.
+        host = f"[{host}]" if _is_ipv6(host) else host
         # A URI connection carries the scheme in its schema field: workato://token@host/https.
         url = host if "://" in host else f"{scheme if scheme in ('http', 'https') else 'https'}://{host}"
         try:
@@ -148,6 +168,8 @@ class _Reader:
             )
         path = parts.path.rstrip("/").removesuffix("/api")
         # The form's port field is 0 when left empty on some Airflow versions.
+        if port and not 0 < port < 65_536:
+            raise self._wrong("port", "must be a number between 1 and 65535")
         shown = f"[{name}]" if ":" in name else name
         number = own_port or port
         return f"{parts.scheme}://{shown}{f':{number}' if number else ''}{path}"
@@ -224,7 +246,7 @@ class _Reader:
         return self.extra.reveal().get(name)
 
     def _wrong(self, name: str, problem: str) -> WorkatoConfigurationError:
-        where = name if name in ("host", "password") else f"extra {name}"
+        where = name if name in ("host", "password", "port") else f"extra {name}"
         return WorkatoConfigurationError(
             f"Airflow connection {self.conn_id!r}: {LABELS[name]!r} ({where}) {problem}."
         )
@@ -238,6 +260,13 @@ def _parsed(extra: Sealed, *, conn_id: str) -> Sealed:
     if not isinstance(parsed.reveal(), dict):
         raise WorkatoConfigurationError(f"Airflow connection {conn_id!r}: Extra is not a JSON object.")
     return parsed
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 6
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,7 +7,8 @@ import json
 import logging
 import random
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,7 +19,6 @@ from tenacity import (
     RetryCallState,
     Retrying,
     retry_if_exception,
-    stop_before_delay,
     wait_random_exponential,
 )
 
@@ -44,6 +44,8 @@ from airflow_provider_workato.models import decode, with_details
 from airflow_provider_workato.redaction import HiddenBytes, Sealed, redact, secret_texts
 
 if TYPE_CHECKING:
+    import ssl
+
     import requests
 
     from airflow_provider_workato.hooks.settings import WorkatoSettings
@@ -52,8 +54,6 @@ log = logging.getLogger(__name__)
 
 #: An error's body is read up to this many bytes.
 _MAX_ERROR_BODY = 64 * 1024
-#: No quota of Workato's is about more than a minute; what asks for longer must not stop a whole process.
-_LONGEST_HOLD = 60.0
 _backoff = wait_random_exponential(multiplier=0.5, max=30)
 
 
@@ -74,7 +74,7 @@ _ADVICE: dict[int, tuple[type[WorkatoApiError], str]] = {
             "or address. Grant its API client the project and the privilege {privilege!r}."
         ),
     ),
-    404: (WorkatoNotFoundError, "deleted, or not visible to this token."),
+    404: (WorkatoNotFoundError, "{not_found}."),
     422: (WorkatoValidationError, "Workato refused the values sent; correct the task's arguments."),
     429: (
         WorkatoRateLimitError,
@@ -95,6 +95,9 @@ class Call:
     :param query: the query string's parameters.
     :param body: the JSON body's bytes (see :func:`json_body`); sealed, because they can hold credentials.
     :param secrets: the credentials in the body, which no error may quote.
+    :param before_send: called once the call has its turn, right before each attempt leaves; called again if
+        it takes so long that the turn is lost. What it raises ends the call unsent; let it be no
+        :class:`WorkatoError`, which might be repeated.
     """
 
     endpoint: Endpoint
@@ -102,6 +105,9 @@ class Call:
     query: list[tuple[str, str]] = field(default_factory=list)
     body: Sealed | None = None
     secrets: Sealed | None = None
+    before_send: Callable[[], None] | None = None
+    #: Seconds spent waiting for turns, all attempts together.
+    waited: float = 0.0
     #: Whether an earlier attempt may have been carried out although no answer came.
     answer_lost: bool = False
 
@@ -161,7 +167,7 @@ class Transport:
         retrying = Retrying(
             retry=retry_if_exception(lambda error: may_repeat(call.endpoint, error)),
             wait=_wait,
-            stop=stop_before_delay(self.settings.retry_budget),
+            stop=lambda state: _spent(state, call) >= self.settings.retry_budget,
             before_sleep=_announce,
             reraise=True,
         )
@@ -169,7 +175,7 @@ class Transport:
 
     def _attempt(self, call: Call) -> bytes:
         pace = self._paces[call.endpoint.quota]
-        pace.wait()
+        self._wait_for_turn(call, pace)
         outcome = self._exchange(call)
         error = self._error_in(outcome, call) if isinstance(outcome, _Answer) else outcome
         if error is None:
@@ -177,10 +183,21 @@ class Transport:
         if isinstance(error, WorkatoError):
             call.answer_lost = call.answer_lost or is_ambiguous(error)
         if isinstance(error, WorkatoRateLimitError) and error.retry_after:
-            pace.hold(min(error.retry_after, _LONGEST_HOLD))
+            pace.hold(error.retry_after)
         # Raised outside of any except block: the frames of the HTTP library hold the request
         # with its credentials in their local variables.
         raise error
+
+    def _wait_for_turn(self, call: Call, pace: Pace) -> None:
+        began = time.monotonic()
+        while True:
+            turn = pace.wait()
+            if call.before_send is None:
+                break
+            call.before_send()
+            if pace.confirm(turn):
+                break
+        call.waited += time.monotonic() - began
 
     def _exchange(self, call: Call) -> _Answer | BaseException:
         import http.client
@@ -279,7 +296,12 @@ class Transport:
         if status >= 500:
             return WorkatoServerError, "Workato or something in front of it failed; try again later."
         kind, advice = _ADVICE.get(status, (WorkatoApiError, "Workato refused the call."))
-        return kind, advice.format(conn_id=self.settings.conn_id, privilege=endpoint.privilege, **LABELS)
+        return kind, advice.format(
+            conn_id=self.settings.conn_id,
+            privilege=endpoint.privilege,
+            not_found=endpoint.not_found.format(conn_id=self.settings.conn_id, **LABELS),
+            **LABELS,
+        )
 
     def _redirected(self, answer: _Answer, call: Call) -> WorkatoResponseError:
         try:
@@ -299,14 +321,26 @@ class Transport:
     def _tls_error(self, call: Call, error: Exception) -> WorkatoTransportError:
         import ssl
 
-        reason = next((e for e in _chain(error) if isinstance(e, ssl.SSLCertVerificationError)), None)
-        if reason is None:
+        connection = f"Airflow connection {self.settings.conn_id!r}"
+        reason = next((e for e in _chain(error) if isinstance(e, ssl.SSLError)), None)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            said = redact(reason.verify_message, [], limit=120)
+            text = (
+                f"the certificate of {self.settings.base_url} is not trusted ({said}). If a company CA "
+                f"signed it, put the path of its bundle into {LABELS['verify']!r} (extra verify) of "
+                f"{connection}."
+            )
+        elif reason is not None and _failed_handshake(reason) and not _may_pass(reason):
+            said = redact(reason.reason or type(reason).__name__, [], limit=80)
+            text = (
+                f"the TLS handshake with {self.settings.base_url} failed ({said}). If the server speaks "
+                f"plain HTTP, write http:// in front of {LABELS['host']!r} of {connection}; otherwise check "
+                "host and port."
+            )
+        else:
             return self._transport_error(call, error)
         return WorkatoTLSError(
-            f"{_what(call)} was not sent: the certificate of {self.settings.base_url} is not trusted "
-            f"({redact(reason.verify_message, [], limit=120)}). If a company CA signed it, put the path "
-            f"of its bundle into {LABELS['verify']!r} (extra verify) of Airflow connection "
-            f"{self.settings.conn_id!r}.",
+            f"{_what(call)} was not sent: {text}",
             operation=call.endpoint.operation,
             request_sent=False,
         )
@@ -317,7 +351,7 @@ class Transport:
 
         never_left = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
         sent = not isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError)) and not any(
-            isinstance(e, never_left) for e in _chain(error)
+            isinstance(e, never_left) or _failed_handshake(e) for e in _chain(error)
         )
         reason = next((e for e in reversed(_chain(error)) if isinstance(e, OSError) and e.strerror), None)
         if isinstance(error, (requests.Timeout, _TooSlow)) or (
@@ -482,6 +516,24 @@ def _chain(error: BaseException) -> list[BaseException]:
     return found
 
 
+def _failed_handshake(error: BaseException) -> bool:
+    """Tell whether *error* ended a TLS handshake: no byte of the request goes out before it is done."""
+    import ssl
+
+    return any(
+        frame.f_code is ssl.SSLSocket.do_handshake.__code__
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    )
+
+
+def _may_pass(error: ssl.SSLError) -> bool:
+    """Tell whether the next handshake may succeed: the line broke, or the server had trouble of its own."""
+    import ssl
+
+    broken = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
+    return isinstance(error, broken) or "INTERNAL_ERROR" in (error.reason or "")
+
+
 def _what(call: Call) -> str:
     return call.endpoint.operation + (f" of connection {call.connection_id}" if call.connection_id else "")
 
@@ -519,6 +571,14 @@ def _http_date(text: str) -> datetime | None:
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _spent(state: RetryCallState, call: Call) -> float:
+    """Return the seconds that the attempts and the pauses between them take, the next pause included.
+
+    How long others kept this call waiting says nothing about whether it is worth another attempt.
+    """
+    return (state.seconds_since_start or 0.0) - call.waited + state.upcoming_sleep
 
 
 def _wait(state: RetryCallState) -> float:

@@ -1,4 +1,4 @@
-"""The turns that a quota has given, as every process of a machine sees them.
+"""The turns that a quota has given and the queue for the next ones, as every process of a machine sees them.
 
 Each Airflow task is a process of its own, so a pace that only one process keeps is none: sixty tasks
 that create a connection each would mostly be refused. What is kept here are times, nothing else.
@@ -6,28 +6,38 @@ that create a connection each would mostly be refused. What is kept here are tim
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import math
 import os
-from array import array
+import struct
 from collections import deque
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from airflow_provider_workato.hooks.local_lock import open_locked
 
 log = logging.getLogger(__name__)
 
+#: What the file begins with: the moment before which nobody starts, how many starts and how many tickets.
+_HEADER = struct.Struct("<dII")
+_START = struct.Struct("<d")
+_TICKET = struct.Struct("<Qd")
+
 
 class Turns:
-    """The latest turns.
+    """The latest turns, and who waits for one.
 
-    :param calls: how many to remember.
+    :param calls: how many turns to remember.
     """
 
     def __init__(self, calls: int) -> None:
+        #: When the latest calls started, oldest first.
         self.starts: deque[float] = deque(maxlen=calls)
+        #: When each waiting ticket is to start, first come first.
+        self.queue: dict[int, float] = {}
         #: No turn before this moment, as a server's ``Retry-After`` asked.
         self.not_before = 0.0
 
@@ -42,7 +52,7 @@ class SharedTurns(Turns):
 
     Where there can be no such file each process keeps its own: then the server's 429 decides.
 
-    :param calls: how many to remember.
+    :param calls: how many turns to remember.
     :param key: what makes two processes share a quota. Only its hash is seen.
     """
 
@@ -51,37 +61,80 @@ class SharedTurns(Turns):
 
     def __init__(self, calls: int, *, key: Hashable) -> None:
         super().__init__(calls)
-        self._name = hashlib.sha256(repr(key).encode()).hexdigest()
+        # The times are of a clock that begins anew with each start of the machine.
+        self._name = hashlib.sha256(repr((_boot_id(), key)).encode()).hexdigest()
+        self._unsaved = False
+        self._warned = False
 
     @contextmanager
     def exclusively(self) -> Iterator[Turns]:
         """Give the turns, while no other process does."""
         file = None
         try:
-            file = open_locked(self._name, wait=self.LONGEST_WAIT)
-            self._read(file)
-        except OSError as error:
-            log.debug("The pace is kept in this process only: %s", error)
-        try:
+            try:
+                file = open_locked(self._name, wait=self.LONGEST_WAIT)
+                self._read(file)
+            except OSError as error:
+                self._keep_here(error)
             yield self
             if file is not None:
-                self._write(file)
+                self._save(file)
         finally:
             if file is not None:
-                os.close(file)
+                with suppress(OSError):
+                    os.close(file)
 
     def _read(self, file: int) -> None:
-        kept = array("d")
+        own = self.starts.copy() if self._unsaved else ()
+        content = os.pread(file, os.fstat(file).st_size, 0)
         try:
-            kept.frombytes(os.pread(file, os.fstat(file).st_size, 0))
-        except ValueError:
-            # Left by a process that was killed while it wrote.
+            not_before, starts, tickets = _HEADER.unpack_from(content)
+            queue_at = _HEADER.size + starts * _START.size
+            read = [_START.unpack_from(content, _HEADER.size + i * _START.size)[0] for i in range(starts)]
+            queue = dict(_TICKET.unpack_from(content, queue_at + i * _TICKET.size) for i in range(tickets))
+        except struct.error:
+            # Left by a process that was killed while it wrote, or by a disk that was full.
             return
-        if kept and all(map(math.isfinite, kept)):
-            self.not_before = kept[0]
+        if all(map(math.isfinite, (not_before, *read, *queue.values()))):
+            self.not_before = max(not_before, self.not_before) if self._unsaved else not_before
+            self.queue = queue
             self.starts.clear()
-            self.starts.extend(kept[1:])
+            self.starts.extend(sorted({*read, *own}))
 
-    def _write(self, file: int) -> None:
-        kept = array("d", [self.not_before, *self.starts]).tobytes()
-        os.ftruncate(file, os.pwrite(file, kept, 0))
+    def _save(self, file: int) -> None:
+        content = b"".join(
+            (
+                _HEADER.pack(self.not_before, len(self.starts), len(self.queue)),
+                *map(_START.pack, self.starts),
+                *(_TICKET.pack(*ticket) for ticket in self.queue.items()),
+            )
+        )
+        try:
+            written = os.pwrite(file, content, 0)
+            os.ftruncate(file, written)
+            if written < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301 - reported as any other
+            self._unsaved = False
+        except OSError as error:
+            self._keep_here(error)
+
+    def _keep_here(self, error: OSError) -> None:
+        self._unsaved = True
+        if self._warned:
+            return
+        self._warned = True
+        log.warning(
+            "Cannot use the file through which tasks share Workato's quota (%s: %s). This process paces its "
+            "own calls only, so Workato may answer some with 429. Free space in the temporary folder, or set "
+            "TMPDIR to a writable one.",
+            type(error).__name__,
+            error.strerror or error,
+        )
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        # Not Linux. What an earlier start of the machine left is told by its impossible times.
+        return ""

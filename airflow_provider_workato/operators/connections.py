@@ -8,18 +8,32 @@ task at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_workato.authorization import failure
-from airflow_provider_workato.exceptions import WorkatoNotFoundError
+from airflow_provider_workato.exceptions import WorkatoAuthorizationError, WorkatoConfigurationError
+from airflow_provider_workato.hooks.connections import MISSING
+from airflow_provider_workato.hooks.provisioning import IF_EXISTS
 from airflow_provider_workato.links.connections import (
     OAUTH_URL_KEY,
     WorkatoConnectionLink,
     WorkatoOAuthLink,
     leave_connection_url,
 )
-from airflow_provider_workato.models import to_id
-from airflow_provider_workato.operators.base import CredentialsOperator, Id, Object, Text, WorkatoOperator
+from airflow_provider_workato.models import one_of, to_flag, to_id, to_optional_flag
+from airflow_provider_workato.operators.base import (
+    NOT_GIVEN,
+    CredentialsOperator,
+    Flag,
+    Id,
+    Object,
+    TargetOperator,
+    Text,
+    WorkatoOperator,
+    check_choice,
+    check_flag,
+)
 from airflow_provider_workato.operators.task_state import TaskStateLedger
 from airflow_provider_workato.redaction import secret_texts
 
@@ -33,15 +47,48 @@ if TYPE_CHECKING:
 
 #: XCom key of the whole connection, beside the id that a create returns.
 CONNECTION_KEY = "connection"
+#: XCom key that tells whether this DAG run made the connection, or took one that was there before.
+CREATED_KEY = "created"
+#: XCom key of the connection's id, left only if this DAG run made it.
+CREATED_ID_KEY = "workato_created_id"
+
+OnRefused = Literal["fail", "return"]
+ON_REFUSED: tuple[str, ...] = ("fail", "return")
 
 
-class WorkatoCreateConnectionOperator(CredentialsOperator):
+class _EnsureOperator(WorkatoOperator):
+    """An operator that finds or makes a connection, and leaves what is known of it at once.
+
+    What comes after it is known can still fail the task, and a clean-up has to find it all the same.
+    """
+
+    def _leave(self, context: Context, connection: Connection, *, created: bool) -> None:
+        ti, number = context["ti"], int(connection["id"])
+        if created:
+            ti.xcom_push(key=CREATED_ID_KEY, value=number)
+        ti.xcom_push(key=CREATED_KEY, value=created)
+        ti.xcom_push(key=CONNECTION_KEY, value=connection)
+        leave_connection_url(context, self.hook.settings, number)
+        if self.do_xcom_push:
+            # What the task returns is lost if it fails.
+            ti.xcom_push(key="return_value", value=number)
+
+
+class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
     """Make sure that a connection exists, with these credentials.
 
     Safe to retry, clear and run again: a connection that is there is taken, by *external_id* and
     *provider* if an external id is given, else by *name*, *provider*, *folder_id* and *parent_id*.
+    ``fail`` and ``duplicate`` are not safe to retry below Airflow 3.3, where a task remembers nothing.
 
-    Returns the connection's id and pushes the whole object under the XCom key ``connection``.
+    On one machine, tasks that make the same connection take turns. Between machines nothing keeps two DAG
+    runs from making it twice: set ``max_active_runs=1`` on the DAG, and if several DAGs make the same
+    connections, give their creates a pool with one slot.
+
+    Returns the connection's id. Pushes the whole object under the XCom key ``connection``, and under
+    ``created`` whether this task made it (``True``) or took one that was there (``False``). All of them are
+    there as well if the app refuses *input* and the task fails. Below Airflow 3.3 only the try that made the
+    connection says ``True``.
 
     :param name: the connection's name (templated).
     :param provider: the app, for example ``jira``; ``rest`` for plain HTTP (templated).
@@ -50,12 +97,18 @@ class WorkatoCreateConnectionOperator(CredentialsOperator):
     :param external_id: your own id for it (templated).
     :param input: the connection's parameters, which are credentials (templated, shown nowhere). Without
         them the connection stays disconnected until somebody authorizes it.
-    :param shell_connection: keep the credentials without testing them.
+    :param shell_connection: keep the credentials without testing them (templated; true, false, yes, no,
+        1 or 0).
     :param if_exists: ``reuse`` it as it is (one that is not authorized is repaired with *input*),
-        ``update`` it with what is given here, ``fail``, or make a ``duplicate``.
+        ``update`` it with what is given here, ``fail``, or make a ``duplicate`` (templated).
+    :param on_refused: what to do if the app refuses *input*: ``fail`` the task, or ``return`` the id of the
+        connection that is not authorized, for pipelines in which one bad tenant must not stop the others
+        (templated).
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :raises WorkatoAuthorizationError: if the app refuses *input*; the next try repairs the connection.
-    :raises WorkatoExistsError: if it exists and must not, or if more than one matches.
+    :raises WorkatoExistsError: if it exists and must not, if more than one matches, or if one to be changed
+        matches by its name alone, without *folder_id* or *external_id*.
+    :raises WorkatoBusyError: if another process of this machine keeps making the same connection.
     """
 
     template_fields: Sequence[str] = (
@@ -66,7 +119,9 @@ class WorkatoCreateConnectionOperator(CredentialsOperator):
         "parent_id",
         "external_id",
         "input",
+        "shell_connection",
         "if_exists",
+        "on_refused",
     )
     operator_extra_links = (WorkatoConnectionLink(),)
 
@@ -79,37 +134,48 @@ class WorkatoCreateConnectionOperator(CredentialsOperator):
         parent_id: Id | None = None,
         external_id: Text | None = None,
         input: Object | None = None,
-        shell_connection: bool | None = None,
-        if_exists: IfExists = "reuse",
+        shell_connection: Flag | None = None,
+        if_exists: IfExists | Text = "reuse",
+        on_refused: OnRefused | Text = "fail",
         **kwargs: Any,
     ) -> None:
         super().__init__(input=input, **kwargs)
+        check_flag(shell_connection, what="shell_connection")
+        check_choice(if_exists, IF_EXISTS, what="if_exists")
+        check_choice(on_refused, ON_REFUSED, what="on_refused")
         self.name: Any = name
         self.provider: Any = provider
         self.folder_id: Any = folder_id
         self.parent_id: Any = parent_id
         self.external_id: Any = external_id
-        self.shell_connection = shell_connection
-        self.if_exists = if_exists
+        self.shell_connection: Any = shell_connection
+        self.if_exists: Any = if_exists
+        self.on_refused: Any = on_refused
 
     def execute(self, context: Context) -> int:
         """Find or make the connection.
 
         :param context: the task's execution context.
         """
-        connection = self.hook.ensure_connection(
-            name=self.name,
-            provider=self.provider,
-            folder_id=self.folder_id,
-            parent_id=self.parent_id,
-            external_id=self.external_id,
-            shell_connection=self.shell_connection,
-            input=self.credentials,
-            if_exists=self.if_exists,
-            ledger=TaskStateLedger(context),
-        )
-        leave_connection_url(context, self.hook.settings, connection["id"])
-        context["ti"].xcom_push(key=CONNECTION_KEY, value=connection)
+        one_of(self.on_refused, ON_REFUSED, what="on_refused")
+        try:
+            connection = self.hook.ensure_connection(
+                name=self.name,
+                provider=self.provider,
+                folder_id=self.folder_id,
+                parent_id=self.parent_id,
+                external_id=self.external_id,
+                shell_connection=to_optional_flag(self.shell_connection, what="shell_connection"),
+                input=self.credentials,
+                if_exists=self.if_exists,
+                ledger=TaskStateLedger(context),
+                on_known=partial(self._leave, context),
+            )
+        except WorkatoAuthorizationError as error:
+            if self.on_refused == "fail" or error.connection_id is None:
+                raise
+            self.log.warning("%s Returning its id, since on_refused is 'return'.", error)
+            return error.connection_id
         return int(connection["id"])
 
 
@@ -124,7 +190,8 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
     :param parent_id: its new parent connection (templated).
     :param external_id: your own id for it (templated).
     :param input: the parameters to change, which are credentials (templated, shown nowhere).
-    :param shell_connection: keep the credentials without testing them.
+    :param shell_connection: keep the credentials without testing them (templated; true, false, yes, no,
+        1 or 0).
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :raises WorkatoAuthorizationError: if the app refuses *input*.
     """
@@ -137,6 +204,7 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         "parent_id",
         "external_id",
         "input",
+        "shell_connection",
     )
     operator_extra_links = (WorkatoConnectionLink(),)
 
@@ -149,16 +217,17 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         parent_id: Id | None = None,
         external_id: Text | None = None,
         input: Object | None = None,
-        shell_connection: bool | None = None,
+        shell_connection: Flag | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(input=input, **kwargs)
+        check_flag(shell_connection, what="shell_connection")
         self.connection_id: Any = connection_id
         self.name: Any = name
         self.folder_id: Any = folder_id
         self.parent_id: Any = parent_id
         self.external_id: Any = external_id
-        self.shell_connection = shell_connection
+        self.shell_connection: Any = shell_connection
 
     def execute(self, context: Context) -> Connection:
         """Change the connection.
@@ -166,83 +235,137 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         :param context: the task's execution context.
         """
         credentials = self.credentials
+        shell_connection = to_optional_flag(self.shell_connection, what="shell_connection")
         connection = self.hook.update_connection(
             self.connection_id,
             name=self.name,
             folder_id=self.folder_id,
             parent_id=self.parent_id,
             external_id=self.external_id,
-            shell_connection=self.shell_connection,
+            shell_connection=shell_connection,
             input=credentials,
         )
         leave_connection_url(context, self.hook.settings, connection["id"])
-        if credentials is not None and not self.shell_connection:
+        if credentials is not None and not shell_connection:
             refused = failure(connection, secrets=secret_texts(credentials.leaves()))
             if refused is not None:
                 raise refused
         return connection
 
 
-class WorkatoDisconnectConnectionOperator(WorkatoOperator):
+class WorkatoDisconnectConnectionOperator(TargetOperator):
     """Disconnect a connection; one that is disconnected already stays so.
 
-    Returns what the API said.
+    Returns what the API said, ``"status": "missing"`` if there is none and that is fine.
 
-    :param connection_id: the connection (templated).
-    :param force: also if active recipes use it.
+    :param connection_id: the connection (templated); or leave it out and give *external_id* or *name*.
+    :param external_id: your own id for it, with *provider*, or with *parent_id* for a runtime user's
+        connection (templated).
+    :param name: its name, with *provider* and *folder_id* (templated).
+    :param provider: the app, for example ``jira`` (templated).
+    :param folder_id: the folder or project it is in (templated).
+    :param parent_id: its parent connection (templated).
+    :param force: also if active recipes use it (templated; true, false, yes, no, 1 or 0).
+    :param ignore_missing: succeed if there is no such connection, or if an upstream task gave no id
+        (templated; true, false, yes, no, 1 or 0).
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :raises WorkatoRejectedError: if active recipes use it and *force* is not set.
+    :raises WorkatoNotFoundError: if there is no such connection and *ignore_missing* is not set.
+    :raises WorkatoExistsError: if several connections match.
     """
 
-    template_fields: Sequence[str] = (*WorkatoOperator.template_fields, "connection_id")
+    template_fields: Sequence[str] = (*TargetOperator.template_fields, "force")
     operator_extra_links = (WorkatoConnectionLink(),)
 
-    def __init__(self, *, connection_id: Id, force: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.connection_id: Any = connection_id
-        self.force = force
+    def __init__(self, *, connection_id: Id | None = NOT_GIVEN, force: Flag = False, **kwargs: Any) -> None:
+        super().__init__(connection_id=connection_id, **kwargs)
+        check_flag(force, what="force")
+        self.force: Any = force
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Disconnect the connection.
 
         :param context: the task's execution context.
         """
-        said = self.hook.disconnect_connection(self.connection_id, force=self.force)
-        leave_connection_url(context, self.hook.settings, to_id(self.connection_id))
+        force = to_flag(self.force, what="force")
+        number = self.find_target()
+        if number is None:
+            return MISSING.copy()
+        said = self.hook.disconnect_connection(
+            number, force=force, ignore_missing=to_flag(self.ignore_missing, what="ignore_missing")
+        )
+        leave_connection_url(context, self.hook.settings, number)
         return said
 
 
-class WorkatoDeleteConnectionOperator(WorkatoOperator):
+class WorkatoDeleteConnectionOperator(TargetOperator):
     """Delete a connection, authorized or not.
 
-    Returns what the API said.
+    Returns what the API said, ``"status": "missing"`` if there is none and that is fine, ``"status": "kept"``
+    if *created_by* did not make it.
 
-    :param connection_id: the connection (templated).
-    :param ignore_missing: succeed if there is no such connection.
+    A clean-up that also runs if the create fails is a teardown without setups:
+    ``create >> use >> delete.as_teardown()``. With ``as_teardown(setups=create)`` Airflow skips it then.
+
+    :param connection_id: the connection (templated); or leave it out and give *external_id* or *name*.
+    :param external_id: your own id for it, with *provider*, or with *parent_id* for a runtime user's
+        connection (templated).
+    :param name: its name, with *provider* and *folder_id* (templated).
+    :param provider: the app, for example ``jira`` (templated).
+    :param folder_id: the folder or project it is in (templated).
+    :param parent_id: its parent connection (templated).
+    :param created_by: the task id of a create in the same DAG; delete only what it made in this DAG run,
+        not what it took because it was there (templated). Below Airflow 3.3 a retried create no longer knows
+        what an earlier try made, and that is kept.
+    :param ignore_missing: succeed if there is no such connection, or if an upstream task gave no id
+        (templated; true, false, yes, no, 1 or 0).
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :raises WorkatoRejectedError: if active recipes or audit log streaming use it.
     :raises WorkatoNotFoundError: if there is no such connection and *ignore_missing* is not set.
+    :raises WorkatoExistsError: if several connections match.
     """
 
-    template_fields: Sequence[str] = (*WorkatoOperator.template_fields, "connection_id")
+    template_fields: Sequence[str] = (*TargetOperator.template_fields, "created_by")
 
-    def __init__(self, *, connection_id: Id, ignore_missing: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.connection_id: Any = connection_id
-        self.ignore_missing = ignore_missing
+    def __init__(
+        self,
+        *,
+        connection_id: Id | None = NOT_GIVEN,
+        created_by: Text | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(connection_id=connection_id, **kwargs)
+        self.created_by: Any = created_by
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002
+    def execute(self, context: Context) -> dict[str, Any]:
         """Delete the connection.
 
         :param context: the task's execution context.
         """
-        try:
-            return self.hook.delete_connection(self.connection_id)
-        except WorkatoNotFoundError:
-            if not self.ignore_missing:
-                raise
-        self.log.info("Connection %s is not there; nothing to delete.", self.connection_id)
-        return {"success": True, "status": "missing"}
+        number = self.find_target()
+        if number is None:
+            return MISSING.copy()
+        if self.created_by is not None and number not in self._made(context):
+            self.log.info(
+                "Keeping connection %s: task %r did not make it in this run.", number, self.created_by
+            )
+            return {"success": True, "status": "kept"}
+        said = self.hook.delete_connection(
+            number, ignore_missing=to_flag(self.ignore_missing, what="ignore_missing")
+        )
+        if said == MISSING:
+            self.log.info("Connection %s is not there; nothing to delete.", number)
+        return said
+
+    def _made(self, context: Context) -> list[int]:
+        """Return the ids of the connections that the create made, all of its mapped ones included."""
+        dag = context.get("dag")
+        if dag is not None and self.created_by not in dag.task_dict:
+            raise WorkatoConfigurationError(
+                f"created_by must be the task id of a create in this DAG, not {str(self.created_by)[:80]!r}."
+            )
+        # Asked for a list of tasks, every version of Airflow gives all map indexes.
+        return list(context["ti"].xcom_pull(task_ids=[self.created_by], key=CREATED_ID_KEY) or [])
 
 
 class WorkatoGetPicklistOperator(WorkatoOperator):
@@ -295,8 +418,9 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
     :param parent_id: only those with this parent connection (templated).
     :param external_id: only those with this external id (templated).
     :param provider: only those of this app (templated).
-    :param include_runtime_connections: also the connections of runtime users.
-    :param include_tags: fill ``tags``.
+    :param include_runtime_connections: also the connections of runtime users (templated; true, false, yes,
+        no, 1 or 0).
+    :param include_tags: fill ``tags`` (templated, likewise).
     :param updated_after: only those changed since, with a time zone (templated).
     :param workato_conn_id: the Airflow connection with the API token (templated).
     """
@@ -308,6 +432,8 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
         "parent_id",
         "external_id",
         "provider",
+        "include_runtime_connections",
+        "include_tags",
         "updated_after",
     )
 
@@ -319,19 +445,21 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
         parent_id: Id | None = None,
         external_id: Text | None = None,
         provider: Text | None = None,
-        include_runtime_connections: bool = False,
-        include_tags: bool = False,
+        include_runtime_connections: Flag = False,
+        include_tags: Flag = False,
         updated_after: datetime | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_flag(include_runtime_connections, what="include_runtime_connections")
+        check_flag(include_tags, what="include_tags")
         self.folder_id: Any = folder_id
         self.project_id: Any = project_id
         self.parent_id: Any = parent_id
         self.external_id: Any = external_id
         self.provider: Any = provider
-        self.include_runtime_connections = include_runtime_connections
-        self.include_tags = include_tags
+        self.include_runtime_connections: Any = include_runtime_connections
+        self.include_tags: Any = include_tags
         self.updated_after = updated_after
 
     def execute(self, context: Context) -> list[Connection]:  # noqa: ARG002
@@ -345,19 +473,23 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
             parent_id=self.parent_id,
             external_id=self.external_id,
             provider=self.provider,
-            include_runtime_connections=self.include_runtime_connections,
-            include_tags=self.include_tags,
+            include_runtime_connections=to_flag(
+                self.include_runtime_connections, what="include_runtime_connections"
+            ),
+            include_tags=to_flag(self.include_tags, what="include_tags"),
             updated_after=self.updated_after,
         )
 
 
-class WorkatoCreateRuntimeUserConnectionOperator(WorkatoOperator):
+class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
     """Make sure that an end user has a connection to log in to.
 
     Safe to retry, clear and run again: the user's connection is found by *parent_id* and *external_id*.
+    :class:`WorkatoCreateConnectionOperator` tells what that does not include.
 
-    Returns the connection's id and pushes the whole object, with the login URL under ``url``, under the XCom
-    key ``connection``. The task's page gets a button that leads to the login.
+    Returns the connection's id. Pushes the whole object, with the login URL under ``url``, under the XCom
+    key ``connection``, and under ``created`` whether this task made it or took one that was there. The task's
+    page gets a button that leads to the login.
 
     :param parent_id: an established OAuth connection of the same app (templated).
     :param folder_id: the folder or project to put it in (templated).
@@ -365,7 +497,8 @@ class WorkatoCreateRuntimeUserConnectionOperator(WorkatoOperator):
     :param name: the connection's name (templated).
     :param callback_url: called by Workato once the login succeeded (templated).
     :param redirect_url: where the user is sent after the login (templated).
-    :param if_exists: ``reuse`` it, ``update`` its name and folder, ``fail``, or make a ``duplicate``.
+    :param if_exists: ``reuse`` it, ``update`` its name and folder, ``fail``, or make a ``duplicate``
+        (templated).
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :raises WorkatoExistsError: if it exists and must not, or if more than one matches.
     """
@@ -391,17 +524,18 @@ class WorkatoCreateRuntimeUserConnectionOperator(WorkatoOperator):
         name: Text | None = None,
         callback_url: Text | None = None,
         redirect_url: Text | None = None,
-        if_exists: IfExists = "reuse",
+        if_exists: IfExists | Text = "reuse",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_choice(if_exists, IF_EXISTS, what="if_exists")
         self.parent_id: Any = parent_id
         self.folder_id: Any = folder_id
         self.external_id: Any = external_id
         self.name: Any = name
         self.callback_url: Any = callback_url
         self.redirect_url: Any = redirect_url
-        self.if_exists = if_exists
+        self.if_exists: Any = if_exists
 
     def execute(self, context: Context) -> int:
         """Find or make the connection.
@@ -417,8 +551,8 @@ class WorkatoCreateRuntimeUserConnectionOperator(WorkatoOperator):
             redirect_url=self.redirect_url,
             if_exists=self.if_exists,
             ledger=TaskStateLedger(context),
+            on_known=partial(self._leave, context),
         )
-        leave_connection_url(context, self.hook.settings, connection["id"])
         context["ti"].xcom_push(key=OAUTH_URL_KEY, value=connection["url"])
         context["ti"].xcom_push(key=CONNECTION_KEY, value=connection)
         return int(connection["id"])

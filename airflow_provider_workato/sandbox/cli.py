@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import ipaddress
 import json
 import os
@@ -13,6 +14,8 @@ import socket
 import sys
 from collections.abc import Sequence
 
+from airflow_provider_workato import __version__
+
 _EPILOG = """\
 When it is ready, one line of JSON goes to standard output: url, token, and airflow_conn, the value for
 AIRFLOW_CONN_WORKATO_DEFAULT. Everything else goes to standard error.
@@ -21,19 +24,31 @@ The control API is below <url>/sandbox/ and asks for no token; it seeds, breaks 
 """
 
 
+_PORT_ERRORS = (errno.EADDRINUSE, errno.EACCES)
+
+
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1; --no-quota switches the quotas off")
+    number = _whole_number(text)
+    if number is None or number < 1:
+        raise argparse.ArgumentTypeError(
+            "must be a whole number, at least 1; --no-quota switches the quotas off"
+        )
     return number
 
 
 def _port(text: str) -> int:
-    number = int(text)
-    # The resolver takes a greater number and drops what is over 16 bits.
-    if not 0 <= number <= 65_535:
-        raise argparse.ArgumentTypeError("must be between 0 and 65535")
+    number = _whole_number(text)
+    # The resolver accepts a greater number and drops what exceeds 16 bits.
+    if number is None or not 0 <= number <= 65_535:
+        raise argparse.ArgumentTypeError("must be a whole number from 0 to 65535; 0 takes any free port")
     return number
+
+
+def _whole_number(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
         "--port", type=_port, default=8090, help="port, 0 for any free one (default: %(default)s)"
@@ -77,31 +93,32 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """
-    Run the sandbox until it is told to end.
+    """Run the sandbox until it is told to end.
 
-    :param argv: arguments, or None for those of the process
+    :param argv: the arguments, None for those of the process.
     """
     parser = _parser()
     options = parser.parse_args(argv)
     if not options.allow_remote and not _is_loopback(options.host):
         parser.error(f"--host {options.host} is not a loopback address; --allow-remote permits it")
     try:
-        from airflow_provider_workato.sandbox.quota import Quota
         from airflow_provider_workato.sandbox.server import serve
+        from airflow_provider_workato.sandbox.traffic.quota import QuotaLimits
+        from airflow_provider_workato.sandbox.web.fence import loopback_hosts
     except ModuleNotFoundError as error:
         parser.exit(1, f"{error}; install airflow-provider-workato[sandbox]\n")
-    quota = Quota(list_per_minute=options.list_per_minute, calls_per_second=options.calls_per_second)
+    limits = QuotaLimits(list_per_minute=options.list_per_minute, calls_per_second=options.calls_per_second)
     if options.no_quota:
-        quota = Quota(list_per_minute=None, calls_per_second=None)
+        limits = QuotaLimits(list_per_minute=None, calls_per_second=None)
     try:
         line = _listen(host=options.host, port=options.port)
     except OSError as error:
-        parser.exit(1, f"cannot listen on {options.host} port {options.port}: {error.strerror}\n")
+        advice = "; choose another with --port, 0 for any free one" if error.errno in _PORT_ERRORS else ""
+        parser.exit(1, f"cannot listen on {options.host} port {options.port}: {error.strerror}{advice}\n")
     token = options.token or f"sandbox-{secrets.token_urlsafe(24)}"
 
-    # The server raises the signal that ended it once more when it is done; a handler of our own makes that an
-    # orderly end of the process instead of a death by signal.
+    # uvicorn raises the signal that ended it again when it is done. With a handler of our own the process
+    # then exits with 0 instead of being killed by that signal.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
 
@@ -113,7 +130,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
 
     asyncio.run(
-        serve(line=line, token=token, quota=quota, on_ready=announce, exit_with_stdin=options.exit_with_stdin)
+        serve(
+            line=line,
+            token=token,
+            limits=limits,
+            # Other machines may know a remote sandbox by any name.
+            hosts=loopback_hosts(options.host) if _is_loopback(options.host) else ["*"],
+            on_ready=announce,
+            exit_with_stdin=options.exit_with_stdin,
+        )
     )
     return os.EX_OK
 

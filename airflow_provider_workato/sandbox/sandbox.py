@@ -1,4 +1,4 @@
-"""Everything a running sandbox holds, in one place."""
+"""Everything that a running sandbox holds."""
 
 from __future__ import annotations
 
@@ -6,33 +6,38 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from airflow_provider_workato.sandbox.faults import FaultRules
-from airflow_provider_workato.sandbox.grants import Grants
-from airflow_provider_workato.sandbox.holds import Holds
-from airflow_provider_workato.sandbox.quota import Quota, QuotaGuard
-from airflow_provider_workato.sandbox.recording import RequestLog
-from airflow_provider_workato.sandbox.workspace import Workspace
+from airflow_provider_workato.sandbox.faults.holds import Holds
+from airflow_provider_workato.sandbox.faults.rules import FaultRules
+from airflow_provider_workato.sandbox.traffic.quota import QuotaGuard, QuotaLimits
+from airflow_provider_workato.sandbox.traffic.request_log import RequestLog
+from airflow_provider_workato.sandbox.workspace.calls import ApiCalls
+from airflow_provider_workato.sandbox.workspace.grants import Grants
+from airflow_provider_workato.sandbox.workspace.outer_world import OuterWorld
+from airflow_provider_workato.sandbox.workspace.workspace import Workspace
 
 
 class Sandbox:
-    """
-    The workspace and what surrounds it. One event loop uses it, so it needs no locks.
+    """The workspace and what surrounds it. Only one event loop uses it, so it needs no locks.
 
-    :param token: the only API token that is accepted
-    :param quota: limits at start
+    :param token: the API token that is accepted at start.
+    :param limits: the limits at start.
     """
 
-    def __init__(self, *, token: str, quota: Quota) -> None:
-        self.token = token
+    def __init__(self, *, token: str, limits: QuotaLimits) -> None:
+        self._token = token
+        self.tokens = {token}
         self.workspace = Workspace()
+        self.calls = ApiCalls(self.workspace)
+        self.outer_world = OuterWorld(self.workspace)
         self.grants = Grants()
-        self.quota = QuotaGuard(quota)
+        self.quota = QuotaGuard(limits)
         self.faults = FaultRules()
         self.holds = Holds()
         self.log = RequestLog()
 
     def reset(self) -> None:
-        """Put everything back to how it was at start, and let go of calls that are being held."""
+        """Restore the state at start and release the held calls."""
+        self.tokens = {self._token}
         self.workspace.reset()
         self.grants.clear()
         self.quota.reset()

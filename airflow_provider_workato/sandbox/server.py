@@ -1,4 +1,4 @@
-"""The HTTP server around the application."""
+"""The HTTP server."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import uvicorn
 
-from airflow_provider_workato.sandbox.app import create_app
-from airflow_provider_workato.sandbox.quota import Quota
 from airflow_provider_workato.sandbox.sandbox import Sandbox
+from airflow_provider_workato.sandbox.traffic.quota import QuotaLimits
+from airflow_provider_workato.sandbox.web.app import create_app
 
-# Calls being held or trickled must not keep the server from ending.
-_LAST_SECONDS = 1
+# Held or slow calls must not keep the server from ending.
+_SHUTDOWN_SECONDS = 1
 
 
 class _Server(uvicorn.Server):
@@ -32,22 +32,23 @@ async def serve(
     *,
     line: socket.socket,
     token: str,
-    quota: Quota,
+    limits: QuotaLimits,
+    hosts: Sequence[str],
     on_ready: Callable[[], None],
     exit_with_stdin: bool = False,
 ) -> None:
-    """
-    Serve until a signal says to end.
+    """Serve until a signal arrives.
 
-    :param line: bound socket to listen on
-    :param token: API token to accept
-    :param quota: limits at start
-    :param on_ready: called once when requests can come
-    :param exit_with_stdin: end when standard input does
+    :param line: the bound socket to listen on.
+    :param token: the API token to accept.
+    :param limits: the quotas at start.
+    :param hosts: the host names under which it may be reached, ``*`` for all.
+    :param on_ready: called once, when the server accepts requests.
+    :param exit_with_stdin: end when standard input does.
     """
     config = uvicorn.Config(
-        create_app(Sandbox(token=token, quota=quota)),
-        # The faults take hold of the transport through this implementation.
+        create_app(Sandbox(token=token, limits=limits), hosts=hosts),
+        # Faults reach the transport through this implementation.
         http="h11",
         loop="asyncio",
         ws="none",
@@ -55,7 +56,7 @@ async def serve(
         proxy_headers=False,
         access_log=False,
         log_level="warning",
-        timeout_graceful_shutdown=_LAST_SECONDS,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     server = _Server(config, on_ready=on_ready)
     if exit_with_stdin:

@@ -38,13 +38,12 @@ def _spec() -> dict[str, Any]:
 
 
 def violations(*, method: str, path: str, status: int, body: Any) -> list[str]:
-    """
-    Return what the description does not allow about an answer.
+    """Return what the description does not allow about an answer.
 
-    :param method: HTTP method
-    :param path: path as the description writes it, ``/api/connections/{connection_id}``
-    :param status: HTTP status of the answer
-    :param body: JSON body of the answer
+    :param method: HTTP method.
+    :param path: path as the description writes it, ``/api/connections/{connection_id}``.
+    :param status: HTTP status of the answer.
+    :param body: JSON body of the answer.
     """
     spec = _spec()
     answers = spec["paths"][path][method.lower()]["responses"]
@@ -61,11 +60,10 @@ def violations(*, method: str, path: str, status: int, body: Any) -> list[str]:
 
 
 def assert_documented(response: requests.Response, *, path: str) -> Any:
-    """
-    Check an answer and return its body.
+    """Check an answer and return its body.
 
-    :param response: the answer
-    :param path: path as the description writes it
+    :param response: the answer.
+    :param path: path as the description writes it.
     """
     assert response.headers["content-type"] == "application/json"
     body = response.json()

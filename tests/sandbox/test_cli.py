@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -133,14 +134,23 @@ def test_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert option in text
 
 
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"workato-sandbox {version('airflow-provider-workato')}\n"
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
         (["--host=0.0.0.0"], "not a loopback address; --allow-remote permits it"),
         (["--host=example.com"], "not a loopback address"),
-        (["--list-per-minute=0"], "must be at least 1"),
-        (["--calls-per-second=x"], "invalid"),
-        (["--port=99999"], "must be between 0 and 65535"),
+        (["--list-per-minute=0"], "--list-per-minute: must be a whole number, at least 1"),
+        (["--calls-per-second=x"], "--calls-per-second: must be a whole number, at least 1"),
+        (["--port=99999"], "--port: must be a whole number from 0 to 65535"),
+        (["--port=-1"], "--port: must be a whole number from 0 to 65535"),
+        (["--port=http"], "--port: must be a whole number from 0 to 65535"),
+        (["--port="], "--port: must be a whole number from 0 to 65535"),
         (["--host=256.1.1.1", "--allow-remote"], "cannot listen on 256.1.1.1"),
     ],
 )
@@ -156,7 +166,8 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
         port = other.getsockname()[1]
         with pytest.raises(SystemExit, match="1"):
             cli.main([f"--port={port}"])
-    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in capsys.readouterr().err
+    message = f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another with --port"
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "::1"])

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 import requests
+from fastapi.routing import APIRoute
 
+from airflow_provider_workato.sandbox.traffic.operations import Operation
+from airflow_provider_workato.sandbox.web import api
 from tests.sandbox.contract import assert_documented, violations
 from tests.support.sandbox import RunningSandbox
 
@@ -149,3 +152,27 @@ def test_without_the_right_token(
 def test_there_is_no_such_thing(sandbox: RunningSandbox, method: str, path: str) -> None:
     answer = sandbox.call(method, path)
     assert (answer.status_code, answer.json()) == (404, {"message": "Not found"})
+
+
+def test_every_operation_has_a_route_and_the_log_names_it() -> None:
+    names = [route.name for route in api.router.routes if isinstance(route, APIRoute)]
+    assert sorted(names) == sorted(set(Operation) - {Operation.UNKNOWN})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "operation"),
+    [
+        ("GET", "connections", "list_connections"),
+        ("POST", "connections/runtime_user_connections", "create_runtime_user_connection"),
+        ("PUT", "connections/36a", "update_connection"),
+        ("DELETE", "connections/36%2F7", "unknown"),
+        ("POST", "connections/36/pick_list", "get_picklist"),
+        ("POST", "connections/", "unknown"),
+        ("HEAD", "connections", "unknown"),
+        ("GET", "connections/36/pick_list", "unknown"),
+    ],
+)
+def test_the_operation_in_the_log(sandbox: RunningSandbox, method: str, path: str, operation: str) -> None:
+    sandbox.call(method, path)
+    (logged,) = sandbox.control.requests()
+    assert logged["operation"] == operation

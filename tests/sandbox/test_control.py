@@ -194,3 +194,31 @@ def test_waiting_returns_what_came_true() -> None:
     assert wait_until(lambda: next(answers)) == "there"
     with pytest.raises(TimeoutError, match=r"rain did not come true within 0\.05 s"):
         wait_until(lambda: False, deadline=0.05, what="rain")
+
+
+def test_changes_tell_every_state_a_connection_was_in(sandbox: RunningSandbox) -> None:
+    first = sandbox.control.changes()[-1]["seq"]
+    made = sandbox.call("POST", "connections", json={"name": "n", "provider": "rest"}).json()["id"]
+    sandbox.control.authorize(made)
+    sandbox.control.lose(made)
+    sandbox.call("PUT", f"connections/{made}", json={"input": {"a": "b"}, "shell_connection": True})
+    sandbox.control.delete(made)
+    told = sandbox.control.changes(since=first)
+    assert {change["id"] for change in told} == {made}
+    assert [change["at"] for change in told] == sorted(change["at"] for change in told)
+    *rows, last = [change["connection"] for change in told]
+    assert last is None
+    states = [(row["authorization_status"], row["connection_lost_at"] is not None) for row in rows]
+    # Noted before and after the credentials of an update are looked at.
+    assert states == [(None, False), ("success", False), ("success", True), ("success", True), (None, False)]
+
+
+def test_tokens_can_be_rotated(sandbox: RunningSandbox) -> None:
+    sandbox.control.set_tokens("new", sandbox.token)
+    assert sandbox.call("GET", "connections").status_code == 200
+    sandbox.control.set_tokens("new")
+    assert sandbox.call("GET", "connections").status_code == 401
+    new = {"Authorization": "Bearer new"}
+    assert sandbox.call("GET", "connections", headers=new).status_code == 200
+    sandbox.control.reset()
+    assert sandbox.call("GET", "connections", headers=new).status_code == 401

@@ -8,11 +8,12 @@ import pytest
 import requests
 
 from airflow_provider_workato.sandbox import cli
-from airflow_provider_workato.sandbox.faults import FAULTS, Fault
-from airflow_provider_workato.sandbox.operations import Operation
-from airflow_provider_workato.sandbox.picklists import PROVIDER_LISTS
-from airflow_provider_workato.sandbox.rules import CREDENTIAL_WORDS, NO_SUCH_PROVIDER, OAUTH_PROVIDERS
-from airflow_provider_workato.sandbox.seeds import FOLDERS
+from airflow_provider_workato.sandbox.faults.table import FAULTS, Fault
+from airflow_provider_workato.sandbox.traffic.operations import Operation
+from airflow_provider_workato.sandbox.workspace.credentials import CREDENTIAL_WORDS
+from airflow_provider_workato.sandbox.workspace.picklists import PROVIDER_LISTS
+from airflow_provider_workato.sandbox.workspace.providers import NO_SUCH_PROVIDER, OAUTH_PROVIDERS
+from airflow_provider_workato.sandbox.workspace.seeds import FOLDERS
 from tests.support.sandbox import RunningSandbox
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text()

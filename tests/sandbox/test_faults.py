@@ -15,8 +15,8 @@ import pytest
 import requests
 
 from airflow_provider_workato.sandbox.client import wait_until
-from airflow_provider_workato.sandbox.faults import FAULTS
-from airflow_provider_workato.sandbox.misbehaviour import SHOWS
+from airflow_provider_workato.sandbox.faults.effects import EFFECTS
+from airflow_provider_workato.sandbox.faults.table import FAULTS
 from tests.support.raw import Received, receive, sent
 from tests.support.sandbox import RunningSandbox
 
@@ -140,6 +140,7 @@ SEEN: dict[str, Callable[[Received], None]] = {
     "gateway_timeout_html": html(504),
     "unauthorized": answer(401, {"message": "Unauthorized"}),
     "forbidden": answer(403, {"message": "Forbidden"}),
+    "forbidden_html": html(403),
     "not_found": answer(404, {"message": "Not found"}),
     "validation_error": answer(400),
     "success_false": answer(200),
@@ -173,7 +174,7 @@ OF_THE_REAL_ANSWER = {"slow_headers", "slow_trickle"}
 
 
 def test_every_fault_of_the_table_is_done_and_tested() -> None:
-    assert set(FAULTS) == set(SHOWS) == set(SEEN)
+    assert set(FAULTS) == set(EFFECTS) == set(SEEN)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -258,8 +259,8 @@ class TestRules:
             ("delay", {"second": 1}, "delay has no parameter 'second'; it has: seconds"),
             ("delay", {"seconds": "1"}, "seconds of delay must be a number"),
             ("delay", {"seconds": True}, "seconds of delay must be a number"),
-            ("delay", {"seconds": -1}, "seconds of delay must not be negative or endless"),
-            ("redirect", {"location": 5}, "location of redirect must be a text"),
+            ("delay", {"seconds": -1}, "seconds of delay must be finite and not negative"),
+            ("redirect", {"location": 5}, "location of redirect must be a string"),
             ("echo_secret", {"secret": "all"}, "secret of echo_secret must be one of: input, token"),
             ("delay", {"times": 0}, "body.times: Input should be greater than or equal to 1"),
         ],
@@ -437,7 +438,8 @@ def test_a_client_that_leaves_in_the_middle_of_its_request(
         sandbox.control.add_fault(fault, times=None)
     address = urlsplit(sandbox.url)
     with socket.create_connection((address.hostname, address.port), timeout=30) as line:
-        head = f"POST /api/connections HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {sandbox.token}\r\n"
+        head = f"POST /api/connections HTTP/1.1\r\nHost: {address.netloc}\r\n"
+        head += f"Authorization: Bearer {sandbox.token}\r\n"
         head += "Content-Type: application/json\r\nContent-Length: 60\r\n\r\n"
         # Whole as JSON, half of what was announced.
         line.sendall(f'{head}{{"name": "n", "provider": "rest"}}'.encode())

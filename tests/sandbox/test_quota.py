@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_workato.sandbox.client import SandboxProcess, running_sandbox, wait_until
-from airflow_provider_workato.sandbox.quota import Admission, Quota, Window
+from airflow_provider_workato.sandbox.traffic.quota import Admission, QuotaLimits, Window
 from tests.support.sandbox import RunningSandbox
 
 
@@ -172,4 +172,4 @@ def test_limits_from_the_command_line() -> None:
 
 
 def test_the_default_is_the_documented_quota() -> None:
-    assert Quota() == Quota(list_per_minute=60, calls_per_second=1)
+    assert QuotaLimits() == QuotaLimits(list_per_minute=60, calls_per_second=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -30,8 +31,12 @@ def airflow_conn(*, host: str, password: str, **extra: Any) -> str:
 
 
 @pytest.fixture
-def connect(sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Connect:
+def connect(
+    sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Connect:
     """Let an Airflow connection lead to the sandbox; its fields and extras can be given otherwise."""
+    # What a create that was killed left on the machine is not for the next test.
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("machine")))
 
     def connect(
         conn_id: str = "workato_default", *, host: str = "", password: str = "", **extra: Any

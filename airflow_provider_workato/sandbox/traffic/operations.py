@@ -1,0 +1,20 @@
+"""The operations of the API, as routes, request log and fault rules name them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Operation(StrEnum):
+    """The API calls that the sandbox serves. Each is the name of its route."""
+
+    LIST_CONNECTIONS = "list_connections"
+    CREATE_CONNECTION = "create_connection"
+    UPDATE_CONNECTION = "update_connection"
+    DISCONNECT_CONNECTION = "disconnect_connection"
+    DELETE_CONNECTION = "delete_connection"
+    GET_PICKLIST = "get_picklist"
+    CREATE_RUNTIME_USER_CONNECTION = "create_runtime_user_connection"
+    GET_OAUTH_URL = "get_oauth_url"
+    GET_WORKSPACE = "get_workspace"
+    UNKNOWN = "unknown"

@@ -1,0 +1,264 @@
+"""The control API below ``/sandbox/``: seed, break and watch the sandbox. It needs no token."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, ConfigDict, Field
+
+from airflow_provider_workato.sandbox.faults.rules import UnknownFault
+from airflow_provider_workato.sandbox.faults.table import FAULTS
+from airflow_provider_workato.sandbox.sandbox import TheSandbox
+from airflow_provider_workato.sandbox.traffic.operations import Operation
+from airflow_provider_workato.sandbox.traffic.quota import QuotaLimits
+from airflow_provider_workato.sandbox.workspace.seeds import Folder, SeedRow, generated_rows
+
+router = APIRouter(prefix="/sandbox", tags=["control"])
+
+Limit = Annotated[int, Field(ge=1)] | Literal["off"]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class FolderRow(_Body):
+    """A folder to add."""
+
+    id: int
+    name: str
+    parent_id: int | None = None
+    project_id: int | None = None
+
+
+class Seed(SeedRow):
+    """Connections to add as they are, and ``count`` more that share the other fields."""
+
+    connections: list[SeedRow] = Field(default_factory=list)
+    folders: list[FolderRow] = Field(default_factory=list)
+    count: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+
+
+class Many(_Body):
+    """Connections by id; by default all without a status."""
+
+    ids: list[int] | None = None
+
+
+class Loss(_Body):
+    """How a connection is lost."""
+
+    reason: str = "Account credentials refresh failed"
+    status: Literal["failed", "exception"] | None = None
+
+
+class Failure(_Body):
+    """How an attempt to authorize fails."""
+
+    error: str = "Authorization failed"
+    status: Literal["failed", "exception"] = "failed"
+
+
+class Use(_Body):
+    """What uses a connection."""
+
+    active_recipes: Annotated[int, Field(ge=0)] = 0
+    audit_log_streaming: bool = False
+
+
+class QuotaChange(_Body):
+    """New limits. What is left out does not change."""
+
+    list_per_minute: Limit | None = None
+    calls_per_second: Limit | None = None
+
+
+class Tokens(_Body):
+    """The API tokens to accept from now on."""
+
+    accept: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
+
+
+class NewFaultRule(BaseModel):
+    """A fault rule to add. Other keys are parameters of the fault."""
+
+    model_config = ConfigDict(extra="allow")
+
+    fault: str
+    operation: str = "*"
+    times: Annotated[int, Field(ge=1)] | None = 1
+    skip: Annotated[int, Field(ge=0)] = 0
+    performed: bool | None = None
+
+
+@router.post("/reset")
+async def reset(sandbox: TheSandbox) -> dict[str, Any]:
+    """Restore workspace, quotas, faults and request log to their state at start."""
+    sandbox.reset()
+    return {"reset": True}
+
+
+@router.get("/state")
+async def state(sandbox: TheSandbox, *, connections: bool = True) -> dict[str, Any]:
+    """Return the workspace. ``connections=false`` leaves the connections out."""
+    return sandbox.workspace.summary(with_connections=connections)
+
+
+@router.post("/seed")
+async def seed(sandbox: TheSandbox, wanted: Seed) -> dict[str, Any]:
+    """Add connections and folders."""
+    sandbox.outer_world.add_folders(Folder(**row.model_dump()) for row in wanted.folders)
+    ids = sandbox.outer_world.seed(row.model_dump() for row in wanted.connections)
+    like = SeedRow(**wanted.model_dump(exclude={"connections", "folders", "count"}))
+    ids += sandbox.outer_world.seed(generated_rows(count=wanted.count, like=like))
+    return {"ids": ids}
+
+
+@router.post("/connections/authorize")
+async def authorize_many(sandbox: TheSandbox, wanted: Many | None = None) -> dict[str, Any]:
+    """Authorize many connections at the same instant."""
+    ids = wanted.ids if wanted is not None else None
+    if ids is None:
+        waiting = sandbox.workspace.connections.values()
+        ids = [connection.id for connection in waiting if connection.authorization_status is None]
+    for connection_id in ids:
+        sandbox.outer_world.authorize(connection_id)
+    return {"ids": ids}
+
+
+@router.post("/connections/{connection_id}/authorize")
+async def authorize(sandbox: TheSandbox, connection_id: int) -> dict[str, Any]:
+    """Authorize a connection, as a person would."""
+    return sandbox.outer_world.authorize(connection_id).describe()
+
+
+@router.post("/connections/{connection_id}/fail")
+async def fail(sandbox: TheSandbox, connection_id: int, wanted: Failure | None = None) -> dict[str, Any]:
+    """Let an attempt to authorize fail."""
+    how = wanted or Failure()
+    return sandbox.outer_world.fail(connection_id, status=how.status, error=how.error).describe()
+
+
+@router.post("/connections/{connection_id}/lose")
+async def lose(sandbox: TheSandbox, connection_id: int, wanted: Loss | None = None) -> dict[str, Any]:
+    """Lose a connection, as a refused token refresh does."""
+    how = wanted or Loss()
+    return sandbox.outer_world.lose(connection_id, reason=how.reason, status=how.status).describe()
+
+
+@router.post("/connections/{connection_id}/delete")
+async def delete(sandbox: TheSandbox, connection_id: int) -> dict[str, Any]:
+    """Delete a connection as a person would, unless something uses it."""
+    sandbox.calls.delete(connection_id)
+    return {"deleted": connection_id}
+
+
+@router.post("/connections/{connection_id}/use")
+async def use(sandbox: TheSandbox, connection_id: int, wanted: Use) -> dict[str, Any]:
+    """Set what uses a connection."""
+    connection = sandbox.outer_world.use(
+        connection_id,
+        active_recipes=wanted.active_recipes,
+        audit_log_streaming=wanted.audit_log_streaming,
+    )
+    return connection.describe()
+
+
+@router.get("/requests")
+async def requests(sandbox: TheSandbox, operation: Operation | None = None, since: int = 0) -> dict[str, Any]:
+    """Return the logged calls to ``/api/``, and the counts of all calls."""
+    return {
+        "requests": list(sandbox.log.entries(operation=operation, since=since)),
+        "counts": sandbox.log.counts(),
+    }
+
+
+@router.get("/requests/counts")
+async def request_counts(sandbox: TheSandbox) -> dict[str, Any]:
+    """Return the counts of the calls to ``/api/`` since the log was cleared."""
+    return sandbox.log.counts()
+
+
+@router.delete("/requests")
+async def clear_requests(sandbox: TheSandbox) -> dict[str, Any]:
+    """Clear the request log."""
+    sandbox.log.clear()
+    return {"cleared": True}
+
+
+@router.get("/changes")
+async def changes(sandbox: TheSandbox, since: int = 0) -> dict[str, Any]:
+    """Show every state that a connection has been in, and when it came to be; null once it is gone."""
+    return {"changes": list(sandbox.workspace.changes.entries(since=since))}
+
+
+@router.post("/tokens")
+async def change_tokens(sandbox: TheSandbox, wanted: Tokens) -> dict[str, Any]:
+    """Accept other API tokens, as after a rotation."""
+    sandbox.tokens = set(wanted.accept)
+    return {"accepted": len(sandbox.tokens)}
+
+
+@router.get("/quota")
+async def quota(sandbox: TheSandbox) -> dict[str, Any]:
+    """Return the limits."""
+    return {name: "off" if limit is None else limit for name, limit in asdict(sandbox.quota.limits).items()}
+
+
+@router.post("/quota")
+async def change_quota(sandbox: TheSandbox, wanted: QuotaChange) -> dict[str, Any]:
+    """Set the limits."""
+    given = wanted.model_dump(exclude_none=True)
+    changes: dict[str, int | None] = {
+        name: None if limit == "off" else limit for name, limit in given.items()
+    }
+    current: QuotaLimits = replace(sandbox.quota.limits, **changes)
+    sandbox.quota.change(current)
+    return await quota(sandbox)
+
+
+@router.get("/faults")
+async def faults(sandbox: TheSandbox) -> dict[str, Any]:
+    """Return the active rules and all known faults."""
+    return {
+        "rules": [asdict(rule) for rule in sandbox.faults.rules],
+        "faults": {name: asdict(fault) for name, fault in FAULTS.items()},
+    }
+
+
+@router.post("/faults")
+async def add_fault(sandbox: TheSandbox, wanted: NewFaultRule) -> dict[str, Any]:
+    """Add a fault rule."""
+    try:
+        rule = sandbox.faults.add(
+            operation=wanted.operation,
+            fault=wanted.fault,
+            times=wanted.times,
+            skip=wanted.skip,
+            performed=wanted.performed,
+            parameters=wanted.model_extra or {},
+        )
+    except UnknownFault as error:
+        raise HTTPException(status_code=422, detail=str(error)) from error
+    return asdict(rule)
+
+
+@router.delete("/faults")
+async def clear_faults(sandbox: TheSandbox) -> dict[str, Any]:
+    """Remove all fault rules. Held calls stay held."""
+    sandbox.faults.clear()
+    return {"cleared": True}
+
+
+@router.get("/held")
+async def held(sandbox: TheSandbox) -> dict[str, Any]:
+    """Return the held calls."""
+    return {"held": sandbox.holds.describe()}
+
+
+@router.post("/release")
+async def release(sandbox: TheSandbox) -> dict[str, Any]:
+    """Let the held calls go on."""
+    return {"released": sandbox.holds.release()}

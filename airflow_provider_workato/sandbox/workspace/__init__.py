@@ -1,0 +1,1 @@
+"""The workspace: its connections and folders, and the rules they follow."""

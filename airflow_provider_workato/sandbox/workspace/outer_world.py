@@ -1,0 +1,92 @@
+"""What happens to connections without the API: people authorize them, apps lose them, tests seed them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from airflow_provider_workato.sandbox.workspace.connection import StoredConnection, timestamp
+from airflow_provider_workato.sandbox.workspace.seeds import Folder
+from airflow_provider_workato.sandbox.workspace.workspace import Workspace
+
+
+class OuterWorld:
+    """People, apps and tests.
+
+    :param workspace: the workspace they change.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def authorize(self, connection_id: int) -> StoredConnection:
+        """Authorize a connection, as a person would.
+
+        :param connection_id: the connection.
+        """
+        return self._settle(connection_id, status="success", error=None)
+
+    def fail(self, connection_id: int, *, status: str, error: str) -> StoredConnection:
+        """Let an attempt to authorize fail.
+
+        :param connection_id: the connection.
+        :param status: ``failed`` or ``exception``.
+        :param error: the new ``authorization_error``.
+        """
+        return self._settle(connection_id, status=status, error=error)
+
+    def _settle(self, connection_id: int, *, status: str, error: str | None) -> StoredConnection:
+        connection = self._workspace.find(connection_id)
+        connection.set_status(status, error=error)
+        self._workspace.changed(connection)
+        return connection
+
+    def lose(self, connection_id: int, *, reason: str, status: str | None) -> StoredConnection:
+        """Lose a connection, as a refused token refresh does.
+
+        :param connection_id: the connection.
+        :param reason: the new ``connection_lost_reason``.
+        :param status: the new ``authorization_status``, None to leave it.
+        """
+        connection = self._workspace.find(connection_id)
+        connection.connection_lost_at = timestamp()
+        connection.connection_lost_reason = reason
+        if status is not None:
+            connection.authorization_status = status
+            connection.authorization_error = reason
+        self._workspace.changed(connection)
+        return connection
+
+    def use(self, connection_id: int, *, active_recipes: int, audit_log_streaming: bool) -> StoredConnection:
+        """Set what uses a connection. One in use cannot be deleted.
+
+        :param connection_id: the connection.
+        :param active_recipes: number of active recipes that use it.
+        :param audit_log_streaming: whether audit log streaming uses it.
+        """
+        connection = self._workspace.find(connection_id)
+        connection.active_recipes = active_recipes
+        connection.audit_log_streaming = audit_log_streaming
+        return connection
+
+    def seed(self, rows: Iterable[dict[str, Any]]) -> list[int]:
+        """Add connections in any state and return their ids.
+
+        :param rows: fields of :class:`~airflow_provider_workato.sandbox.workspace.seeds.SeedRow`.
+        """
+        ids = []
+        for row in rows:
+            fields = {**row, "id": row.get("id") or self._workspace.take_id()}
+            if fields["authorization_status"] == "success" and fields["authorized_at"] is None:
+                fields["authorized_at"] = timestamp()
+            ids.append(self._workspace.add(StoredConnection(**fields)).id)
+        for connection_id in ids:
+            self._workspace.skip_id(connection_id)
+        return ids
+
+    def add_folders(self, folders: Iterable[Folder]) -> None:
+        """Add folders.
+
+        :param folders: the folders.
+        """
+        self._workspace.folders.update({folder.id: folder for folder in folders})

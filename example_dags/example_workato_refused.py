@@ -1,0 +1,73 @@
+"""One of many is refused: go on with the tenants whose credentials the app accepts, and report the others.
+
+A tenant's credentials come from the Airflow connection ``jira_<tenant>``, or else from ``jira``.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.providers.common.compat.sdk import DAG, task
+
+from airflow_provider_workato.operators.connections import (
+    WorkatoCreateConnectionOperator,
+    WorkatoGetPicklistOperator,
+)
+
+log = logging.getLogger(__name__)
+
+TENANTS = ["umbrella", "hooli", "stark"]
+
+with DAG(
+    "example_workato_refused",
+    schedule=None,
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    # Between machines nothing else keeps two runs from making a connection twice.
+    max_active_runs=1,
+    tags=["example", "workato"],
+) as dag:
+    create = WorkatoCreateConnectionOperator.partial(
+        task_id="create",
+        provider="jira",
+        folder_id=1892,
+        # The next run repairs a refused connection, once its credentials are right.
+        on_refused="return",
+        max_active_tis_per_dag=1,
+    ).expand_kwargs(
+        [
+            {
+                "name": f"JIRA of {tenant}",
+                "external_id": f"example-refused-{tenant}",
+                "input": {
+                    "host_name": f"{tenant}.atlassian.net",
+                    "auth_type": "api_token",
+                    "email": f"{{{{ conn.get('jira_{tenant}', conn.jira).login }}}}",
+                    "apitoken": f"{{{{ conn.get('jira_{tenant}', conn.jira).password }}}}",
+                },
+            }
+            for tenant in TENANTS
+        ]
+    )
+
+    @task
+    def accepted(connections: Any) -> list[int]:
+        return [row["id"] for row in connections if row["authorization_status"] == "success"]
+
+    @task
+    def report(connections: Any) -> list[str]:
+        refused = [row["name"] for row in connections if row["authorization_status"] != "success"]
+        for name in refused:
+            # Send it by mail or chat instead, for example with the notifiers of the smtp and slack providers.
+            log.warning("%s is not authorized.", name)
+        return refused
+
+    output: Any = create.output
+    report(output["connection"])
+    issue_types = WorkatoGetPicklistOperator.partial(
+        task_id="issue_types",
+        pick_list_name="get_project_issuetypes",
+        pick_list_params={"project": "OPS"},
+    ).expand(connection_id=accepted(output["connection"]))

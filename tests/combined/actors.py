@@ -1,0 +1,264 @@
+"""What runs in processes of its own and can be killed: a try of a task, and a triggerer.
+
+They are forked from a process that has imported Airflow already, which takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection as Line
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from tests.support.tasks import TaskInstance
+from tests.support.triggerer import Runner
+
+#: What a triggerer waits after it told of a change until it notes that, here. Airflow's own is seconds.
+NOTE_AFTER = 0.3
+#: How far apart lists are at least that somebody asked for, here.
+SOON = 0.3
+
+
+class FileStore:
+    """Airflow's store for tasks or assets, as far as the provider asks for it: it outlives every process.
+
+    :param path: where it is kept
+    :param before_set: called before a value is kept
+    """
+
+    def __init__(self, path: Path, *, before_set: Callable[[], None] = lambda: None) -> None:
+        self._path = path
+        self._before_set = before_set
+
+    def get(self, key: str, default: Any = None) -> Any:
+        values = json.loads(self._path.read_bytes()) if self._path.exists() else {}
+        return values.get(key, default)
+
+    def set(self, key: str, value: Any, **_: Any) -> None:
+        self._before_set()
+        values = json.loads(self._path.read_bytes()) if self._path.exists() else {}
+        fresh = self._path.with_suffix(f".{os.getpid()}")
+        fresh.write_text(json.dumps({**values, key: value}))
+        fresh.replace(self._path)
+
+    def delete(self, key: str) -> None:
+        self.set(key, None)
+
+    async def aget(self, key: str, default: Any = None) -> Any:
+        return self.get(key, default)
+
+    async def aset(self, key: str, value: Any, **_: Any) -> None:
+        self.set(key, value)
+
+    async def adelete(self, key: str) -> None:
+        self.delete(key)
+
+
+class Process:
+    """
+    A fork of this process.
+
+    :param target: what it runs; it is given its end of the line
+    :param log: the file that takes what it prints and logs, from DEBUG on
+    """
+
+    def __init__(self, target: Callable[[Line], None], *, log: Path) -> None:
+        self.line, theirs = Pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            _become(target, theirs, log=log)
+        theirs.close()
+
+    def kill(self) -> None:
+        """End it as a crash does, and take what it had said already."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+    def heard(self) -> list[Any]:
+        """Return what it said since the last time."""
+        said = []
+        try:
+            while self.line.poll():
+                said.append(self.line.recv())
+        except (EOFError, ConnectionResetError):
+            pass
+        return said
+
+    def close(self) -> None:
+        """Let the line go, once it has ended."""
+        self.line.close()
+
+
+def _become(target: Callable[[Line], None], line: Line, *, log: Path) -> None:
+    code = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        root = logging.getLogger()
+        root.handlers[:] = [logging.StreamHandler(sys.__stderr__)]
+        root.setLevel(logging.DEBUG)
+        for logger in list(logging.Logger.manager.loggerDict.values()):
+            if isinstance(logger, logging.Logger):
+                logger.disabled = False
+                logger.propagate = True
+                logger.setLevel(logging.NOTSET)
+        logging.getLogger("asyncio").setLevel(logging.INFO)
+        target(line)
+        code = 0
+    except BaseException:  # noqa: BLE001 - a fork must not go on with what its parent was about to do
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def secret_of(seed: int, number: int) -> str:
+    """
+    Return the credential that a task sends, which must be found nowhere.
+
+    :param seed: the play's
+    :param number: the task's
+    """
+    return f"Zx{seed}q-s3nt1nel-{number}-kW"
+
+
+def run_try(line: Line, *, task: dict[str, Any], store: FileStore | None, number: int) -> None:
+    """
+    Run a task once, and say how it ended.
+
+    :param line: to whom
+    :param task: what to ensure
+    :param store: Airflow's task state store, where this Airflow has one
+    :param number: which try this is
+    """
+    from airflow_provider_workato.operators import connections as operators
+
+    ti = TaskInstance(task_id=f"task_{task['number']}")
+    ti.try_number = number
+    context = {**ti.context, "run_id": ti.run_id}
+    if store is not None:
+        context["task_state_store"] = store
+    arguments = {"task_id": ti.task_id, "workato_conn_id": "workato_default", **task["arguments"]}
+    kind = (
+        operators.WorkatoCreateRuntimeUserConnectionOperator
+        if task["runtime_user"]
+        else operators.WorkatoCreateConnectionOperator
+    )
+    try:
+        result = kind(**arguments).execute(context)  # type: ignore[arg-type]
+    except Exception as error:  # noqa: BLE001 - whatever it is, the model judges it
+        traceback.print_exc()
+        line.send({"error": [c.__name__ for c in type(error).__mro__], "says": str(error), "xcoms": ti.xcoms})
+    else:
+        line.send({"result": result, "xcoms": ti.xcoms})
+
+
+def keep_busy(line: Line, *, calls: int) -> None:
+    """
+    Make calls that take turns away from others.
+
+    :param line: to whom to say that they are done
+    :param calls: how many
+    """
+    from airflow_provider_workato.exceptions import WorkatoError
+    from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+
+    hook = WorkatoConnectionsHook("workato_default")
+    for _ in range(calls):
+        try:
+            hook.get_picklist(36, "sandbox_items")
+        except WorkatoError as error:
+            print(error)
+        except Exception:  # noqa: BLE001 - a look-up that failed
+            traceback.print_exc()
+    line.send({"done": calls})
+
+
+def run_triggerer(line: Line) -> None:
+    """
+    Run triggers as Airflow's triggerer does, and say what they fire.
+
+    Orders are ``("start", name, classpath, kwargs, store path or None)`` and ``("cancel", name)``.
+
+    :param line: for orders, and for whom to tell
+    """
+    from airflow_provider_workato.triggers import snapshots
+    from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
+
+    if hasattr(snapshots, "SOON"):
+        snapshots.SOON = min(snapshots.SOON, SOON)
+    if hasattr(WorkatoConnectionStatusTrigger, "NOTE_AFTER"):
+        WorkatoConnectionStatusTrigger.NOTE_AFTER = NOTE_AFTER
+    asyncio.run(_triggerer(line))
+
+
+async def _triggerer(line: Line) -> None:
+    runner = Runner()
+    names: dict[int, str] = {}
+    told = 0
+    over: set[int] = set()
+
+    def tell() -> None:
+        nonlocal told
+        events = runner.events
+        for number, event in events[told:]:
+            payload = json.loads(json.dumps(event.payload, default=str))
+            xcoms = json.loads(json.dumps(getattr(event, "xcoms", None), default=str))
+            line.send(("fired", names[number], type(event).__name__, payload, xcoms))
+        told = len(events)
+        for number, running in runner.tasks.items():
+            if not running.done() or number in over:
+                continue
+            over.add(number)
+            error = None if running.cancelled() else running.exception()
+            lines = (
+                [] if error is None else traceback.format_exception(type(error), error, error.__traceback__)
+            )
+            line.send(("ended", names[number], lines))
+
+    def obey() -> None:
+        try:
+            order = line.recv()
+        except (EOFError, ConnectionResetError):
+            os._exit(0)
+        if order[0] == "start":
+            _, name, classpath, kwargs, path = order
+            trigger = _rebuilt(classpath, kwargs)
+            if path is not None:
+                # What was fired is handed over before it is noted, as with Airflow's own pace.
+                trigger.asset_state_store = FileStore(path, before_set=tell)
+            names[runner.start(trigger)] = name
+        else:
+            for number in [number for number, name in names.items() if name == order[1]]:
+                runner.tasks[number].cancel()
+
+    asyncio.get_running_loop().add_reader(line.fileno(), obey)
+    line.send(("ready",))
+    while True:
+        tell()
+        await asyncio.sleep(0.01)
+
+
+def _rebuilt(classpath: str, kwargs: dict[str, Any]) -> Any:
+    from importlib import import_module
+
+    module, _, name = classpath.rpartition(".")
+    return getattr(import_module(module), name)(**kwargs)
+
+
+def traceback_of(says: list[str]) -> SimpleNamespace:
+    """Return what Airflow gives a task whose trigger failed."""
+    return SimpleNamespace(error="Trigger failure", traceback=says)

@@ -1,0 +1,279 @@
+"""What must hold whatever happens: the truth as the sandbox tells it, and what may be made of it.
+
+The sandbox tells every state of every connection with the moment it began. All moments are of the machine's
+monotonic clock, which no jump touches and which all processes share.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.combined.actors import NOTE_AFTER
+from tests.combined.steps import CALLS_PER_SECOND, Step
+
+#: How long a message may take from one process to another on a machine with much to do.
+SLACK = 0.5
+
+
+class Broken(Exception):
+    """
+    A promise that was not kept.
+
+    :param kind: which, in words that are the same for every play
+    :param what: what happened
+    """
+
+    def __init__(self, kind: str, what: str) -> None:
+        super().__init__(f"{kind}: {what}")
+        self.kind = kind
+        self.what = what
+
+
+def state_of(row: Mapping[str, Any] | None) -> str:
+    """Return what a connection's state means, said once more and simpler than by the provider."""
+    if row is None:
+        return "gone"
+    if row["authorization_status"] in ("failed", "exception"):
+        return "failed"
+    if row["connection_lost_at"] is not None:
+        return "lost"
+    return "authorized" if row["authorization_status"] == "success" else "waiting"
+
+
+@dataclass(slots=True)
+class Truth:
+    """Every state of every connection."""
+
+    moments: dict[int, list[float]] = field(default_factory=dict)
+    rows: dict[int, list[dict[str, Any] | None]] = field(default_factory=dict)
+    seq: int = 0
+
+    def learn(self, changes: Sequence[Mapping[str, Any]]) -> None:
+        """Take in what the sandbox told since the last time."""
+        for change in changes:
+            self.seq = change["seq"]
+            self.moments.setdefault(change["id"], []).append(change["at"])
+            self.rows.setdefault(change["id"], []).append(change["connection"])
+
+    def at(self, number: int, moment: float) -> dict[str, Any] | None:
+        """Return a connection as it was, ``None`` where there was none."""
+        known = bisect_right(self.moments.get(number, []), moment)
+        return self.rows[number][known - 1] if known else None
+
+    def now(self, number: int) -> dict[str, Any] | None:
+        """Return a connection as it is."""
+        return self.rows[number][-1] if number in self.rows else None
+
+    def live(self) -> dict[int, dict[str, Any]]:
+        """Return the connections that there are."""
+        return {number: row for number, rows in self.rows.items() if (row := rows[-1]) is not None}
+
+    def changes(self, numbers: Sequence[int], since: float, until: float) -> list[float]:
+        """Return the moments at which something about these connections changed, and *since* itself."""
+        inside = {m for number in numbers for m in self.moments.get(number, []) if since < m <= until}
+        return [since, *sorted(inside)]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """
+    What makes two connections the same one.
+
+    :param kind: how it is told from others
+    :param which: which of that kind
+    """
+
+    kind: str
+    which: int
+
+    def arguments(self, number: int) -> dict[str, Any]:
+        """Return what a task asks for."""
+        if self.kind == "external":
+            text = {"name": f"Made by {number}", "external_id": f"e{self.which}"}
+            return {**text, "provider": "rest", "folder_id": 1892}
+        if self.kind == "named":
+            return {"name": f"Named {self.which}", "provider": "rest", "folder_id": 4515}
+        if self.kind == "anywhere":
+            return {"name": f"Anywhere {self.which}", "provider": "rest"}
+        text = {"name": f"User {self.which}", "external_id": f"u{self.which}"}
+        return {**text, "parent_id": 36, "folder_id": 26204321}
+
+    def matches(self, row: Mapping[str, Any]) -> bool:
+        """Tell whether a connection is the one meant."""
+        wanted = self.arguments(0)
+        if "external_id" in wanted:
+            del wanted["name"]
+        return all(row[key] == value for key, value in wanted.items())
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.which}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Wait:
+    """
+    A wait as the model sees it.
+
+    :param began: when its task was told to wait
+    :param numbers: the connections
+    :param filters: what narrows its list
+    :param freshness: how old a list may be that proves a success
+    """
+
+    name: str
+    began: float
+    numbers: list[int]
+    filters: dict[str, Any]
+    step: Step
+    freshness: float
+    sensor: Any
+    classpath: str
+    kwargs: dict[str, Any]
+
+    def verdict(self, truth: Truth, moment: float) -> str:
+        """Return what a list of this moment says."""
+        rows = [truth.at(number, moment) for number in self.numbers]
+        if any(row is None or any(row[k] != v for k, v in self.filters.items()) for row in rows):
+            return "gone"
+        states = {state_of(row) for row in rows}
+        if self.step["fail_fast"] and states & {"failed", "lost"}:
+            return "failed"
+        return "authorized" if states == {"authorized"} else "waiting"
+
+    def check_end(self, truth: Truth, end: str, *, now: float) -> None:
+        """
+        Check that the wait may have ended so.
+
+        :param end: ``authorized``, ``failed`` or ``gone``
+        """
+        # Only a success may be proven by a list from before the wait.
+        since = self.began - SLACK - (self.freshness if end == "authorized" else 0.0)
+        seen = [self.verdict(truth, moment) for moment in truth.changes(self.numbers, since, now)]
+        if end not in seen:
+            raise Broken(
+                "a wait ended wrongly",
+                f"{self.name} for {self.numbers} {self.filters or ''} ended as {end!r}; since {now - since:.2f} s "
+                f"before the end it was only {sorted(set(seen))}",
+            )
+
+
+def mark_of(row: Mapping[str, Any] | None, changes: Sequence[str]) -> str | None:
+    """Return what a watch can have to tell of a connection, ``None`` if nothing."""
+    state = state_of(row)
+    if row is None or state not in changes:
+        return None
+    return f"lost {row['connection_lost_at']}" if state == "lost" else state
+
+
+@dataclass(slots=True, kw_only=True)
+class Watch:
+    """
+    A watch as the model sees it.
+
+    :param filters: what it watches
+    :param known: what the watch must know of each connection, since the latest quiet
+    :param told: what it told: the connection, the mark and when
+    """
+
+    name: str
+    began: float
+    filters: dict[str, Any]
+    step: Step
+    classpath: str
+    kwargs: dict[str, Any]
+    has_store: bool
+    known: dict[int, str | None] | None = None
+    known_at: float = 0.0
+    restart_at: float | None = None
+    told: list[tuple[int, str, float]] = field(default_factory=list)
+    kills: list[float] = field(default_factory=list)
+    reached: dict[int, int] = field(default_factory=dict)
+
+    def forgets(self) -> None:
+        """Note that its memory is gone, if it has none that lasts."""
+        if not self.has_store:
+            self.known = None
+
+    def _watches(self, number: int, row: Mapping[str, Any] | None) -> bool:
+        return row is not None and all(
+            (number if key == "id" else row[key]) == value for key, value in self.filters.items()
+        )
+
+    def mark(self, number: int, row: Mapping[str, Any] | None) -> str | None:
+        """Return what this watch can have to tell of a connection."""
+        return mark_of(row, self.step["changes"]) if self._watches(number, row) else None
+
+    def _turns(self, truth: Truth, number: int, now: float) -> list[str | None]:
+        """Return the marks that a connection came to have since the watch began, one after the other."""
+        moments = truth.changes([number], self.began - SLACK, now)
+        marks = [self.mark(number, truth.at(number, moment)) for moment in moments]
+        return [mark for before, mark in zip(marks, marks[1:], strict=False) if mark != before]
+
+    def check_told(self, truth: Truth, payload: Mapping[str, Any], *, now: float) -> None:
+        """Check that what was told is so and was not told before."""
+        row = payload["connection"]
+        number = row["id"]
+        lost = payload["change"] == "lost"
+        mark = f"lost {row['connection_lost_at']}" if lost else str(payload["change"])
+        turns = self._turns(truth, number, now)
+        reached = self.reached.get(number, -1)
+        later = [index for index, turn in enumerate(turns) if index > reached and turn == mark]
+        if later:
+            self.reached[number] = later[0]
+        else:
+            before = [when for told, what, when in self.told if told == number and what == mark]
+            if not before:
+                raise Broken("told what is not so", f"{self.name} told {number} {mark!r}; it had {turns}")
+            # A triggerer that dies between the event and the note tells it twice, rather than never.
+            if not any(before[-1] - SLACK <= kill <= before[-1] + NOTE_AFTER + SLACK for kill in self.kills):
+                raise Broken("told twice", f"{self.name} told {number} {mark!r} again; it had {turns}")
+        self.told.append((number, mark, now))
+
+    def untold(self, truth: Truth) -> Iterator[str]:
+        """Give what it should have told since the latest quiet and has not."""
+        if self.known is None:
+            return
+        for number, row in truth.live().items():
+            mark = self.mark(number, row)
+            if mark is None or mark == self.known.get(number):
+                continue
+            if not any(t == number and what == mark and when >= self.known_at for t, what, when in self.told):
+                yield f"{self.name} did not tell that {number} is {mark!r}; it knew {self.known.get(number)!r}"
+
+    def caught_up(self, truth: Truth, *, now: float) -> None:
+        """Note that everything was told."""
+        kept = self.known or {}
+        self.known = {
+            number: kept.get(number) if row is None else self.mark(number, row)
+            for number in truth.rows
+            for row in [truth.now(number)]
+        }
+        self.known_at = now
+
+
+def check_quota(requests: Sequence[Mapping[str, Any]], *, rotated: Sequence[float]) -> None:
+    """
+    Check that no more calls came than the quota allows.
+
+    The server's own 429 is not asked: calls that left a period apart arrive closer on a machine with much to do.
+
+    :param requests: the calls
+    :param rotated: when the token was replaced. Each token has a quota of its own, as far as the provider knows
+    """
+    window = 0.75
+    moments = [
+        request["at"]
+        for request in requests
+        if request["operation"] != "list_connections"
+        and request["path"].startswith("/api/connections")
+        and request["status"] != 401
+    ]
+    for first, last in zip(moments, moments[CALLS_PER_SECOND:], strict=False):
+        if last - first < window and not any(first - SLACK <= moment <= last + SLACK for moment in rotated):
+            raise Broken(
+                "over quota",
+                f"{CALLS_PER_SECOND + 1} calls within {last - first:.2f} s; 1 s allows {CALLS_PER_SECOND}",
+            )
