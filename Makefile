@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer, make and a package registry. PYTHON=/path/to/python chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help install demo sandbox test test-2.11 test-lowest test-kill test-combined bench lint format clean
+.PHONY: help install demo sandbox test test-2.11 test-lowest test-airflow test-combined test-kill bench lint format clean
 SHELL := /bin/bash
 
 PINS := pyproject.toml tools/venv.sh tools/find_python.sh
@@ -9,7 +9,7 @@ MINORS_3 := 11 12 13
 MINORS_2 := 11 12
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9.-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9.%-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: .venv/.installed ## Make .venv: Airflow 3.3, pinned (the other targets do it themselves)
 
@@ -27,6 +27,12 @@ test-2.11: .venv-2.11/.installed ## Run the same tests on Airflow 2.11.2
 
 test-lowest: .venv-lowest/.installed ## Run the same tests on Airflow 2.11.0 with the lowest versions we accept
 	.venv-lowest/bin/python -m pytest $(ARGS)
+
+test-airflow: .venv/.installed ## Run the consumer table and the examples on a real Airflow 3.3 (minutes)
+	.venv/bin/python -m pytest -m airflow $(ARGS) tests/real_airflow
+
+test-airflow-%: .venv-%/.installed ## The same on another Airflow: 2.11, 3.0, 3.1, 3.2
+	.venv-$*/bin/python -m pytest -m airflow $(ARGS) tests/real_airflow
 
 test-kill: .venv/.installed ## Kill real task and triggerer processes and look at what is left (minutes)
 	.venv/bin/python -m pytest -m kill -s $(ARGS)
@@ -47,7 +53,7 @@ format: .venv/.installed ## Let ruff put the code in order
 	.venv/bin/python -m ruff format .
 
 clean: ## Remove the environments and every cache
-	rm -rf .venv .venv-2.11 .venv-lowest .venv-bench .coverage .coverage.* htmlcov build dist
+	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-bench .coverage .coverage.* htmlcov build dist
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -55,7 +61,11 @@ clean: ## Remove the environments and every cache
 	tools/venv.sh .venv constraints/airflow-3.3.txt "$(MINORS_3)" test lint cluster
 
 .venv-2.11/.installed: $(PINS) constraints/airflow-2.11.txt
-	tools/venv.sh .venv-2.11 constraints/airflow-2.11.txt "$(MINORS_2)" test
+	tools/venv.sh .venv-2.11 constraints/airflow-2.11.txt "$(MINORS_2)" test cluster
+
+# Airflow 3.0 refuses Python 3.13, too. Named one by one, so that a target with another number is an error.
+.venv-3.0/.installed .venv-3.1/.installed .venv-3.2/.installed: .venv-%/.installed: $(PINS) constraints/airflow-%.txt
+	tools/venv.sh .venv-$* constraints/airflow-$*.txt "$(MINORS_2)" test cluster
 
 .venv-lowest/.installed: $(PINS) constraints/lowest.txt
 	tools/venv.sh .venv-lowest constraints/lowest.txt "$(MINORS_2)" test

@@ -35,7 +35,9 @@ LEVEL = {name: len(LAYERS) - number for number, names in enumerate(LAYERS) for n
 FOR_TYPES_ONLY = {("sensors", "operators")}
 
 MODULES = sorted(
-    path for path in PACKAGE.rglob("*.py") if "sandbox" not in path.relative_to(PACKAGE).parts and path.name != "__init__.py"
+    path
+    for path in PACKAGE.rglob("*.py")
+    if "sandbox" not in path.relative_to(PACKAGE).parts and path.name != "__init__.py"
 )
 SANDBOX = sorted((PACKAGE / "sandbox").rglob("*.py"))
 

@@ -1,4 +1,4 @@
-"""Airflow's REST API, as far as the demo, the kill tests and the benchmarks ask."""
+"""Airflow's REST API, as far as the demo, the tests on a real Airflow and the benchmarks ask."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ class AirflowApi:
         # The API server is on this machine: neither a proxy nor a netrc of the developer's is about it.
         self._session.trust_env = False
 
+    def close(self) -> None:
+        """Let go of the connections to the API server."""
+        self._session.close()
+
     def health(self) -> dict[str, str]:
         """Return the status of each component, empty while the API server does not answer."""
         try:
@@ -39,7 +43,7 @@ class AirflowApi:
 
     def dag_ids(self) -> set[str]:
         """Return the DAGs that Airflow knows."""
-        return {dag["dag_id"] for dag in self._get("/dags", limit=1000)["dags"]}
+        return {dag["dag_id"] for dag in self._all("/dags", "dags")}
 
     def wait_for_dags(self, *dag_ids: str, deadline: float = 120) -> None:
         """Wait until the DAG processor has read the DAGs.
@@ -72,6 +76,13 @@ class AirflowApi:
         :param dag_id: the DAG.
         """
         return [str(run["state"]) for run in self._get(f"/dags/{dag_id}/dagRuns", limit=100)["dag_runs"]]
+
+    def run_ids(self, dag_id: str) -> list[str]:
+        """Return the ids of a DAG's latest hundred runs.
+
+        :param dag_id: the DAG.
+        """
+        return [str(run["dag_run_id"]) for run in self._get(f"/dags/{dag_id}/dagRuns", limit=100)["dag_runs"]]
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return a run's state.
@@ -147,7 +158,7 @@ class AirflowApi:
         """
         path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/{quote(key)}"
         params = {"map_index": str(map_index), "deserialize": "true"}
-        answer = self._session.get(f"{self.url}/api/v2{path}", params=params, timeout=30)
+        answer = self._request("GET", path, params=params)
         if answer.status_code == requests.codes.not_found:
             return None
         answer.raise_for_status()
@@ -178,6 +189,13 @@ class AirflowApi:
         content = self._get(path, map_index=map_index, full_content="true")["content"]
         return "\n".join(_line(entry) for entry in content)
 
+    def asset_events(self, uri: str) -> list[dict[str, Any]]:
+        """Return what happened to an asset.
+
+        :param uri: the asset's URI, which is its name if it was given no other.
+        """
+        return [event for event in self._all("/assets/events", "asset_events") if event["uri"] == uri]
+
     def audit_log(self, dag_id: str, run_id: str, event: str) -> list[dict[str, Any]]:
         """Return when tasks of a run came to a state by a worker, oldest first.
 
@@ -201,10 +219,20 @@ class AirflowApi:
         return self._call("GET", path, params=params)
 
     def _call(self, method: str, path: str, **options: Any) -> Any:
-        answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=60, **options)
+        answer = self._request(method, path, **options)
         if not answer.ok:
             raise RuntimeError(f"{method} {path}: {answer.status_code} {answer.text[:2000]}")
         return answer.json()
+
+    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
+        url = f"{self.url}/api/v2{path}"
+        answer = self._session.request(method, url, timeout=60, **options)
+        if answer.status_code == requests.codes.unauthorized:
+            # Airflow 3.1 wants a token though everybody is an admin, and gives it to everybody.
+            token = self._session.get(f"{self.url}/auth/token", timeout=60).json()["access_token"]
+            self._session.headers["Authorization"] = f"Bearer {token}"
+            answer = self._session.request(method, url, timeout=60, **options)
+        return answer
 
 
 def _run(dag_id: str, run_id: str) -> str:

@@ -1,0 +1,441 @@
+"""The consumer table as data: who gives a result, in which mode, and how a downstream task takes it.
+
+The DAG files and the test both read it. Nothing here needs a running Airflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Any, Literal
+
+#: Not that of ``tests.support``: every task would import pytest.
+AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
+
+#: The Airflow connections of the table, and of the watches, which tell every change in their workspace.
+CONN_ID, WATCHED_CONN_ID = "table", "watched"
+
+Shape = Literal["one", "list", "mapped"]
+Take = Literal["argument", "jinja", "expand", "map", "expand dict", "no push", "multiple outputs"]
+TAKES: tuple[Take, ...] = ("argument", "jinja", "expand", "map", "expand dict", "no push", "multiple outputs")
+#: How a sensor waits if nothing else is said.
+PATIENCE: dict[str, Any] = {"poke_interval": 1, "timeout": 600}
+#: How many instances a mapped task has, and how many connections a list.
+COUNT = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mode:
+    """
+    A way to wait.
+
+    :param name: as the table shows it
+    :param slug: as ids have it
+    :param options: what the sensor is given
+    :param waits_in: the state in which the task waits
+    :param since: the first Airflow that has this mode
+    :param starts: how often a worker takes it up, ``None`` for any number
+    """
+
+    name: str
+    slug: str
+    options: dict[str, Any]
+    waits_in: str = "deferred"
+    since: tuple[int, int] = (2, 11)
+    starts: int | None = None
+
+    @property
+    def starts_in_trigger(self) -> bool:
+        return "start_from_trigger" in self.options
+
+    @property
+    def exists(self) -> bool:
+        return self.since <= AIRFLOW
+
+
+MODES = tuple(
+    mode
+    for mode in (
+        Mode(name="poke", slug="poke", options={"mode": "poke"}, waits_in="running"),
+        Mode(
+            name="reschedule",
+            slug="reschedule",
+            # Airflow can fail a task that is rescheduled for less than it takes to hear that it left.
+            options={"mode": "reschedule", "poke_interval": 5, "retries": 1, "retry_delay": timedelta(0)},
+            waits_in="up_for_reschedule",
+        ),
+        Mode(
+            name="deferred, ended by a worker",
+            slug="worker",
+            options={"deferrable": True, "end_in_trigger": False},
+            starts=2,
+        ),
+        Mode(name="deferred, default", slug="default", options={"deferrable": True}, since=(3, 3), starts=1),
+        Mode(
+            name="deferred, ended in the triggerer",
+            slug="triggerer",
+            options={"deferrable": True, "end_in_trigger": True},
+            since=(3, 3),
+            starts=1,
+        ),
+        Mode(
+            name="started in the triggerer, default",
+            slug="started",
+            options={"deferrable": True, "start_from_trigger": True},
+            since=(3, 3),
+            starts=0,
+        ),
+        Mode(
+            name="started and ended in the triggerer",
+            slug="started_ended",
+            options={"deferrable": True, "start_from_trigger": True, "end_in_trigger": True},
+            since=(3, 3),
+            starts=0,
+        ),
+    )
+    if mode.exists
+)
+#: Expanding over a connection makes a task for each of its keys: only where workers and triggerers differ.
+EXPAND_DICT_MODES = frozenset({"worker", "default"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """
+    What a task returns.
+
+    :param path: how Jinja takes a scalar out of it
+    :param key: the key that is taken from ``multiple_outputs``
+    :param is_list: whether a task can be mapped over it as it is
+    """
+
+    path: str = ""
+    key: str | None = None
+    is_list: bool = False
+
+
+SCALAR = Kind()
+CONNECTION = Kind(path="['id']", key="id")
+OUTCOME = Kind(path="['status']", key="status")
+CONNECTIONS = Kind(path="[0]['id']", is_list=True)
+PICKLIST = Kind(path="[0]['value']", is_list=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """
+    An operator, or the sensor in one of its modes.
+
+    :param name: as the table shows it
+    :param slug: as ids have it
+    :param cls: the class
+    :param kind: what it returns for one connection
+    :param common: arguments that all instances share
+    :param each: the arguments of one, from its label and the connection made for it
+    :param seed: what that connection is like; ``None`` if the task needs none
+    :param mode: the sensor's mode
+    """
+
+    name: str
+    slug: str
+    cls: str
+    kind: Kind
+    each: Callable[[str, int], dict[str, Any]]
+    common: Mapping[str, Any] = field(default_factory=dict)
+    seed: Mapping[str, Any] | None = field(default_factory=dict)
+    mode: Mode | None = None
+
+    @property
+    def dag_id(self) -> str:
+        return f"table_{self.slug}"
+
+
+def _on_it(label: str, number: int) -> dict[str, Any]:
+    return {"connection_id": number}
+
+
+_AUTHORIZED = {"authorization_status": "success"}
+_END_USER = {"provider": "salesforce", "parent_id": 36, "is_runtime_user": True}
+#: A folder with nothing but the connections that are listed.
+LISTED_FOLDER = 28940
+LISTED = [{"id": 9001 + number, "folder_id": LISTED_FOLDER} for number in range(COUNT)]
+
+SUBJECTS: tuple[Subject, ...] = (
+    *(
+        Subject(
+            name=f"sensor, {mode.name}",
+            slug=f"sensor_{mode.slug}",
+            cls="WorkatoConnectionSensor",
+            kind=CONNECTION,
+            common=PATIENCE | mode.options,
+            each=_on_it,
+            mode=mode,
+        )
+        for mode in MODES
+    ),
+    Subject(
+        name="create",
+        slug="create",
+        cls="WorkatoCreateConnectionOperator",
+        kind=SCALAR,
+        common={"provider": "jira", "input": {"apitoken": "{{ conn.jira.password }}"}},
+        each=lambda label, _: {"name": label},
+        seed=None,
+    ),
+    Subject(
+        name="update",
+        slug="update",
+        cls="WorkatoUpdateConnectionOperator",
+        kind=CONNECTION,
+        each=lambda label, number: {"connection_id": number, "name": label},
+    ),
+    Subject(
+        name="disconnect",
+        slug="disconnect",
+        cls="WorkatoDisconnectConnectionOperator",
+        kind=OUTCOME,
+        each=_on_it,
+        seed=_AUTHORIZED,
+    ),
+    Subject(name="delete", slug="delete", cls="WorkatoDeleteConnectionOperator", kind=OUTCOME, each=_on_it),
+    Subject(
+        name="picklist",
+        slug="picklist",
+        cls="WorkatoGetPicklistOperator",
+        kind=PICKLIST,
+        common={"pick_list_name": "get_project_issuetypes", "pick_list_params": {"project": "OPS"}},
+        each=_on_it,
+        seed=_AUTHORIZED,
+    ),
+    Subject(
+        name="list",
+        slug="list",
+        cls="WorkatoListConnectionsOperator",
+        kind=CONNECTIONS,
+        each=lambda *_: {"folder_id": LISTED_FOLDER},
+        seed=None,
+    ),
+    Subject(
+        name="create for a runtime user",
+        slug="runtime_user",
+        cls="WorkatoCreateRuntimeUserConnectionOperator",
+        kind=SCALAR,
+        common={"parent_id": 36, "folder_id": 4515},
+        each=lambda label, _: {"external_id": label, "name": label},
+        seed=None,
+    ),
+    Subject(
+        name="login URL",
+        slug="oauth_url",
+        cls="WorkatoGetOAuthUrlOperator",
+        kind=SCALAR,
+        each=_on_it,
+        seed=_END_USER,
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Producer:
+    """
+    A task that gives a result.
+
+    :param subject: what it is
+    :param shape: whether it is about one connection or a list, or is mapped
+    :param options: what decides how its result is pushed
+    :param number: the first of its connections
+    """
+
+    subject: Subject
+    shape: Shape
+    options: Mapping[str, Any]
+    number: int
+
+    @property
+    def task_id(self) -> str:
+        return "_".join([self.subject.slug, self.shape, *self.options])
+
+    @property
+    def kind(self) -> Kind:
+        return CONNECTIONS if self.shape == "list" else self.subject.kind
+
+    @property
+    def numbers(self) -> list[int]:
+        return [self.number + index for index in range(1 if self.shape == "one" else COUNT)]
+
+    @property
+    def each(self) -> list[dict[str, Any]]:
+        """The arguments of each instance."""
+        if self.shape == "list":
+            return [{"connection_id": self.numbers}]
+        return [self.subject.each(f"{self.task_id} {number}", number) for number in self.numbers]
+
+    @property
+    def instances(self) -> int:
+        return len(self.each)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """
+    One way in which one result is taken.
+
+    :param producer: the task that gives it
+    :param take: how it is taken
+    """
+
+    producer: Producer
+    take: Take
+
+    @property
+    def task_id(self) -> str:
+        return f"{self.producer.task_id}_by_{self.take.replace(' ', '_')}"
+
+    @property
+    def row(self) -> str:
+        return f"{self.producer.subject.name}, {self.producer.shape}"
+
+    def __str__(self) -> str:
+        return f"{self.row}: {self.take}"
+
+    @property
+    def is_mapped(self) -> bool:
+        return self.take in ("expand", "map", "expand dict")
+
+
+def _cells() -> Iterator[Cell]:
+    number = 10_000
+    for subject in SUBJECTS:
+        shapes: tuple[Shape, ...] = ("one", "list", "mapped") if subject.mode else ("one", "mapped")
+        for shape in shapes:
+            for options, takes in _takes(subject, shape):
+                producer = Producer(subject=subject, shape=shape, options=options, number=number)
+                number += COUNT
+                for take in takes:
+                    yield Cell(producer=producer, take=take)
+
+
+def _takes(subject: Subject, shape: Shape) -> Iterator[tuple[Mapping[str, Any], list[Take]]]:
+    default: list[Take] = ["argument", "jinja"]
+    # Over a mapped task's results one can map whatever each of them is.
+    if shape != "one" or subject.kind.is_list:
+        default += ["expand", "map"]
+    elif subject.mode and subject.mode.slug in EXPAND_DICT_MODES:
+        default += ["expand dict"]
+    yield {}, default
+    if shape != "list":
+        yield {"do_xcom_push": False}, ["no push"]
+        # Airflow 3.0 cannot push None as one of several outputs, and a connection has some.
+        if subject.kind.key and not (AIRFLOW == (3, 0) and subject.kind is CONNECTION):
+            yield {"multiple_outputs": True}, ["multiple outputs"]
+
+
+CELLS = tuple(_cells())
+
+
+def producers(dag_id: str) -> list[Producer]:
+    """Return the producers of one DAG of the table."""
+    found = {cell.producer.task_id: cell.producer for cell in CELLS if cell.producer.subject.dag_id == dag_id}
+    return list(found.values())
+
+
+def seeds() -> list[dict[str, Any]]:
+    """Return the connections that the table's workspace has at the start."""
+    rows = [
+        {"id": number, **producer.subject.seed}
+        for subject in SUBJECTS
+        for producer in producers(subject.dag_id)
+        for number in producer.numbers
+        if producer.subject.seed is not None
+    ]
+    return rows + LISTED + [{"id": number} for number in RUNS]
+
+
+#: A run's id is the connection that it waits for.
+RUNS = tuple(range(7001, 7005))
+RUNS_DAG_ID = "several_runs"
+RUNS_MODES = tuple(mode for mode in MODES if mode.slug in ("worker", "default", "started"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """
+    A watch, with what it must tell.
+
+    :param name: as the table shows it, and part of ids
+    :param arguments: the trigger's
+    :param tells: the changes that it must tell, each once
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    tells: frozenset[tuple[str, int]]
+
+    @property
+    def dag_id(self) -> str:
+        return f"watch_{self.name}"
+
+    @property
+    def asset(self) -> str:
+        return f"asset_{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """
+    A wait beside the watches.
+
+    :param number: the connection that it waits for
+    :param arguments: the sensor's
+    """
+
+    number: int
+    arguments: dict[str, Any]
+
+    @property
+    def task_id(self) -> str:
+        return f"wait_{self.number}"
+
+    def __str__(self) -> str:
+        said = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
+        return f"wait beside the watches, {said}"
+
+
+BESIDE_DAG_ID = "beside_the_watches"
+BESIDE = (
+    Beside(number=301, arguments={"poke_interval": 2}),
+    Beside(number=302, arguments={"poke_interval": 1}),
+    Beside(number=303, arguments={"poke_interval": 5}),
+    Beside(number=304, arguments={"poke_interval": 2, "folder_id": 1892}),
+    Beside(number=305, arguments={"poke_interval": 1, "external_id": "beside-305"}),
+)
+WATCHED_SEEDS: tuple[dict[str, Any], ...] = (
+    *({"id": beside.number, "folder_id": 10294} for beside in BESIDE[:3]),
+    {"id": 304, "folder_id": 1892},
+    {"id": 305, "external_id": "beside-305"},
+    {"id": 311, "folder_id": 1892, **_AUTHORIZED},
+    {"id": 312, "external_id": "told", "provider": "salesforce", **_AUTHORIZED},
+)
+#: What happens there once the waits wait.
+AUTHORIZED, LOST = tuple(beside.number for beside in BESIDE), (311, 312)
+_ALL = frozenset({("authorized", number) for number in AUTHORIZED} | {("lost", number) for number in LOST})
+WATCHES = (
+    Watch(name="everything", arguments={"poke_interval": 2}, tells=_ALL),
+    Watch(
+        name="folder",
+        arguments={"poke_interval": 2, "folder_id": 1892},
+        tells=frozenset({("authorized", 304), ("lost", 311)}),
+    ),
+    Watch(
+        name="provider",
+        arguments={"poke_interval": 2, "provider": "salesforce", "changes": ["lost"]},
+        tells=frozenset({("lost", 312)}),
+    ),
+    Watch(
+        name="external_id",
+        arguments={"poke_interval": 3, "external_id": "told"},
+        tells=frozenset({("lost", 312)}),
+    ),
+)

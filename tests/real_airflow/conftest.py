@@ -1,0 +1,139 @@
+"""One real Airflow on which the whole table runs once, and the table at the end of the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_workato.sandbox.client import running_sandbox
+from tests.real_airflow.cells import (
+    AIRFLOW,
+    BESIDE_DAG_ID,
+    CELLS,
+    CONN_ID,
+    RUNS_DAG_ID,
+    SUBJECTS,
+    TAKES,
+    WATCHED_CONN_ID,
+    WATCHED_SEEDS,
+    WATCHES,
+    seeds,
+)
+from tests.real_airflow.play import EXAMPLES, LOST_EXAMPLE, Outcome, Stage, example_sources, play
+
+_OUTCOME = pytest.StashKey[Outcome]()
+_ROOT = Path(__file__).parents[2]
+#: The table is not about quotas, and would wait for them most of the time.
+_NO_QUOTA = {"calls_per_second": 10_000, "list_calls_per_minute": 600_000}
+_DAG_FILE = """\
+# Airflow reads files that say DAG and airflow.
+from tests.real_airflow.build import dag_of
+
+dag = dag_of({dag_id!r})
+"""
+
+
+@pytest.fixture(scope="session")
+def outcome(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Outcome:
+    """Let everything happen, once, and tell what came of it."""
+    with _staged(tmp_path_factory.mktemp("airflow")) as stage:
+        found = play(stage)
+    request.config.stash[_OUTCOME] = found
+    return found
+
+
+@contextmanager
+def _staged(folder: Path) -> Iterator[Stage]:
+    """Run a cluster with three workspaces: the table's, that of the watches, and that of the examples."""
+    # What they need is not installed where these tests are skipped.
+    from tools.cluster import AirflowCluster
+    from tools.postgres import running_postgres
+
+    with ExitStack() as stack:
+        connections: dict[str, dict[str, Any]] = {
+            "jira": {
+                "conn_type": "generic",
+                "host": "acme.atlassian.net",
+                "login": "ada",
+                "password": "a-credential",
+            }
+        }
+        workspaces = {}
+        for conn_id in (CONN_ID, WATCHED_CONN_ID, "workato_default"):
+            sandbox = stack.enter_context(running_sandbox("--no-quota"))
+            connections[conn_id] = json.loads(sandbox.airflow_conn) | {"extra": _NO_QUOTA}
+            workspaces[conn_id] = sandbox
+        workspaces[CONN_ID].control.seed(seeds())
+        workspaces[WATCHED_CONN_ID].control.seed(WATCHED_SEEDS)
+        dags = folder / "dags"
+        dags.mkdir()
+        for dag_id in _dag_ids():
+            (dags / f"{dag_id}.py").write_text(_DAG_FILE.format(dag_id=dag_id))
+        for name, source in example_sources().items():
+            (dags / f"{name}.py").write_text(source)
+        cluster = stack.enter_context(
+            AirflowCluster(
+                home=folder / "home",
+                dags_folder=dags,
+                env={
+                    "PYTHONPATH": str(_ROOT),
+                    "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "60",
+                    # For the examples, whose waits can end too soon for Airflow; the table has one try.
+                    "AIRFLOW__CORE__DEFAULT_TASK_RETRIES": "2",
+                    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "0",
+                    # Reading the files again and again takes more than all the tasks.
+                    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+                    "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "3600",
+                },
+                database=stack.enter_context(running_postgres()),
+                parallelism=12,
+                connections=connections,
+            )
+        )
+        cluster.api.wait_for_dags(*_dag_ids(), *EXAMPLES)
+        for path in dags.iterdir():
+            if path.stem.startswith("watch_") or path.stem == LOST_EXAMPLE:
+                # Airflow 3.0 starts a watch when it reads its file for the second time.
+                path.touch()
+        yield Stage(cluster=cluster, workspaces=workspaces)
+
+
+def _dag_ids() -> list[str]:
+    watches = [watch.dag_id for watch in WATCHES] + [BESIDE_DAG_ID] if AIRFLOW >= (3, 0) else []
+    return [subject.dag_id for subject in SUBJECTS] + [RUNS_DAG_ID] + watches
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    found = config.stash.get(_OUTCOME, None)
+    if found is None:
+        return
+    terminalreporter.section(f"consumer table on Airflow {version('apache-airflow')}")
+    for line in _table(found):
+        terminalreporter.write_line(line)
+
+
+def _table(found: Outcome) -> Iterator[str]:
+    rows: dict[str, dict[str, str]] = {}
+    for cell in CELLS:
+        rows.setdefault(cell.row, {})[cell.take] = _verdict(found, str(cell))
+    width = max(map(len, rows))
+    yield " ".join(["".ljust(width), *(take.center(len(take)) for take in TAKES)])
+    for row, verdicts in rows.items():
+        yield " ".join([row.ljust(width), *(verdicts.get(take, "").center(len(take)) for take in TAKES)])
+    yield ""
+    for name in found.results:
+        if name not in {str(cell) for cell in CELLS}:
+            yield f"{name.ljust(width + 20)} {_verdict(found, name)}"
+    good = sum(result.is_right for result in found.results.values())
+    yield f"{good} of {len(found.results)} right in {found.seconds:.0f} s"
+
+
+def _verdict(found: Outcome, name: str) -> str:
+    result = found.results.get(name)
+    return "ok" if result and result.is_right else "FAIL"

@@ -1,0 +1,606 @@
+"""Let the table's DAGs run beside each other, and collect what each downstream task was given."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+from airflow_provider_workato.sandbox.client import SandboxControl, SandboxProcess
+from tests.real_airflow.cells import (
+    AIRFLOW,
+    AUTHORIZED,
+    BESIDE,
+    BESIDE_DAG_ID,
+    CELLS,
+    CONN_ID,
+    LISTED_FOLDER,
+    LOST,
+    MODES,
+    RUNS,
+    RUNS_DAG_ID,
+    RUNS_MODES,
+    SUBJECTS,
+    WATCHED_CONN_ID,
+    WATCHES,
+    Cell,
+    Producer,
+    Subject,
+    Watch,
+    producers,
+)
+from tools.airflow_api import FINISHED
+from tools.waiting import wait_until
+
+if TYPE_CHECKING:
+    from tools.airflow_api import AirflowApi
+    from tools.cluster import AirflowCluster
+
+_EXAMPLES_FOLDER = Path(__file__).parents[2] / "example_dags"
+_WORKERS = "how often a worker takes up a wait, {}"
+#: The name of the cell about Airflow's own processes.
+LIVES = "every component of Airflow lives"
+#: Idle, everything is over in a third of it.
+DEADLINE = 360.0
+LOST_EXAMPLE = "example_workato_lost"
+EXAMPLES = tuple(
+    path.stem
+    for path in sorted(_EXAMPLES_FOLDER.glob("*.py"))
+    # Airflow 2 has no asset watchers.
+    if AIRFLOW >= (3, 0) or path.stem != LOST_EXAMPLE
+)
+_LEFT = re.compile(
+    r"Received executor event with state success for task instance TaskInstanceKey\(dag_id='(?P<dag>[^']+)', "
+    r"task_id='(?P<task>[^']+)', run_id='(?P<run>[^']+)', try_number=1, map_index=(?P<index>-?\d+)"
+)
+_STARTED = re.compile(r"trigger \S.* starting")
+
+
+def example_sources() -> dict[str, str]:
+    """Return the examples' sources by name, with intervals that suit a test."""
+    sources = {name: (_EXAMPLES_FOLDER / f"{name}.py").read_text() for name in EXAMPLES}
+    if LOST_EXAMPLE in sources:
+        given = sources[LOST_EXAMPLE]
+        sources[LOST_EXAMPLE] = given.replace(
+            'provider="salesforce", ', 'provider="salesforce", poke_interval=2, '
+        )
+        assert sources[LOST_EXAMPLE] != given
+    return sources
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """
+    Where everything happens.
+
+    :param cluster: Airflow
+    :param workspaces: the sandboxes by the Airflow connections that lead to them
+    """
+
+    cluster: AirflowCluster
+    workspaces: dict[str, SandboxProcess]
+
+    @property
+    def api(self) -> AirflowApi:
+        return self.cluster.api
+
+    def control(self, conn_id: str) -> SandboxControl:
+        return self.workspaces[conn_id].control
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """
+    What a downstream task should be given, and what it was given.
+
+    :param log: the end of the log of a task that failed
+    """
+
+    expected: Any
+    came: Any
+    log: str = ""
+
+    @property
+    def is_right(self) -> bool:
+        # As JSON, or 1 would be True. A database may keep the keys in another order.
+        return json.dumps(self.expected, sort_keys=True) == json.dumps(self.came, sort_keys=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """
+    What came of everything.
+
+    :param results: by the cell's name
+    :param seconds: how long the runs took together
+    """
+
+    results: dict[str, Result]
+    seconds: float
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """
+    A run, and what has to happen once its waits wait.
+
+    :param waits: the state in which each of its waits waits, by task
+    :param by_worker: those that a worker puts there
+    :param then: what to do then
+    """
+
+    dag_id: str
+    run_id: str
+    waits: dict[str, str] = field(default_factory=dict)
+    by_worker: set[str] = field(default_factory=set)
+    then: Callable[[], object] = lambda: None
+    seen: set[tuple[str, int]] = field(default_factory=set)
+    released: bool = False
+    over: bool = False
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+
+    def look(self, stage: Stage) -> bool:
+        """Do what is to be done next, and tell whether the run is over."""
+        if self.over:
+            return True
+        self.tasks = stage.api.task_instances(self.dag_id, self.run_id)
+        waits = [task for task in self.tasks if task["task_id"] in self.waits]
+        self.seen |= {
+            (task["task_id"], task["map_index"])
+            for task in waits
+            if task["state"] in {self.waits[task["task_id"]], *FINISHED}
+        }
+        expanded = {(task["task_id"], task["map_index"]) for task in waits}
+        if not self.released and self.tasks and expanded <= self.seen and self._is_heard(stage):
+            self.then()
+            self.released = True
+        # Asking for the run as well would double what the API server has to do.
+        self.over = bool(self.tasks) and all(task["state"] in FINISHED for task in self.tasks)
+        return self.over
+
+    def _is_heard(self, stage: Stage) -> bool:
+        """Tell whether the scheduler heard that each deferred task left its worker.
+
+        Airflow can fail a task that is to go on before (https://github.com/apache/airflow/issues/66374).
+        """
+        deferred = {task for task, state in self.waits.items() if state == "deferred"} & self.by_worker
+        if not deferred:
+            return True
+        log = (stage.cluster.logs / "scheduler.log").read_text(errors="replace")
+        heard = {
+            (found["task"], int(found["index"]))
+            for found in _LEFT.finditer(log)
+            if (found["dag"], found["run"]) == (self.dag_id, self.run_id)
+        }
+        return heard >= {one for one in self.seen if one[0] in deferred}
+
+
+def play(stage: Stage) -> Outcome:
+    """
+    Run everything at once, up to a deadline, and read what is there then.
+
+    :param stage: where
+    """
+    start = time.monotonic()
+    begun = len(WATCHES) + EXAMPLES.count(LOST_EXAMPLE) if AIRFLOW >= (3, 0) else 0
+    if begun:
+        _watches_have_begun(stage, begun)
+    runs = [_table_run(stage, subject) for subject in SUBJECTS] + _several_runs(stage) + _examples(stage)
+    if begun:
+        _watches_have_polled(stage)
+        runs.append(_beside(stage))
+    person = _Person(stage)
+
+    def all_over() -> bool:
+        person.look()
+        # Each has to be looked at.
+        return not [run for run in runs if not run.look(stage)]
+
+    late = False
+    try:
+        wait_until(
+            lambda: all_over() or stage.cluster.ended_components(),
+            what="the end of all runs",
+            deadline=DEADLINE,
+            interval=2,
+        )
+        # Without a triggerer some of it never ends, but all else does.
+        wait_until(all_over, what="the end of what can still end", deadline=150, interval=2)
+    except TimeoutError as error:
+        late = True
+        print(error, flush=True)
+    ended = stage.cluster.ended_components()
+    results: dict[str, Result] = {}
+    if begun:
+        results |= _told(stage, patience=5 if late else 60)
+    results |= _of_table(stage, {run.dag_id: run for run in runs})
+    if AIRFLOW >= (3, 3):
+        results |= _of_workers(stage, {run.dag_id: run for run in runs})
+    results |= _of_runs(stage, [run for run in runs if run.dag_id == RUNS_DAG_ID])
+    results |= _of_beside(stage, [run for run in runs if run.dag_id == BESIDE_DAG_ID])
+    results |= _of_examples(stage, [run for run in runs if run.dag_id in EXAMPLES])
+    results[LIVES] = Result(
+        expected=[], came=ended, log="\n".join(stage.cluster.tail(name, lines=15) for name in ended)
+    )
+    return Outcome(results=results, seconds=time.monotonic() - start)
+
+
+# What is started
+
+
+def _table_run(stage: Stage, subject: Subject) -> _Run:
+    run = _Run(dag_id=subject.dag_id, run_id=stage.api.trigger(subject.dag_id))
+    if subject.mode:
+        made = producers(subject.dag_id)
+        run.waits = {producer.task_id: subject.mode.waits_in for producer in made}
+        run.by_worker = {
+            producer.task_id
+            for producer in made
+            # Airflow starts no mapped task in the triggerer.
+            if not subject.mode.starts_in_trigger or producer.shape == "mapped"
+        }
+        numbers = [number for producer in made for number in producer.numbers]
+        run.then = lambda: stage.control(CONN_ID).authorize_all(numbers)
+    return run
+
+
+def _several_runs(stage: Stage) -> list[_Run]:
+    def authorizes(number: int) -> Callable[[], object]:
+        return lambda: stage.control(CONN_ID).authorize_all([number])
+
+    return [
+        _Run(
+            dag_id=RUNS_DAG_ID,
+            run_id=stage.api.trigger(RUNS_DAG_ID, run_id=str(number)),
+            waits={mode.slug: mode.waits_in for mode in RUNS_MODES},
+            by_worker={mode.slug for mode in RUNS_MODES if not mode.starts_in_trigger},
+            then=authorizes(number),
+        )
+        for number in RUNS
+    ]
+
+
+def _beside(stage: Stage) -> _Run:
+    control = stage.control(WATCHED_CONN_ID)
+
+    def happen() -> None:
+        control.authorize_all(AUTHORIZED)
+        for number in LOST:
+            control.lose(number)
+
+    return _Run(
+        dag_id=BESIDE_DAG_ID,
+        run_id=stage.api.trigger(BESIDE_DAG_ID),
+        waits={beside.task_id: "deferred" for beside in BESIDE},
+        by_worker={beside.task_id for beside in BESIDE},
+        then=happen,
+    )
+
+
+def _examples(stage: Stage) -> list[_Run]:
+    return [_Run(dag_id=name, run_id=stage.api.trigger(name)) for name in EXAMPLES if name != LOST_EXAMPLE]
+
+
+class _Person:
+    """Logs in where an example waits for that; and then loses the login, for the example about that."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._workato = stage.workspaces["workato_default"]
+        self._done = False
+
+    def look(self) -> None:
+        control = self._workato.control
+        if self._done or not control.requests(operation="get_oauth_url"):
+            return
+        user = next(row for row in control.connections() if row["is_runtime_user"])
+        # A link of their own, since that of the task is in Airflow.
+        link = requests.get(
+            f"{self._workato.url}/api/connections/runtime_user_connections/{user['id']}/get_oauth_url",
+            headers={"Authorization": f"Bearer {self._workato.token}"},
+            timeout=30,
+        )
+        control.click_authorize(link.json()["data"]["url"])
+        self._done = True
+
+
+def _watches_have_begun(stage: Stage, count: int) -> None:
+    log = stage.cluster.logs / "triggerer-0.log"
+    _wait_or_say(
+        lambda: len(_STARTED.findall(log.read_text(errors="replace"))) >= count,
+        what=f"the start of {count} watches",
+    )
+
+
+def _watches_have_polled(stage: Stage) -> None:
+    """What is so already when a watch begins is no news to it: nothing may happen before."""
+    control = stage.control(WATCHED_CONN_ID)
+    goal = len(control.requests()) + 2 * len(WATCHES)
+    _wait_or_say(
+        lambda: len(control.requests()) >= goal or bool(stage.cluster.ended_components()),
+        what="the watches' polls",
+    )
+
+
+def _wait_or_say(condition: Callable[[], bool], *, what: str, deadline: float = 60) -> None:
+    try:
+        wait_until(condition, what=what, deadline=deadline)
+    except TimeoutError as error:
+        # It is the table that says what does not work.
+        print(error, flush=True)
+
+
+# What came
+
+
+def _of_table(stage: Stage, runs: dict[str, _Run]) -> dict[str, Result]:
+    reality = _Reality(stage)
+    return {
+        str(cell): _result(
+            stage,
+            runs[cell.producer.subject.dag_id],
+            cell.task_id,
+            expected=reality.expected(cell),
+            producer=cell.producer.task_id,
+            in_any_order=cell.take == "expand dict",
+            tidy=_URL if cell.producer.subject.slug == "oauth_url" else None,
+        )
+        for cell in CELLS
+    }
+
+
+def _of_workers(stage: Stage, runs: dict[str, _Run]) -> dict[str, Result]:
+    """Tell how often a worker took up a wait: a mode that silently is another one would be right, too."""
+    results = {}
+    for subject in SUBJECTS:
+        if subject.mode and subject.mode.starts is not None:
+            run = runs[subject.dag_id]
+            task_id = producers(subject.dag_id)[0].task_id
+            starts = stage.api.audit_log(run.dag_id, run.run_id, "running")
+            results[_WORKERS.format(subject.mode.name)] = Result(
+                expected=subject.mode.starts, came=sum(row["task_id"] == task_id for row in starts)
+            )
+    return results
+
+
+def _of_runs(stage: Stage, runs: list[_Run]) -> dict[str, Result]:
+    rows = _rows(stage, CONN_ID)
+    return {
+        f"{len(runs)} runs at once, {mode.name}: run {run.run_id}": _result(
+            stage,
+            run,
+            f"{mode.slug}_report",
+            expected=[_described(rows.get(int(run.run_id)))],
+            producer=mode.slug,
+        )
+        for mode in RUNS_MODES
+        for run in runs
+    }
+
+
+def _of_beside(stage: Stage, runs: list[_Run]) -> dict[str, Result]:
+    rows = _rows(stage, WATCHED_CONN_ID)
+    return {
+        str(beside): _result(
+            stage,
+            run,
+            f"{beside.task_id}_report",
+            expected=[_described(rows.get(beside.number))],
+            producer=beside.task_id,
+        )
+        for run in runs
+        for beside in BESIDE
+    }
+
+
+def _of_examples(stage: Stage, runs: list[_Run]) -> dict[str, Result]:
+    results = {}
+    for run in runs:
+        bad = [task for task in run.tasks if task["state"] != "success"]
+        results[f"example {run.dag_id}"] = Result(
+            expected="success",
+            came=", ".join(f"{_label(task)}: {task['state']}" for task in bad) or "success",
+            log="\n".join(_log_tail(stage, run, task) for task in bad),
+        )
+    if LOST_EXAMPLE in EXAMPLES:
+        results[f"example {LOST_EXAMPLE}"] = _of_lost_example(stage)
+    return results
+
+
+def _of_lost_example(stage: Stage) -> Result:
+    control = stage.control("workato_default")
+    users = [row["id"] for row in control.connections() if row["is_runtime_user"]]
+    if not users:
+        return Result(expected=["success"], came="nobody had logged in")
+    control.lose(users[0])
+
+    def states() -> list[str]:
+        return [stage.api.run_state(LOST_EXAMPLE, run_id) for run_id in stage.api.run_ids(LOST_EXAMPLE)]
+
+    try:
+        wait_until(lambda: FINISHED.intersection(states()), what="a run for the loss", deadline=60)
+    except TimeoutError as error:
+        return Result(expected=["success"], came=[*states(), str(error)])
+    return Result(expected=["success"], came=states())
+
+
+def _told(stage: Stage, *, patience: float) -> dict[str, Result]:
+    def told(watch: Watch) -> list[list[Any]]:
+        payloads = [event["extra"]["payload"] for event in stage.api.asset_events(watch.asset)]
+        return sorted([payload["change"], payload["connection"]["id"]] for payload in payloads)
+
+    def run_for(watch: Watch) -> list[list[Any]]:
+        reports = [
+            _report(stage, watch.dag_id, run_id, "tell", -1) for run_id in stage.api.run_ids(watch.dag_id)
+        ]
+        return [change for report in reports if report for change in report["value"]]
+
+    def is_all_told() -> bool:
+        return all(len(told(watch)) >= len(watch.tells) and run_for(watch) for watch in WATCHES)
+
+    _wait_or_say(is_all_told, what="the watches' events and runs", deadline=patience)
+    # Whoever tells a change twice does it by now.
+    _watches_have_polled(stage)
+    results = {}
+    for watch in WATCHES:
+        expected = sorted(map(list, watch.tells))
+        # Airflow up to 3.3 can put events of one moment off until the next one comes
+        # (https://github.com/apache/airflow/pull/70972): not all of them have had a run.
+        ran = [change for change in run_for(watch) if change not in expected] or bool(run_for(watch))
+        results[f"watch: {watch.name}"] = Result(expected=[expected, True], came=[told(watch), ran])
+    return results
+
+
+def _result(
+    stage: Stage,
+    run: _Run,
+    task_id: str,
+    *,
+    expected: list[Any],
+    producer: str,
+    in_any_order: bool = False,
+    tidy: re.Pattern[str] | None = None,
+) -> Result:
+    tasks = sorted(
+        (task for task in run.tasks if task["task_id"] == task_id), key=lambda task: task["map_index"]
+    )
+    came: list[Any] = []
+    for task in tasks:
+        if task["state"] == "success":
+            came.append(_report(stage, run.dag_id, run.run_id, task_id, task["map_index"]))
+        else:
+            came.append(str(task["state"]))
+    concerned = [task for task in run.tasks if task["task_id"] in (producer, task_id)]
+    log = "\n".join(_log_tail(stage, run, task) for task in concerned if task["state"] == "failed")
+    if in_any_order and all(isinstance(one, dict) for one in came):
+        came.sort(key=lambda one: one["value"][0])
+    if tidy:
+        came = json.loads(tidy.sub(_HIDDEN, json.dumps(came)))
+    return Result(expected=expected, came=came, log=log)
+
+
+def _report(stage: Stage, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
+    value = stage.api.xcom(dag_id, run_id, task_id, map_index=map_index)
+    # As it was pushed, or as it is stored: that differs with Airflow's version.
+    while isinstance(value, str):
+        value = json.loads(value)
+    return value
+
+
+#: A login URL is another one each time.
+_URL = re.compile(r"(state=)[\w-]+")
+_HIDDEN = r"\1"
+
+
+class _Reality:
+    """What the table's workspace says, by which the cells are judged; asked by the hook, on no Airflow."""
+
+    def __init__(self, stage: Stage) -> None:
+        workato = stage.workspaces[CONN_ID]
+        self._rows = _rows(stage, CONN_ID)
+        self._url = f"{workato.url}/oauth/authorize?connection_id={{}}&state="
+        with _hook(stage, CONN_ID) as hook:
+            listed = hook.list_connections(folder_id=LISTED_FOLDER)
+            number = producers("table_picklist")[0].number
+            picklist = hook.get_picklist(number, "get_project_issuetypes", {"project": "OPS"})
+        self._returned_always = {
+            "disconnect": {"success": True, "status": "disconnected"},
+            "delete": {"success": True, "status": "deleted"},
+            "picklist": picklist,
+            "list": listed,
+        }
+
+    def expected(self, cell: Cell) -> list[Any]:
+        """Return what the downstream task's instances are to report."""
+        producer = cell.producer
+        results = [self._returned(producer, index) for index in range(producer.instances)]
+        is_mapped = producer.shape == "mapped"
+        everything: Any = results if is_mapped else results[0]
+        given: list[Any]
+        match cell.take:
+            case "argument":
+                given = [everything]
+            case "jinja":
+                given = [_scalar(results[0], producer)]
+            case "no push":
+                given = ["None"]
+            case "multiple outputs":
+                values = [result[producer.kind.key] for result in results]
+                given = [values if is_mapped else values[0]]
+            case "expand":
+                given = everything
+            case "map":
+                given = [{"mapped": one} for one in everything]
+            case "expand dict":
+                # A database may give the keys in another order.
+                given = sorted(everything.items())
+        return [_described(value) for value in given]
+
+    def _returned(self, producer: Producer, index: int) -> Any:
+        number, each = producer.numbers[index], producer.each[index]
+        if producer.shape == "list":
+            return [self._rows.get(one) for one in producer.numbers]
+        if producer.subject.slug in ("create", "runtime_user"):
+            return next((one for one, row in self._rows.items() if row["name"] == each["name"]), None)
+        if producer.subject.slug == "oauth_url":
+            return self._url.format(number)
+        return self._returned_always.get(producer.subject.slug, self._rows.get(number))
+
+
+def _scalar(value: Any, producer: Producer) -> str:
+    for step in re.findall(r"\[(?:'(\w+)'|(\d+))\]", producer.kind.path):
+        value = value[step[0] or int(step[1])]
+    return str(value)
+
+
+def _described(value: Any) -> dict[str, Any]:
+    described: dict[str, Any] = json.loads(json.dumps({"type": type(value).__name__, "value": value}))
+    return described
+
+
+def _rows(stage: Stage, conn_id: str) -> dict[int, dict[str, Any]]:
+    with _hook(stage, conn_id) as hook:
+        return {row["id"]: dict(row) for row in hook.list_connections(include_runtime_connections=True)}
+
+
+@contextmanager
+def _hook(stage: Stage, conn_id: str) -> Iterator[WorkatoConnectionsHook]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AIRFLOW_CONN_REALITY", stage.workspaces[conn_id].airflow_conn)
+        hook = WorkatoConnectionsHook("reality")
+        yield hook
+        hook.close()
+
+
+def _label(task: dict[str, Any]) -> str:
+    return task["task_id"] if task["map_index"] < 0 else f"{task['task_id']}[{task['map_index']}]"
+
+
+def _log_tail(stage: Stage, run: _Run, task: dict[str, Any], *, size: int = 1500) -> str:
+    folder = stage.cluster.home / "logs" / f"dag_id={run.dag_id}" / f"run_id={run.run_id}"
+    folder /= f"task_id={task['task_id']}"
+    if task["map_index"] >= 0:
+        folder /= f"map_index={task['map_index']}"
+    texts = [path.read_text(errors="replace")[-size:] for path in sorted(folder.glob("attempt=*"))]
+    return f"--- {run.dag_id}.{_label(task)} ({task['state']})\n" + "\n".join(texts)
+
+
+def names() -> Iterator[str]:
+    """Return the name of everything that :func:`play` tells, in the order of the table."""
+    yield from map(str, CELLS)
+    yield from (f"{len(RUNS)} runs at once, {mode.name}: run {run}" for mode in RUNS_MODES for run in RUNS)
+    if AIRFLOW >= (3, 0):
+        yield from map(str, BESIDE)
+        yield from (f"watch: {watch.name}" for watch in WATCHES)
+    yield from (f"example {name}" for name in EXAMPLES)
+    if AIRFLOW >= (3, 3):
+        yield from (_WORKERS.format(mode.name) for mode in MODES if mode.starts is not None)
+    yield LIVES

@@ -1,0 +1,17 @@
+"""However a result was made and however it is taken, it has the same type and value."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.real_airflow.play import Outcome, names
+
+pytestmark = pytest.mark.airflow
+
+
+@pytest.mark.parametrize("name", list(names()))
+def test_what_a_downstream_task_is_given(name: str, outcome: Outcome) -> None:
+    result = outcome.results[name]
+    assert result.is_right, (
+        f"{name}\nexpected: {str(result.expected)[:2000]}\ncame:     {str(result.came)[:2000]}\n{result.log}"
+    )

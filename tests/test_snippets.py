@@ -1,0 +1,138 @@
+"""Every snippet of the README and the docs, run as it stands."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+from airflow_provider_workato.sandbox.client import running_sandbox
+from tests.support.dags import own_workspace, run_dag
+from tests.support.sandbox import RunningSandbox
+
+ROOT = Path(__file__).parent.parent
+_BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snippet:
+    """A fenced block of a page."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page}:{self.line}"
+
+
+def _snippets() -> Iterator[Snippet]:
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        page = path.read_text()
+        for found in _BLOCK.finditer(page):
+            yield Snippet(
+                page=str(path.relative_to(ROOT)),
+                line=page.count("\n", 0, found.start()) + 1,
+                language=found["language"],
+                text=found["text"],
+            )
+
+
+SNIPPETS = list(_snippets())
+PYTHON = [snippet for snippet in SNIPPETS if snippet.language == "python"]
+CONSOLE = [snippet for snippet in SNIPPETS if snippet.language == "console"]
+PLAIN = [snippet for snippet in SNIPPETS if snippet.language == ""]
+COMMANDS = [
+    line for snippet in PLAIN for line in snippet.text.splitlines() if line.startswith(("make ", "pip "))
+]
+CONNECTIONS = [
+    line for snippet in PLAIN for line in snippet.text.splitlines() if line.startswith("AIRFLOW_CONN_")
+]
+
+
+def test_every_snippet_is_of_a_kind_that_is_run_here() -> None:
+    assert (len(PYTHON) > 0, len(CONSOLE) > 0, len(CONNECTIONS) > 0) == (True, True, True)
+    assert [str(one) for one in SNIPPETS if one not in PYTHON + CONSOLE + PLAIN] == []
+    lines = {line for snippet in PLAIN for line in snippet.text.splitlines() if line}
+    assert lines - {*COMMANDS, *CONNECTIONS} == set()
+
+
+@pytest.mark.parametrize("snippet", PYTHON, ids=str)
+def test_a_python_snippet_runs_and_so_does_its_dag(
+    snippet: Snippet, airflow_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jira = {"conn_type": "http", "login": "ada@acme.example", "password": "a-credential"}
+    monkeypatch.setenv("AIRFLOW_CONN_JIRA", json.dumps(jira))
+    names: dict[str, Any] = {"__name__": "snippet"}
+    with own_workspace():
+        exec(compile(snippet.text, str(snippet), "exec"), names)  # noqa: S102 - it is ours
+        for dag in {id(task.dag): task.dag for task in names.values() if _is_task(task)}.values():
+            run = run_dag(dag)
+            assert set(run.states.values()) == {"success"}, run.states
+
+
+def _is_task(value: Any) -> bool:
+    return hasattr(value, "task_id") and hasattr(value, "dag")
+
+
+@pytest.mark.parametrize("line", CONNECTIONS)
+def test_an_airflow_connection_is_read_as_the_page_says(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (assignment,) = shlex.split(line.replace("…", "a-token"))
+    name, _, value = assignment.partition("=")
+    monkeypatch.setenv(name, value)
+    settings = WorkatoConnectionsHook(name.removeprefix("AIRFLOW_CONN_").lower()).settings
+    assert settings.data_center == "eu"
+    assert settings.token.reveal() == "wrkaeu-a-token"
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_is_one_that_there_is(line: str) -> None:
+    program, *words = shlex.split(line, comments=True)
+    targets = re.findall(r"^([a-z0-9.%-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    mentioned = re.findall(r"make ([\w.-]+)", line)
+    for target in [*words, *mentioned] if program == "make" else []:
+        assert target in targets, target
+    if program == "pip":
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        assert words[0] == "install"
+        assert _is_ours(words[1], project)
+
+
+def _is_ours(requirement: str, project: dict[str, Any]) -> bool:
+    name, _, extras = requirement.rstrip("]").partition("[")
+    known = project["optional-dependencies"].keys() | {""}
+    return name == project["name"] and extras in known
+
+
+@pytest.mark.parametrize("snippet", CONSOLE, ids=str)
+def test_a_console_session_goes_as_shown(snippet: Snippet, sandbox: RunningSandbox) -> None:
+    joined = snippet.text.replace("\\\n", " ")
+    commands = [shlex.split(line[2:]) for line in joined.splitlines() if line.startswith("$ ")]
+    assert commands
+    for program, *words in commands:
+        if program == "pip":
+            test_a_command_is_one_that_there_is(shlex.join([program, *words]))
+        elif program == "curl":
+            url, body = next(word for word in words if word.startswith("localhost:")), words[-1]
+            path = url.partition("/")[2]
+            answer = requests.post(f"{sandbox.url}/{path}", json=json.loads(body), timeout=30)
+            answer.raise_for_status()
+        else:
+            assert program == "workato-sandbox"
+            with running_sandbox(*words) as process:
+                shown = re.search(r"^\{.*\}$", snippet.text, re.MULTILINE)
+                assert shown is not None
+                assert all(word in shown[0] for word in ("url", "token", "airflow_conn"))
+                assert process.url
+                assert process.token
+                assert process.airflow_conn
