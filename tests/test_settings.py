@@ -187,18 +187,48 @@ def test_missing_token(monkeypatch: pytest.MonkeyPatch, missing: str | None) -> 
     assert "'API token' (password) is missing" in refusal(monkeypatch, {"password": missing})
 
 
+def test_a_token_without_its_colon(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = refusal(monkeypatch, f"workato://{TOKEN}@/")
+    assert "'API token' (password) is missing, but there is a login" in said
+    assert "workato://:TOKEN@/" in said
+
+
+@pytest.mark.parametrize("host", ["https://app.eu.workato.com/api/connections", "app.eu.workato.com/api/x/"])
+def test_a_host_with_the_path_of_a_call(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    assert "'Base URL' (host) must end before /api" in refusal(monkeypatch, {"host": host})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"host": "https://www.workato.com", "port": 443},
+        {"host": "www.workato.com:443"},
+        {"host": "https://WWW.Workato.com/"},
+    ],
+)
+def test_one_workspace_has_one_address(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]) -> None:
+    """Else it would have two locks, two paces and two ledgers."""
+    settings = read(monkeypatch, given)
+    assert settings.base_url == "https://www.workato.com"
+    assert settings.data_center == "us"
+    assert settings.web_url == "https://app.workato.com"
+
+
 @pytest.mark.parametrize(
     ("extra", "said"),
     [
         ({"data_center": "mars"}, "'Data center' (extra data_center) must be one of us, eu, jp, sg, au"),
         ({"connect_timeout": "fast"}, "'Connect timeout (s)' (extra connect_timeout) must be a number"),
-        ({"connect_timeout": 0}, "'Connect timeout (s)' (extra connect_timeout) must be a number greater"),
-        ({"read_timeout": -1}, "'Read timeout (s)' (extra read_timeout) must be a number greater than 0"),
+        ({"connect_timeout": 0}, "'Connect timeout (s)' (extra connect_timeout) must be a number between"),
+        ({"read_timeout": -1}, "'Read timeout (s)' (extra read_timeout) must be a number between 0.001 and"),
+        ({"read_timeout": 1e12}, "(extra read_timeout) must be a number between 0.001 and 1,000,000"),
+        ({"calls_per_second": 1e30}, "(extra calls_per_second) must be a number between 0.001 and 1,000,000"),
+        ({"calls_per_second": 1e-300}, "(extra calls_per_second) must be a number between 0.001 and"),
         ({"read_timeout": True}, "'Read timeout (s)' (extra read_timeout) must be a number"),
         ({"read_timeout": "nan"}, "'Read timeout (s)' (extra read_timeout) must be a number"),
         ({"read_timeout": "inf"}, "'Read timeout (s)' (extra read_timeout) must be a number"),
         ({"read_timeout": []}, "'Read timeout (s)' (extra read_timeout) must be a number"),
-        ({"retry_budget": -1}, "'Retry budget (s)' (extra retry_budget) must be a number greater than or"),
+        ({"retry_budget": -1}, "'Retry budget (s)' (extra retry_budget) must be a number between 0 and"),
         ({"server_timeout": "x"}, "'Server time limit (s)' (extra server_timeout) must be a number"),
         ({"list_calls_per_minute": 0}, "'List calls per minute' (extra list_calls_per_minute) must be a num"),
         ({"calls_per_second": 0}, "'Other calls per second' (extra calls_per_second) must be a number"),

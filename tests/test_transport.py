@@ -259,6 +259,9 @@ UNSENT = WorkatoTransportError("", request_sent=False)
         (WorkatoServerError("", status=503), True, False, False, True),
         (WorkatoServerError("", status=502), True, True, False, True),
         (WorkatoServerError("", status=504), True, True, False, True),
+        (WorkatoServerError("", status=520), True, True, False, True),
+        (WorkatoServerError("", status=524), True, True, False, True),
+        (WorkatoServerError("", status=408), True, True, False, True),
         (WorkatoRateLimitError("", status=429), False, False, True, True),
         (WorkatoResponseError("", status=200), True, False, False, True),
         (WorkatoResponseError("", status=302), False, False, False, False),
@@ -376,6 +379,32 @@ def test_an_error_page_without_end(connect: Connect) -> None:
     ):
         hook.list_connections()
     assert len(str(caught.value)) < 2000
+
+
+def test_an_apps_words_in_an_error_hide_what_looks_like_a_credential(connect: Connect) -> None:
+    """Of a connection whose credentials the call does not know."""
+    said = "401 from https://bob:Kx9-hunter2@acme.example/api?api_key=Kx9-hunter2; password: Kx9-hunter2"
+    body = json.dumps({"message": said, "errors": {"input": [said]}}).encode()
+    with (
+        listening(status=422, body=body) as workato,
+        hooked(connect, host=workato.url, retry_budget=0) as hook,
+        pytest.raises(WorkatoValidationError, match="401 from https") as caught,
+    ):
+        hook.get_picklist(36, "projects")
+    assert "hunter2" not in everything_shown(caught.value)
+    assert caught.value.field_errors["input"][0].startswith("401 from https")
+
+
+@pytest.mark.parametrize("status", [408, 520, 524])
+def test_what_stands_in_front_of_workato_gives_up(connect: Connect, status: int) -> None:
+    with (
+        listening(status=status, body=b"origin timed out") as workato,
+        hooked(connect, host=workato.url, retry_budget=0) as hook,
+        pytest.raises(WorkatoServerError) as caught,
+    ):
+        create(hook)
+    assert is_ambiguous(caught.value)
+    assert may_still_run(caught.value)
 
 
 def test_compressed_answers(connect: Connect) -> None:

@@ -291,3 +291,53 @@ def test_what_was_not_saved_still_counts(folder: Path) -> None:
         assert list(own.starts) == [1.0, 2.0]
     with shared(calls=5).exclusively() as others:
         assert list(others.starts) == [1.0, 2.0]
+
+
+FORK = """
+import os, threading, time
+from airflow_provider_workato.hooks import pacing
+from airflow_provider_workato.hooks.local_lock import open_locked
+from airflow_provider_workato.hooks.turns import SharedTurns
+pace = pacing.pace_for("workspace", calls_per_period=100, period=1, shared=True)
+forked = threading.Event()
+held = threading.Event()
+def hold():
+    with pace._lock, pacing._lock:
+        held.set()
+        forked.wait()
+threading.Thread(target=hold, daemon=True).start()
+held.wait()
+child = os.fork()
+if child == 0:
+    pacing.pace_for("another", calls_per_period=100, period=1)
+    pace.wait()
+    os._exit(7)
+forked.set()
+end = time.monotonic() + 20
+while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < end:
+    time.sleep(0.01)
+print("child", os.waitstatus_to_exitcode(ended[1]) if ended[0] else "hangs", flush=True)
+"""
+FORK_WITH_FILE = """
+import os, signal
+from airflow_provider_workato.hooks.local_lock import open_locked
+from airflow_provider_workato.hooks.turns import SharedTurns
+turns = SharedTurns(1, key="workspace")
+with turns.exclusively():
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+try:
+    os.close(open_locked(turns._name, wait=0))
+    print("free", flush=True)
+except BlockingIOError:
+    print("locked", flush=True)
+os.kill(child, signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(("program", "said"), [(FORK, "child 7"), (FORK_WITH_FILE, "free")])
+def test_a_fork_neither_hangs_nor_keeps_the_lock(folder: Path, program: str, said: str) -> None:
+    """Airflow forks its task processes, some of them from processes with threads."""
+    with start(program) as process:
+        assert process.communicate(timeout=60)[0].strip() == said

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -14,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from airflow_provider_workato.exceptions import WorkatoBusyError
-from airflow_provider_workato.hooks.local_lock import open_locked, remove_locked
+from airflow_provider_workato.hooks.local_lock import open_locked, remove_locked, unlock
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +102,7 @@ def claimed(key: str, *, who: object, wait: float) -> Iterator[Claim]:
         if file is not None:
             if claim.unanswered() is None:
                 remove_locked(name)
-            _unlock(file)
+            unlock(file)
 
 
 def _open(name: str, *, who: object, wait: float) -> int | None:
@@ -126,7 +125,7 @@ def _open(name: str, *, who: object, wait: float) -> int | None:
             if os.fstat(file).st_nlink:
                 return file
             # Whoever held it removed the file.
-            _unlock(file)
+            unlock(file)
     raise WorkatoBusyError(
         f"Another process or thread of this machine has been making this connection ({who}) for more than "
         f"{wait:g} s. Nothing was sent. Let the task retry, or see which other task makes the same one."
@@ -166,7 +165,7 @@ class Place:
         """Let the next one look; leaving twice is fine."""
         file, self._file = self._file, None
         if file is not None:
-            _unlock(file)
+            unlock(file)
 
 
 def _first_free(name: str) -> int | None:
@@ -174,10 +173,3 @@ def _first_free(name: str) -> int | None:
         with contextlib.suppress(BlockingIOError):
             return open_locked(f"{name}-{number}", wait=0)
     return None
-
-
-def _unlock(file: int) -> None:
-    # Closing is not enough where a fork of this process has the file open too.
-    with contextlib.suppress(OSError):
-        fcntl.flock(file, fcntl.LOCK_UN)
-    os.close(file)

@@ -29,6 +29,18 @@ def open_locked(name: str, *, wait: float) -> int:
     return file
 
 
+def unlock(file: int) -> None:
+    """Close a locked file.
+
+    :param file: the descriptor that :func:`open_locked` returned.
+    """
+    # Closing alone keeps the lock where a fork of this process has the file open too.
+    with contextlib.suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_UN)
+    with contextlib.suppress(OSError):
+        os.close(file)
+
+
 def remove_locked(name: str) -> None:
     """Remove a file that this process has locked; who waits for it gets one that no folder shows any more.
 

@@ -98,6 +98,10 @@ class Pace:
         with self._lock, self._turns.exclusively() as turns:
             turns.not_before = max(turns.not_before, self._clock() + min(seconds, self.LONGEST_HOLD))
 
+    def renew_lock(self) -> None:
+        """Forget who holds the lock: in a fork of a process, its other threads are not there any more."""
+        self._lock = threading.Lock()
+
     def _look(self, ticket: int | None) -> tuple[int | None, float, float]:
         """Return the ticket, when it may start, and the time. One that may start now is used up."""
         with self._lock, self._turns.exclusively() as turns:
@@ -170,3 +174,13 @@ def pace_for(key: Hashable, *, calls_per_period: float, period: float, shared: b
             turns = SharedTurns(calls, key=full_key) if shared and calls <= _MOST_SHARED_CALLS else None
             _paces[full_key] = Pace(calls=calls, period=stretched, turns=turns)
         return _paces[full_key]
+
+
+def _after_fork() -> None:
+    global _lock  # noqa: PLW0603 - the parent's may be held by a thread that the child does not have
+    _lock = threading.Lock()
+    for pace in _paces.values():
+        pace.renew_lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

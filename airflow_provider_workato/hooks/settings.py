@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 _EXTRAS = tuple(name for name in LABELS if name not in ("host", "password", "port"))
 
 
+#: Ports that a URL leaves out.
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+#: What numbers may be. Beyond that they are slips, and some overflow.
+_LEAST, _MOST = 0.001, 1_000_000.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkatoSettings:
     """How to reach a workspace.
@@ -90,6 +96,7 @@ class WorkatoSettings:
         """
         conn_id, host, scheme, port = connection.conn_id, connection.host, connection.schema, connection.port
         token, extra = Sealed(connection.password or ""), Sealed(connection.extra)
+        has_login = bool(connection.login)
         # A traceback that prints local variables would show the connection with its password.
         del connection
         read = _Reader(conn_id=conn_id, extra=_parsed(extra, conn_id=conn_id))
@@ -97,7 +104,7 @@ class WorkatoSettings:
         data_center = read.data_center()
         given = (host or "").strip()
         base_url = read.base_url(given, scheme=scheme, port=port) if given else DATA_CENTERS[data_center]
-        read.check_token(token)
+        read.check_token(token, has_login=has_login)
         return cls(
             conn_id=conn_id,
             base_url=base_url,
@@ -167,14 +174,24 @@ class _Reader:
                 f"or set {LABELS['allow_http']!r} (extra allow_http)",
             )
         path = parts.path.rstrip("/").removesuffix("/api")
+        if "/api/" in f"{path}/":
+            raise self._wrong("host", "must end before /api, which the provider adds by itself")
         # The form's port field is 0 when left empty on some Airflow versions.
         if port and not 0 < port < 65_536:
             raise self._wrong("port", "must be a number between 1 and 65535")
         shown = f"[{name}]" if ":" in name else name
         number = own_port or port
+        if number == _DEFAULT_PORTS[parts.scheme]:
+            # With and without it is one workspace, with one quota and one lock for each of its connections.
+            number = None
         return f"{parts.scheme}://{shown}{f':{number}' if number else ''}{path}"
 
-    def check_token(self, token: Sealed) -> None:
+    def check_token(self, token: Sealed, *, has_login: bool) -> None:
+        if not token.reveal() and has_login:
+            raise self._wrong(
+                "password",
+                "is missing, but there is a login; in a URI the token follows a colon: workato://:TOKEN@/",
+            )
         if not token.reveal():
             raise self._wrong("password", "is missing; create an API client in Workato and paste its token")
         if not re.fullmatch(r"[\x21-\x7e]+", token.reveal()):
@@ -190,8 +207,9 @@ class _Reader:
             number = math.nan if isinstance(value, bool) else float(value)
         except (TypeError, ValueError):
             number = math.nan
-        if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
-            raise self._wrong(name, f"must be a number greater than {'or equal to ' if zero else ''}0")
+        least = 0.0 if zero else _LEAST
+        if not least <= number <= _MOST:
+            raise self._wrong(name, f"must be a number between {least:g} and {_MOST:,.0f}")
         return number
 
     def verify(self) -> bool | str:

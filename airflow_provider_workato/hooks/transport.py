@@ -41,7 +41,7 @@ from airflow_provider_workato.exceptions import (
 from airflow_provider_workato.hooks.endpoints import Endpoint, Quota
 from airflow_provider_workato.hooks.pacing import Pace, pace_for
 from airflow_provider_workato.models import decode, with_details
-from airflow_provider_workato.redaction import HiddenBytes, Sealed, redact, secret_texts
+from airflow_provider_workato.redaction import HiddenBytes, Sealed, redact, secret_texts, without_credentials
 
 if TYPE_CHECKING:
     import ssl
@@ -260,9 +260,10 @@ class Transport:
     ) -> WorkatoApiError:
         secrets = self.secrets_of(call)
         message, fields, support_id = with_details(payload)
-        message = redact(message, secrets)
+        # The words can be an app's own, of a connection whose credentials this call does not know.
+        message = without_credentials(message, secrets)
         fields = {
-            redact(name, secrets, limit=80): [redact(text, secrets, limit=200) for text in texts[:5]]
+            redact(name, secrets, limit=80): [without_credentials(text, secrets) for text in texts[:5]]
             for name, texts in list(fields.items())[:20]
         }
         support_id = redact(support_id, secrets, limit=80) if support_id else None
@@ -293,7 +294,7 @@ class Transport:
         """Return the class of an error and what to do about it."""
         if refused and status not in (401, 403, 404, 429) and status < 500:
             return WorkatoRejectedError, _what_to_do(message)
-        if status >= 500:
+        if status >= 500 or status == 408:
             return WorkatoServerError, "Workato or something in front of it failed; try again later."
         kind, advice = _ADVICE.get(status, (WorkatoApiError, "Workato refused the call."))
         return kind, advice.format(
@@ -423,12 +424,12 @@ def is_ambiguous(error: BaseException) -> bool:
 def may_still_run(error: BaseException) -> bool:
     """Tell whether Workato may still be at work on the call.
 
-    A 500 or 503 is Workato's own last word; a 502 or 504 comes from something in front of it.
+    A 500 or 503 is Workato's own last word; any other 5xx, and a 408, comes from something in front of it.
 
     :param error: an ambiguous error.
     """
     if isinstance(error, WorkatoServerError):
-        return error.status in (502, 504)
+        return error.status not in (500, 503)
     return isinstance(error, WorkatoTransportError) and error.request_sent
 
 

@@ -14,10 +14,10 @@ import os
 import struct
 from collections import deque
 from collections.abc import Hashable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from airflow_provider_workato.hooks.local_lock import open_locked
+from airflow_provider_workato.hooks.local_lock import open_locked, unlock
 
 log = logging.getLogger(__name__)
 
@@ -81,8 +81,7 @@ class SharedTurns(Turns):
                 self._save(file)
         finally:
             if file is not None:
-                with suppress(OSError):
-                    os.close(file)
+                unlock(file)
 
     def _read(self, file: int) -> None:
         own = self.starts.copy() if self._unsaved else ()
