@@ -1,4 +1,8 @@
-"""One connection for each tenant, then one wait for all of them."""
+"""One connection for each tenant, then one wait for all of them.
+
+Make the pool before the first run, or the creates wait for it for ever:
+``airflow pools set workato 1 "creates at Workato"``.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    # Between machines nothing else keeps two runs from making a connection twice.
+    # Between machines nothing else keeps two runs of this DAG from making a connection twice,
     max_active_runs=1,
     tags=["example", "workato"],
 ) as dag:
@@ -30,8 +34,8 @@ with DAG(
             "email": "{{ conn.jira.login }}",
             "apitoken": "{{ conn.jira.password }}",
         },
-        # One at a time: Workato allows one call a second. Several DAGs can share a pool of one slot.
-        max_active_tis_per_dag=1,
+        # and nothing else two DAGs: the pool has one slot. Workato allows one create a second anyway.
+        pool="workato",
     ).expand_kwargs([{"name": f"JIRA of {tenant}", "external_id": f"tenant-{tenant}"} for tenant in TENANTS])
 
     WorkatoConnectionSensor(task_id="wait", connection_id=create.output, deferrable=True)

@@ -46,6 +46,7 @@ class AirflowCluster:
     :param executor: the executor.
     :param connections: Airflow connections by id, put into the database. One that *env* gives needs no
         database, which is another path through Airflow.
+    :param pools: pools to make, with their slots.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class AirflowCluster:
         parallelism: int = 4,
         executor: str = "LocalExecutor",
         connections: Mapping[str, Mapping[str, Any]] | None = None,
+        pools: Mapping[str, int] | None = None,
     ) -> None:
         self.home = home
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._connections = connections or {}
+        self._pools = pools or {}
         self._first_triggerers = triggerers
         self._components: dict[str, subprocess.Popen[bytes]] = {}
         self._sessions: set[int] = set()
@@ -129,6 +132,9 @@ class AirflowCluster:
         self._spawn("scheduler", "--skip-serve-logs")
         for number in range(self._first_triggerers):
             self.start_triggerer(number)
+        # While the components start, which takes longer.
+        for name, slots in self._pools.items():
+            self.run_cli("pools", "set", name, str(slots), "made for a test")
         wait_until(self._is_up, what=f"a healthy Airflow in {self.home}", deadline=deadline)
 
     def stop(self, *, deadline: float = 10) -> None:

@@ -26,7 +26,7 @@ from rich.table import Table
 
 from airflow_provider_workato.sandbox.client import running_sandbox
 from tools.cluster import AirflowCluster
-from tools.example_runs import ExampleRun, TaskResult, follow
+from tools.example_runs import EXAMPLE_POOLS, ExampleRun, TaskResult, follow
 from tools.leaks import Search, search
 
 if TYPE_CHECKING:
@@ -88,7 +88,9 @@ class Demo:
                 # From here the examples take credentials.
                 "AIRFLOW_CONN_JIRA": json.dumps(jira),
             }
-            with AirflowCluster(home=self.home, dags_folder=self.dags_folder, env=env) as cluster:
+            with AirflowCluster(
+                home=self.home, dags_folder=self.dags_folder, env=env, pools=EXAMPLE_POOLS
+            ) as cluster:
                 self.say("airflow", f"ready at {cluster.api.url}")
                 self._run_on(cluster.api, sandbox.control)
             self.calls = sandbox.control.counts()

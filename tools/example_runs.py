@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: States that are worth a line.
 TOLD = FINISHED | {"deferred", "up_for_retry", "up_for_reschedule"}
 
+#: What the examples ask to be made before they run.
+EXAMPLE_POOLS = {"workato": 1}
+
 #: What the task's page calls the link to the consent page.
 OAUTH_LINK = "Authorize"
 

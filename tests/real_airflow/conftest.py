@@ -53,6 +53,7 @@ def _staged(folder: Path) -> Iterator[Stage]:
     """Run a cluster with three workspaces: the table's, that of the watches, and that of the examples."""
     # What they need is not installed where these tests are skipped.
     from tools.cluster import AirflowCluster
+    from tools.example_runs import EXAMPLE_POOLS
     from tools.postgres import running_postgres
 
     with ExitStack() as stack:
@@ -94,6 +95,7 @@ def _staged(folder: Path) -> Iterator[Stage]:
                 database=stack.enter_context(running_postgres()),
                 parallelism=12,
                 connections=connections,
+                pools=EXAMPLE_POOLS,
             )
         )
         cluster.api.wait_for_dags(*_dag_ids(), *EXAMPLES)
