@@ -113,7 +113,9 @@ def _become(target: Callable[[Line], None], line: Line, *, log: Path) -> None:
                 logger.disabled = False
                 logger.propagate = True
                 logger.setLevel(logging.NOTSET)
-        logging.getLogger("asyncio").setLevel(logging.INFO)
+        # They tell a lot, and nothing of ours.
+        for name in ("asyncio", "sqlalchemy"):
+            logging.getLogger(name).setLevel(logging.INFO)
         target(line)
         code = 0
     except BaseException:  # noqa: BLE001 - a fork must not go on with what its parent was about to do

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import json
 import os
@@ -144,12 +145,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _import_everything() -> None:
+    """Import what a fork will need, also what Airflow imports as late as a triggerer starts."""
 
     import tools.leaks  # noqa: F401
     from airflow_provider_workato.hooks import provisioning
 
+    asyncio.run(_start_a_runner())
     # Waits of seconds are played in a moment.
     provisioning.FRESH = FRESH
+
+
+async def _start_a_runner() -> None:
+    from tests.support.triggerer import Runner
+
+    await Runner().stop()
 
 
 def _play(company: Company, arguments: argparse.Namespace) -> int:

@@ -105,6 +105,7 @@ class Play:
     requests: list[dict[str, Any]] = field(default_factory=list)
     seeded_secrets: int = 0
     changed_last: int | None = None
+    ready: bool = False
 
     def __post_init__(self) -> None:
         self.control = self.sandbox.control
@@ -425,6 +426,7 @@ class Play:
         self.watches.pop(name, None)
 
     def _start_triggerer(self) -> None:
+        self.ready = False
         self.triggerer = Process(run_triggerer, log=self._log("triggerer"))
         for wait in self.waits.values():
             self._start(wait)
@@ -490,6 +492,7 @@ class Play:
     def _hear_trigger(self, message: Sequence[Any]) -> None:
         self._note(message)
         if message[0] == "ready":
+            self.ready = True
             return
         name = message[1]
         if name in self.watches:
@@ -696,6 +699,7 @@ class Play:
                     )
 
     def _check_triggers(self) -> None:
+        self._until(lambda: self.ready, 30, lambda: "the triggerer does not start")
         quiet_since = time.monotonic()
         intervals = [
             wait.step["interval"] for wait in self.waits.values() if wait.step["interval"] <= LONGEST_DUE
