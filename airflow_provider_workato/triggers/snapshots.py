@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError
+from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoConfigurationError, WorkatoError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.hooks.settings import WorkatoSettings
 from airflow_provider_workato.links.connections import connection_url
@@ -94,6 +94,8 @@ class SnapshotSource:
         self._key = key
         self._seats: set[Seat] = set()
         self._latest: Snapshot | PollFailed | None = None
+        #: Those of the last good poll, however many failed since.
+        self._rows: Mapping[int, Connection] = {}
         self._flight: asyncio.Task[Snapshot | PollFailed] | None = None
         self._hook: WorkatoConnectionsHook | None = None
         self._first_ask = self._last_ask = math.inf
@@ -191,9 +193,9 @@ class SnapshotSource:
 
     async def _poll(self) -> Snapshot | PollFailed:
         self._first_ask = self._last_ask = math.inf
-        before = self._latest.rows if isinstance(self._latest, Snapshot) else {}
         try:
-            self._latest = await self._fetch(before)
+            self._latest = await self._fetch(self._rows)
+            self._rows = self._latest.rows
         except WorkatoError as error:
             # The log of each wait has the message.
             log.debug("Fetching the list of connections failed.", exc_info=True)
@@ -211,20 +213,37 @@ class SnapshotSource:
 
     async def _fetch(self, before: Mapping[int, Connection]) -> Snapshot:
         hook = self._hook
-        if hook is None:
-            hook = self._hook = WorkatoConnectionsHook.with_settings(await _settings(self._key[0]))
-            return await in_thread(partial(self._read, hook, before))
+        # After a failure, the user may have corrected the Airflow connection.
+        if hook is None or isinstance(self._latest, PollFailed):
+            hook = await self._current_hook()
         try:
             return await in_thread(partial(self._read, hook, before))
         except WorkatoAuthError:
-            # A wait can outlive its token: look once whether a new one was put in place.
-            settings = await _settings(self._key[0])
-            if settings.token.reveal() == hook.settings.token.reveal():
+            # A rejected token is worth a second try at once, if it has been replaced.
+            fresh = await self._current_hook()
+            if fresh is hook:
                 raise
-        hook.close()
-        hook = self._hook = WorkatoConnectionsHook.with_settings(settings)
-        log.info("The API token of Airflow connection %s was replaced; using the new one.", self._key[0])
-        return await in_thread(partial(self._read, hook, before))
+        return await in_thread(partial(self._read, fresh, before))
+
+    async def _current_hook(self) -> WorkatoConnectionsHook:
+        """Read the Airflow connection again; return a new hook if any setting changed."""
+        hook, conn_id = self._hook, self._key[0]
+        try:
+            settings = await _settings(conn_id)
+        except WorkatoConfigurationError:
+            raise
+        except WorkatoError as error:
+            if hook is None:
+                raise
+            log.warning("%s Using the settings read before.", error)
+            return hook
+        if hook is not None:
+            if hook.settings == settings:
+                return hook
+            hook.close()
+            log.info("Airflow connection %s was changed; using the new settings.", conn_id)
+        self._hook = WorkatoConnectionsHook.with_settings(settings)
+        return self._hook
 
     def _read(self, hook: WorkatoConnectionsHook, before: Mapping[int, Connection]) -> Snapshot:
         asked_at = time.monotonic()
