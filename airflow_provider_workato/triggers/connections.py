@@ -10,7 +10,7 @@ import asyncio
 import operator
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -76,7 +76,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         *,
         connection_id: int | str | Sequence[int | str],
         workato_conn_id: str,
-        poke_interval: float = 30.0,
+        poke_interval: timedelta | float | str = 30.0,
         folder_id: int | str | None = None,
         project_id: int | str | None = None,
         external_id: str | None = None,

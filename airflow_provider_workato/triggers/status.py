@@ -27,6 +27,8 @@ from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot, in
 from airflow_provider_workato.version_compat import asset_stores
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from airflow_provider_workato.models import Connection
 
 #: The changes that can be watched.
@@ -53,7 +55,7 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
     :param provider: watch only the connections of this app, for example ``salesforce``.
     :param changes: what to tell: ``authorized``, ``failed``, ``lost``.
     :param workato_conn_id: the Airflow connection with the API token.
-    :param poke_interval: seconds between two lists.
+    :param poke_interval: seconds between two lists, greater than 0; also a string or a ``timedelta``.
     :raises WorkatoConfigurationError: if an argument is none of these.
     """
 
@@ -61,25 +63,30 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
     #: that: a triggerer that dies in between tells it twice, rather than never.
     NOTE_AFTER = 3.0
 
+    #: How many seconds a watch that failed waits at least before Airflow may start it again.
+    REST = 10.0
+
     def __init__(
         self,
         *,
         connection_id: int | str | None = None,
-        external_id: str | None = None,
+        external_id: int | str | None = None,
         folder_id: int | str | None = None,
         provider: str | None = None,
         changes: Sequence[str] = CHANGES,
         workato_conn_id: str = "workato_default",
-        poke_interval: float = 60.0,
+        poke_interval: timedelta | float | str = 60.0,
     ) -> None:
         # The whole list is fetched, so that all watches of a workspace share it.
         super().__init__(workato_conn_id=workato_conn_id, poke_interval=poke_interval)
         self.changes = [str(change) for change in changes]
         if not self.changes or not set(self.changes) <= set(CHANGES):
             raise WorkatoConfigurationError(f"changes must be some of {', '.join(CHANGES)}.")
+        if external_id is not None and not isinstance(external_id, (int, str)):
+            raise WorkatoConfigurationError("external_id must be a string.")
         wanted = {
             "id": to_optional_id(connection_id, what="connection_id"),
-            "external_id": external_id,
+            "external_id": None if external_id is None else str(external_id),
             "folder_id": to_optional_id(folder_id, what="folder_id"),
             "provider": provider,
         }
@@ -131,9 +138,9 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
                         await asyncio.sleep(self.NOTE_AFTER)
                     complete = await self._note(stores, told)
         except Exception:
-            # Airflow starts a failed watch again at once, for ever: not more often than it polls.
+            # Airflow starts a failed watch again at once, for ever: no more often than it polls.
             self.log.exception("Watching the connections failed.")
-            await asyncio.sleep(self.poke_interval)
+            await asyncio.sleep(max(self.poke_interval, self.REST))
             raise
 
     def _compare(

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from functools import partial
 from random import Random
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
+from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
 from airflow_provider_workato.triggers.snapshots import Snapshot
 from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger, _packed, _unpacked
 from airflow_provider_workato.version_compat import asset_stores
@@ -320,6 +322,58 @@ def test_a_note_says_what_was_told() -> None:
 def test_wrong_arguments_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(WorkatoConfigurationError):
         watch(**arguments)
+
+
+@pytest.mark.parametrize("given", [timedelta(minutes=1), "60", " 60.0 ", 60, 60.0], ids=repr)
+def test_an_interval_is_a_number_of_seconds(given: Any) -> None:
+    trigger = watch(poke_interval=given)
+    assert trigger.poke_interval == 60.0
+    assert trigger.serialize()[1]["poke_interval"] == 60.0
+    assert trigger.shared_stream_key() == watch(poke_interval=60.0).shared_stream_key()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [0, -5, timedelta(0), float("nan"), float("inf"), "1e999", 10**400, "a minute", "", None, True],
+    ids=repr,
+)
+def test_an_interval_that_is_none_is_refused(given: Any) -> None:
+    with pytest.raises(WorkatoConfigurationError, match="poke_interval"):
+        watch(poke_interval=given)
+    with pytest.raises(WorkatoConfigurationError, match="poke_interval"):
+        WorkatoConnectionTrigger(connection_id=36, workato_conn_id="workato_default", poke_interval=given)
+
+
+def test_a_failed_watch_rests_however_short_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WorkatoConnectionStatusTrigger, "REST", 0.5)
+
+    async def broken() -> AsyncIterator[Snapshot]:
+        for row in ({}, None):
+            yield Snapshot(row, time.monotonic() + 1)  # type: ignore[arg-type]
+
+    async def scenario() -> float:
+        began = time.monotonic()
+        with pytest.raises(AttributeError):
+            await anext(watch(poke_interval=0.01).filter_shared_stream(broken()))
+        return time.monotonic() - began
+
+    assert asyncio.run(scenario()) >= 0.5
+
+
+def test_an_external_id_may_be_given_as_a_number() -> None:
+    row = {"id": 36, "external_id": "42", "authorization_status": None}
+
+    async def lists() -> AsyncIterator[Snapshot]:
+        for status in (None, "success"):
+            yield Snapshot({36: row | {"authorization_status": status}}, time.monotonic() + 1)
+
+    async def scenario() -> list[Any]:
+        trigger = watch(external_id=42)
+        return [event.payload["change"] async for event in trigger.filter_shared_stream(lists())]
+
+    assert asyncio.run(scenario()) == ["authorized"]
+    with pytest.raises(WorkatoConfigurationError, match="external_id"):
+        watch(external_id=["42"])
 
 
 def test_serialized_arguments_rebuild_it() -> None:
