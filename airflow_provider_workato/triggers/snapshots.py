@@ -138,16 +138,15 @@ class SnapshotSource:
                 seat.wake.set()
 
     @classmethod
-    def newest(cls, key: ListKey, *, max_age: float) -> Snapshot | None:
-        """Return the newest list that somebody fetched, without a call.
+    def newest(cls, key: ListKey, *, max_age: float) -> Snapshot | PollFailed | None:
+        """Return what the newest poll gave, whoever made it, without a call.
 
         :param key: the Airflow connection and the filters.
-        :param max_age: seconds. An older list is none.
+        :param max_age: seconds. Anything older is none.
         """
         source = cls._sources.get(key)
         latest = source._latest if source else None  # noqa: SLF001
-        fits = isinstance(latest, Snapshot) and time.monotonic() - latest.moment < max_age
-        return latest if fits and isinstance(latest, Snapshot) else None
+        return latest if latest is not None and time.monotonic() - latest.moment < max_age else None
 
     async def get(self, *, max_age: float) -> Snapshot | PollFailed:
         """Return a list not older than *max_age*; all who ask meanwhile share one call.

@@ -348,8 +348,9 @@ def test_a_failed_watch_rests_however_short_its_interval(monkeypatch: pytest.Mon
     monkeypatch.setattr(WorkatoConnectionStatusTrigger, "REST", 0.5)
 
     async def broken() -> AsyncIterator[Snapshot]:
-        for row in ({}, None):
-            yield Snapshot(row, time.monotonic() + 1)  # type: ignore[arg-type]
+        rows: list[Any] = [{}, None]
+        for row in rows:
+            yield Snapshot(row, time.monotonic() + 1)
 
     async def scenario() -> float:
         began = time.monotonic()
