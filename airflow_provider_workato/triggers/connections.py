@@ -11,7 +11,7 @@ import operator
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
@@ -21,10 +21,14 @@ from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, 
 from airflow_provider_workato.links.connections import CONNECTION_URL_KEY, WorkatoConnectionLink
 from airflow_provider_workato.models import Connection, connection_ids, result_of
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
-from airflow_provider_workato.triggers.snapshots import ListKey, PollFailed, Snapshot, SnapshotSource
+from airflow_provider_workato.triggers.snapshots import (
+    ListKey,
+    PollFailed,
+    Snapshot,
+    SnapshotSource,
+    starting_with,
+)
 from airflow_provider_workato.version_compat import AIRFLOW_3_3, Handover, hand_on, trigger_can_end
-
-T = TypeVar("T")
 
 #: What an event says.
 SETTLED = "settled"
@@ -193,7 +197,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         newest = SnapshotSource.newest(key, max_age=self.poke_interval)
         looked = False
         failed = refused = 0
-        async for item in _after(newest, shared_stream):
+        async for item in starting_with(newest, shared_stream):
             ours = item.moment >= began
             if isinstance(item, Snapshot):
                 failed = refused = 0
@@ -297,10 +301,3 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             self.log.exception("The result cannot be handed on from the triggerer; a worker ends the task.")
             return False
         return True
-
-
-async def _after(first: T | None, stream: AsyncIterator[T]) -> AsyncIterator[T]:
-    if first is not None:
-        yield first
-    async for item in stream:
-        yield item

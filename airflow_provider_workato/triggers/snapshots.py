@@ -12,7 +12,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -265,6 +265,18 @@ async def follow(key: ListKey, *, interval: float) -> AsyncGenerator[Snapshot | 
         while True:
             yield item
             item = await source.after(item, seat)
+
+
+async def starting_with(first: T | None, stream: AsyncIterator[T]) -> AsyncIterator[T]:
+    """Yield *first*, if there is one, and then what *stream* yields.
+
+    :param first: what was there before the stream.
+    :param stream: the rest.
+    """
+    if first is not None:
+        yield first
+    async for item in stream:
+        yield item
 
 
 async def _settings(conn_id: str) -> WorkatoSettings:
