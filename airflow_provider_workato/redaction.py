@@ -94,6 +94,13 @@ class Sealed:
     def __repr__(self) -> str:
         return MASK
 
+    def __eq__(self, other: object) -> bool:
+        return self._value == other._value if isinstance(other, Sealed) else NotImplemented
+
+    def __hash__(self) -> int:
+        # The value may be a dict. Few are ever hashed, so one bucket does.
+        return hash(Sealed)
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Sealed:
         return self
 

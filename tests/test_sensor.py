@@ -91,15 +91,17 @@ def test_the_wait_is_handed_over_with_all_it_needs() -> None:
         "handover": ["do_xcom_push"] if AIRFLOW_3_3 else None,
         "min_seconds": shortest_deferral(),
     }
-    assert handed.timeout == timedelta(seconds=60)
+    # Airflow's own timeout leaves the trigger time for a look after the deadline.
+    assert handed.timeout == timedelta(seconds=60 + handed.trigger.SLACK)
+    assert handed.trigger.GRACE + shortest_deferral() < handed.trigger.SLACK
 
 
 @on_airflow_33
 @pytest.mark.usefixtures("connect")
-def test_a_wait_lasts_as_long_as_airflow_needs_to_hear_of_it_but_ends_before_its_timeout() -> None:
+def test_a_wait_lasts_as_long_as_airflow_needs_to_hear_of_it() -> None:
     heartbeat = conf.getfloat("workers", "min_heartbeat_interval")
     assert deferral(sensor(deferrable=True)).trigger.serialize()[1]["min_seconds"] > heartbeat > 0
-    assert deferral(sensor(deferrable=True, timeout=4)).trigger.serialize()[1]["min_seconds"] == 2
+    assert deferral(sensor(deferrable=True, timeout=4)).trigger.serialize()[1]["min_seconds"] > heartbeat
 
 
 @on_airflow_2

@@ -74,6 +74,8 @@ class WorkatoConnectionSensor(BaseSensorOperator):
     :param poke_interval: seconds between two lists.
     :raises WorkatoAuthorizationError: if a connection failed or was lost.
     :raises WorkatoNotFoundError: if a connection is gone.
+    :raises WorkatoError: if a poll failed; while deferred, if too many in a row did or the last one before
+        *timeout* was over.
     :raises AirflowSensorTimeout: if *timeout* is over; it names the connections and their last status.
     """
 
@@ -143,21 +145,21 @@ class WorkatoConnectionSensor(BaseSensorOperator):
                 raise self._timed_out(self._pending) from None
         now = time.time()
         end_task = self._can_end_in_trigger() if self.end_in_trigger is None else self.end_in_trigger
+        trigger = self._trigger(
+            deadline=now + self.timeout,
+            since=now,
+            # A task before this one may just have changed the connection.
+            accept_newest=not self.upstream_task_ids,
+            end_task=end_task,
+            handover=Handover.of(self, context["ti"]).names() if end_task and AIRFLOW_3_3 else None,
+            min_seconds=shortest_deferral(),
+            connection_id=self.connection_id if isinstance(self.connection_id, (int, str)) else wanted,
+        )
         # No look from here: thousands of tasks that each look once use up the quota too.
         self.defer(
-            trigger=self._trigger(
-                deadline=now + self.timeout,
-                since=now,
-                # A task before this one may just have changed the connection.
-                accept_newest=not self.upstream_task_ids,
-                end_task=end_task,
-                handover=Handover.of(self, context["ti"]).names() if end_task and AIRFLOW_3_3 else None,
-                # Airflow's own time-out must not come first.
-                min_seconds=min(shortest_deferral(), self.timeout / 2),
-                connection_id=self.connection_id if isinstance(self.connection_id, (int, str)) else wanted,
-            ),
+            trigger=trigger,
             method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout),
+            timeout=timedelta(seconds=self.timeout + trigger.SLACK),
         )
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
@@ -288,14 +290,15 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         ):
             # The triggerer decides the rest, when the whole DAG is known.
             end_task = False
-        classpath, arguments = self._trigger(connection_id=self.connection_id, end_task=end_task).serialize()
+        trigger = self._trigger(connection_id=self.connection_id, end_task=end_task)
+        classpath, arguments = trigger.serialize()
         self.start_from_trigger = True
         self.start_trigger_args = StartTriggerArgs(
             trigger_cls=classpath,
             trigger_kwargs=arguments,
             next_method="execute_complete",
             next_kwargs=None,
-            timeout=timedelta(seconds=self.timeout),
+            timeout=timedelta(seconds=self.timeout + trigger.SLACK),
         )
 
 

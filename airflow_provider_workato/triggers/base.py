@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 
+from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.models import to_optional_id
 from airflow_provider_workato.triggers.snapshots import ListKey, PollFailed, Snapshot, follow
 
 if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
+
+
+def to_seconds(value: object, *, what: str) -> float:
+    """Return an interval in seconds.
+
+    :param value: a number, a string with a number, or a ``timedelta``.
+    :param what: the argument's name, for the error.
+    :raises WorkatoConfigurationError: if it is none of these, not finite, or not greater than 0.
+    """
+    seconds = math.nan
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        with suppress(ValueError, OverflowError):
+            seconds = float(value)
+    if not math.isfinite(seconds) or seconds <= 0:
+        raise WorkatoConfigurationError(f"{what} must be a number of seconds greater than 0, such as 60.")
+    return seconds
 
 
 class ConnectionListTrigger(BaseEventTrigger):
@@ -23,16 +44,17 @@ class ConnectionListTrigger(BaseEventTrigger):
     one poll, whatever each of them looks for. Subclasses say that in ``filter_shared_stream``.
 
     :param workato_conn_id: the Airflow connection with the API token.
-    :param poke_interval: seconds between two lists.
+    :param poke_interval: seconds between two lists, greater than 0; also a string or a ``timedelta``.
+    :raises WorkatoConfigurationError: if *poke_interval* is none of these.
     """
 
     #: The arguments that narrow the list itself. All others say what to look for in it.
     list_filters: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, *, workato_conn_id: str, poke_interval: float) -> None:
+    def __init__(self, *, workato_conn_id: str, poke_interval: timedelta | float | str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.workato_conn_id = workato_conn_id
-        self.poke_interval = poke_interval
+        self.poke_interval = to_seconds(poke_interval, what="poke_interval")
 
     @classmethod
     def list_key(cls, kwargs: Mapping[str, Any]) -> ListKey:

@@ -10,21 +10,25 @@ import asyncio
 import operator
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from datetime import UTC, datetime
-from typing import Any, ClassVar, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_workato.authorization import Verdict, has_unknown_status, judge, pending_text
-from airflow_provider_workato.exceptions import WorkatoAuthError, for_traceback
+from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, for_traceback
 from airflow_provider_workato.links.connections import CONNECTION_URL_KEY, WorkatoConnectionLink
 from airflow_provider_workato.models import Connection, connection_ids, result_of
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
-from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot, SnapshotSource
+from airflow_provider_workato.triggers.snapshots import (
+    ListKey,
+    PollFailed,
+    Snapshot,
+    SnapshotSource,
+    starting_with,
+)
 from airflow_provider_workato.version_compat import AIRFLOW_3_3, Handover, hand_on, trigger_can_end
-
-T = TypeVar("T")
 
 #: What an event says.
 SETTLED = "settled"
@@ -50,7 +54,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     :param max_failed_polls: how many polls in a row may fail; ``None`` for any number of those that a
         retry could cure, and the default number of others. A rejected API token (401) may fail once.
         Each poll repeats its call for the Airflow connection's retry budget before it fails.
-    :param deadline: when to give up, in seconds since the epoch; kept across triggerer restarts.
+    :param deadline: when to give up, in seconds since the epoch; kept across triggerer restarts. A wait
+        that starts too late looks once all the same.
     :param since: when the wait began, in seconds since the epoch. An older list is no proof
         of a failure.
     :param accept_newest: let a list that was fetched up to one *poke_interval* before the wait began
@@ -68,6 +73,13 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
 
     list_filters: ClassVar[tuple[str, ...]] = ("folder_id", "project_id", "external_id")
 
+    #: For how many seconds after its deadline a wait that saw no list yet may still look for one: its
+    #: timeout may be very short, or no triggerer may have run.
+    GRACE = 60.0
+
+    #: How many seconds Airflow's own timeout comes after the deadline: more than the grace and *min_seconds*.
+    SLACK = 90.0
+
     #: How many polls in a row may fail by default.
     MAX_FAILED_POLLS = 5
 
@@ -76,7 +88,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         *,
         connection_id: int | str | Sequence[int | str],
         workato_conn_id: str,
-        poke_interval: float = 30.0,
+        poke_interval: timedelta | float | str = 30.0,
         folder_id: int | str | None = None,
         project_id: int | str | None = None,
         external_id: str | None = None,
@@ -103,6 +115,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         self.handover = None if handover is None else list(handover)
         self.min_seconds = min_seconds
         self._pending: Sequence[Connection] = ()
+        self._failure: WorkatoError | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, which hold no secret."""
@@ -132,7 +145,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         """Pick this wait's connections from each list until they are settled.
 
         :param shared_stream: the lists.
-        :raises WorkatoError: the last of too many failed polls in a row.
+        :raises WorkatoError: the last of too many failed polls in a row, or the last poll before the
+            deadline if it failed.
         """
         # An earlier moment of the worker's clock counts; a later one would make us deaf. From here on the
         # clock is one that nobody sets.
@@ -140,11 +154,15 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         event: TriggerEvent | None
         try:
             # One timer for the whole wait: one for each list is most of what a thousand waits would cost.
-            async with asyncio.timeout(self._seconds_left()) as limit:
-                event = await self._settled(shared_stream, began)
+            async with asyncio.timeout(self._seconds_left(grace=self.GRACE)) as limit:
+                event = await self._settled(shared_stream, began, limit)
         except TimeoutError:
             if not limit.expired():
                 raise
+            await self._last_long_enough(began)
+            if self._failure is not None and self.max_failed_polls is not None:
+                # As on a worker: an outage is no timeout, and the task's retries apply.
+                raise for_traceback(self._failure) from None
             event = TriggerEvent({"status": TIMED_OUT, "pending": pending_text(self._pending)})
         except Exception:
             # A worker resumes the task for an error too, to raise it there.
@@ -157,41 +175,63 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 await self._last_long_enough(began)
         yield event
 
-    def _seconds_left(self) -> float | None:
-        if self.deadline is not None:
-            return max(0.0, self.deadline - time.time())
-        # Only Airflow knows the end of a wait that started here. Its own timeout could not say what of.
-        after: datetime | None = getattr(self, "timeout_after", None)
-        if after is None:
-            return None
-        aware = after if after.tzinfo else after.replace(tzinfo=UTC)
-        return max(0.0, (aware - datetime.now(UTC)).total_seconds())
+    def _seconds_left(self, *, grace: float = 0.0) -> float | None:
+        deadline = self.deadline
+        if deadline is None:
+            # Only Airflow knows the end of a wait that started here. Its own timeout could not say what of.
+            after: datetime | None = getattr(self, "timeout_after", None)
+            if after is None:
+                return None
+            aware = after if after.tzinfo else after.replace(tzinfo=UTC)
+            deadline = aware.timestamp() - self.SLACK
+        return max(0.0, deadline + grace - time.time())
 
     async def _last_long_enough(self, began: float) -> None:
         await asyncio.sleep(max(0.0, began + self.min_seconds - time.monotonic()))
 
-    async def _settled(self, shared_stream: AsyncIterator[Any], began: float) -> TriggerEvent | None:
+    async def _settled(
+        self, shared_stream: AsyncIterator[Any], began: float, limit: asyncio.Timeout
+    ) -> TriggerEvent | None:
         wanted = connection_ids(self.connection_id)
         key = self.list_key(self.serialize()[1])
         newest = SnapshotSource.newest(key, max_age=self.poke_interval)
+        looked = False
         failed = refused = 0
-        async for item in _after(newest, shared_stream):
-            if isinstance(item, PollFailed):
+        async for item in starting_with(newest, shared_stream):
+            ours = item.moment >= began
+            if isinstance(item, Snapshot):
+                failed = refused = 0
+                self._failure = None
+                verdict = self._judge(item, wanted, began)
+                if verdict.settled:
+                    return await self._event(item, wanted, verdict)
+                self._note_pending(verdict.pending)
+            elif ours:
+                # An older failure says nothing about this wait.
                 failed += 1
                 refused += isinstance(item.error, AirflowFailException)
                 if self._too_many(item, failed, refused):
                     # Every wait of the group raises the error: each its own, without the frames of others.
                     raise for_traceback(item.error)
                 self.log.warning("%s The next poll may make up for it.", item.error)
-                continue
-            failed = refused = 0
-            verdict = self._judge(item, wanted, began)
-            if verdict.settled:
-                return await self._event(item, wanted, verdict)
-            self._note_pending(verdict.pending)
-            if item.moment < began and not self.accept_newest:
-                SnapshotSource.ask(key, self.poke_interval)
+                self._failure = item.error
+            if not ours:
+                self._ask(key)
+            elif not looked:
+                looked = True
+                self._end_grace(limit)
         return None
+
+    def _ask(self, key: ListKey) -> None:
+        left = self._seconds_left()
+        # A wait that takes older lists can do without a newer one, unless it ends before the next.
+        if not self.accept_newest or (left is not None and left < self.poke_interval):
+            SnapshotSource.ask(key, self.poke_interval)
+
+    def _end_grace(self, limit: asyncio.Timeout) -> None:
+        left = self._seconds_left()
+        if left is not None:
+            limit.reschedule(asyncio.get_running_loop().time() + left)
 
     def _too_many(self, item: PollFailed, failed: int, refused: int) -> bool:
         if isinstance(item.error, WorkatoAuthError):
@@ -261,10 +301,3 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             self.log.exception("The result cannot be handed on from the triggerer; a worker ends the task.")
             return False
         return True
-
-
-async def _after(first: T | None, stream: AsyncIterator[T]) -> AsyncIterator[T]:
-    if first is not None:
-        yield first
-    async for item in stream:
-        yield item

@@ -12,13 +12,13 @@ import logging
 import math
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError
+from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoConfigurationError, WorkatoError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.hooks.settings import WorkatoSettings
 from airflow_provider_workato.links.connections import connection_url
@@ -94,6 +94,8 @@ class SnapshotSource:
         self._key = key
         self._seats: set[Seat] = set()
         self._latest: Snapshot | PollFailed | None = None
+        #: Those of the last good poll, however many failed since.
+        self._rows: Mapping[int, Connection] = {}
         self._flight: asyncio.Task[Snapshot | PollFailed] | None = None
         self._hook: WorkatoConnectionsHook | None = None
         self._first_ask = self._last_ask = math.inf
@@ -136,16 +138,15 @@ class SnapshotSource:
                 seat.wake.set()
 
     @classmethod
-    def newest(cls, key: ListKey, *, max_age: float) -> Snapshot | None:
-        """Return the newest list that somebody fetched, without a call.
+    def newest(cls, key: ListKey, *, max_age: float) -> Snapshot | PollFailed | None:
+        """Return what the newest poll gave, whoever made it, without a call.
 
         :param key: the Airflow connection and the filters.
-        :param max_age: seconds. An older list is none.
+        :param max_age: seconds. Anything older is none.
         """
         source = cls._sources.get(key)
         latest = source._latest if source else None  # noqa: SLF001
-        fits = isinstance(latest, Snapshot) and time.monotonic() - latest.moment < max_age
-        return latest if fits and isinstance(latest, Snapshot) else None
+        return latest if latest is not None and time.monotonic() - latest.moment < max_age else None
 
     async def get(self, *, max_age: float) -> Snapshot | PollFailed:
         """Return a list not older than *max_age*; all who ask meanwhile share one call.
@@ -191,9 +192,9 @@ class SnapshotSource:
 
     async def _poll(self) -> Snapshot | PollFailed:
         self._first_ask = self._last_ask = math.inf
-        before = self._latest.rows if isinstance(self._latest, Snapshot) else {}
         try:
-            self._latest = await self._fetch(before)
+            self._latest = await self._fetch(self._rows)
+            self._rows = self._latest.rows
         except WorkatoError as error:
             # The log of each wait has the message.
             log.debug("Fetching the list of connections failed.", exc_info=True)
@@ -211,20 +212,37 @@ class SnapshotSource:
 
     async def _fetch(self, before: Mapping[int, Connection]) -> Snapshot:
         hook = self._hook
-        if hook is None:
-            hook = self._hook = WorkatoConnectionsHook.with_settings(await _settings(self._key[0]))
-            return await in_thread(partial(self._read, hook, before))
+        # After a failure, the user may have corrected the Airflow connection.
+        if hook is None or isinstance(self._latest, PollFailed):
+            hook = await self._current_hook()
         try:
             return await in_thread(partial(self._read, hook, before))
         except WorkatoAuthError:
-            # A wait can outlive its token: look once whether a new one was put in place.
-            settings = await _settings(self._key[0])
-            if settings.token.reveal() == hook.settings.token.reveal():
+            # A rejected token is worth a second try at once, if it has been replaced.
+            fresh = await self._current_hook()
+            if fresh is hook:
                 raise
-        hook.close()
-        hook = self._hook = WorkatoConnectionsHook.with_settings(settings)
-        log.info("The API token of Airflow connection %s was replaced; using the new one.", self._key[0])
-        return await in_thread(partial(self._read, hook, before))
+        return await in_thread(partial(self._read, fresh, before))
+
+    async def _current_hook(self) -> WorkatoConnectionsHook:
+        """Read the Airflow connection again; return a new hook if any setting changed."""
+        hook, conn_id = self._hook, self._key[0]
+        try:
+            settings = await _settings(conn_id)
+        except WorkatoConfigurationError:
+            raise
+        except WorkatoError as error:
+            if hook is None:
+                raise
+            log.warning("%s Using the settings read before.", error)
+            return hook
+        if hook is not None:
+            if hook.settings == settings:
+                return hook
+            hook.close()
+            log.info("Airflow connection %s was changed; using the new settings.", conn_id)
+        self._hook = WorkatoConnectionsHook.with_settings(settings)
+        return self._hook
 
     def _read(self, hook: WorkatoConnectionsHook, before: Mapping[int, Connection]) -> Snapshot:
         asked_at = time.monotonic()
@@ -247,6 +265,18 @@ async def follow(key: ListKey, *, interval: float) -> AsyncGenerator[Snapshot | 
         while True:
             yield item
             item = await source.after(item, seat)
+
+
+async def starting_with(first: T | None, stream: AsyncIterator[T]) -> AsyncIterator[T]:
+    """Yield *first*, if there is one, and then what *stream* yields.
+
+    :param first: what was there before the stream.
+    :param stream: the rest.
+    """
+    if first is not None:
+        yield first
+    async for item in stream:
+        yield item
 
 
 async def _settings(conn_id: str) -> WorkatoSettings:

@@ -18,10 +18,11 @@ from airflow_provider_workato.exceptions import (
 )
 from airflow_provider_workato.triggers import snapshots
 from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
-from airflow_provider_workato.triggers.snapshots import ListKey, SnapshotSource
+from airflow_provider_workato.triggers.snapshots import ListKey, PollFailed, SnapshotSource
 from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 from tests.support.airflow import on_airflow_33
 from tests.support.hook import Connect
+from tests.support.listener import listening
 from tests.support.sandbox import RunningSandbox
 from tests.support.supervisor import supervised
 from tests.support.triggerer import Runner
@@ -39,6 +40,11 @@ def every_poll_is_one_call(connect: Connect) -> None:
 
 def lists(sandbox: RunningSandbox) -> int:
     return len(sandbox.control.requests(operation="list_connections"))
+
+
+def failed_polls(key: ListKey) -> bool:
+    source = SnapshotSource._sources.get(key)
+    return source is not None and isinstance(source._latest, PollFailed)
 
 
 def wait_for(connection_id: int, **arguments: Any) -> WorkatoConnectionTrigger:
@@ -216,6 +222,63 @@ def test_an_airflow_connection_that_is_missing_for_a_moment(
         await runner.until(lambda: SnapshotSource._sources and SnapshotSource._sources[KEY]._latest)
         monkeypatch.setenv("AIRFLOW_CONN_WORKATO_DEFAULT", known)
         await runner.until(lambda: runner.fired(wait))
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"host": "http://127.0.0.1:9"}, {"proxies": {"http": "http://127.0.0.1:9"}}],
+    ids=["host", "proxies"],
+)
+def test_a_corrected_airflow_connection_is_read_while_a_watch_keeps_polling(
+    sandbox: RunningSandbox, connect: Connect, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]
+) -> None:
+    # Without this, no proxy is used for the sandbox's address.
+    monkeypatch.delenv("NO_PROXY")
+    connect(retry_budget=0, **wrong)
+
+    async def scenario() -> None:
+        runner = Runner()
+        runner.start(WorkatoConnectionStatusTrigger(poke_interval=0.1))
+        await runner.until(lambda: failed_polls(KEY))
+        assert lists(sandbox) == 0
+        connect(retry_budget=0)
+        wait = runner.start(wait_for(36, poke_interval=0.1))
+        await runner.until(lambda: runner.fired(wait), deadline=10)
+        await runner.stop()
+
+    asyncio.run(scenario())
+
+
+def test_another_data_center_for_the_same_token_is_tried_at_once(
+    sandbox: RunningSandbox, connect: Connect
+) -> None:
+    with listening(status=401, body=b"{}") as elsewhere:
+        connect(host=elsewhere.url, retry_budget=0)
+
+        async def scenario() -> None:
+            runner = Runner()
+            wait = runner.start(wait_for(36, poke_interval=0.1, max_failed_polls=100))
+            await runner.until(lambda: elsewhere.heard)
+            connect(retry_budget=0)
+            await runner.until(lambda: runner.fired(wait), deadline=10)
+
+        asyncio.run(scenario())
+
+
+def test_an_airflow_connection_that_cannot_be_read_again_is_used_as_it_was(
+    sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        runner = Runner()
+        runner.start(WorkatoConnectionStatusTrigger(poke_interval=0.1))
+        await runner.until(lambda: lists(sandbox))
+        monkeypatch.delenv("AIRFLOW_CONN_WORKATO_DEFAULT")
+        sandbox.control.add_fault("server_error", operation="list_connections", times=1)
+        before = lists(sandbox)
+        await runner.until(lambda: lists(sandbox) >= before + 3, deadline=10)
+        await runner.stop()
 
     asyncio.run(scenario())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from airflow_provider_workato.models import iter_connections
-from airflow_provider_workato.triggers.snapshots import Snapshot, SnapshotSource
+from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot, SnapshotSource
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 
@@ -30,3 +30,21 @@ def test_unchanged_rows_are_kept_not_copied(sandbox: RunningSandbox, connect: Co
     first, second = asyncio.run(scenario())
     assert len(second.rows) == 5_001
     assert [number for number, row in second.rows.items() if row is not first.rows[number]] == [ids[0]]
+
+
+def test_a_failed_poll_does_not_discard_the_rows(sandbox: RunningSandbox, connect: Connect) -> None:
+    connect(retry_budget=0)
+    sandbox.control.seed(count=10, authorization_status=None)
+
+    async def scenario() -> tuple[object, ...]:
+        with SnapshotSource.joined(("workato_default", ()), 60.0) as (source, _):
+            first = await source.get(max_age=0)
+            sandbox.control.add_fault("server_error", operation="list_connections")
+            return first, await source.get(max_age=0), await source.get(max_age=0)
+
+    first, failed, second = asyncio.run(scenario())
+    assert isinstance(failed, PollFailed)
+    assert isinstance(first, Snapshot)
+    assert isinstance(second, Snapshot)
+    assert len(second.rows) == 11
+    assert all(row is first.rows[number] for number, row in second.rows.items())

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from functools import partial
 from random import Random
 from typing import Any
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
-from airflow_provider_workato.triggers.snapshots import Snapshot
+from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
+from airflow_provider_workato.triggers.snapshots import Snapshot, SnapshotSource
 from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger, _packed, _unpacked
 from airflow_provider_workato.version_compat import asset_stores
 from tests.support.airflow import on_airflow_33
@@ -258,6 +260,112 @@ def test_airflows_own_stores_of_two_assets() -> None:
         asyncio.run(scenario())
 
 
+class Flaky(Store):
+    """A store that cannot be read for a while."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.failures = failures
+
+    async def aget(self, key: str) -> Any:
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("the API server is restarting")
+        return await super().aget(key)
+
+
+def events(trigger: WorkatoConnectionStatusTrigger, *lists: dict[int, Any]) -> list[tuple[int, str]]:
+    """Give the watch *lists*, each newer than its start, and return what it tells."""
+
+    async def stream() -> AsyncIterator[Snapshot]:
+        for rows in lists:
+            yield Snapshot(rows, time.monotonic() + 1)
+
+    async def scenario() -> list[tuple[int, str]]:
+        told = [event.payload async for event in trigger.filter_shared_stream(stream())]
+        return [(payload["connection"]["id"], payload["change"]) for payload in told]
+
+    return asyncio.run(scenario())
+
+
+AUTHORIZED = {"id": 36, "folder_id": 1892, "authorization_status": "success"}
+FAILED = AUTHORIZED | {"authorization_status": "failed"}
+NEVER = AUTHORIZED | {"authorization_status": None}
+
+
+def test_a_note_that_cannot_be_read_for_a_moment_is_read_at_the_next_list() -> None:
+    store = Flaky(0)
+    assert events(watch(store), {36: AUTHORIZED}) == []
+    before = dict(store.values)
+    # It failed while no triggerer ran.
+    store.failures = 2
+    assert events(watch(store), {36: FAILED}) == []
+    assert store.values == before
+    store.failures = 1
+    assert events(watch(store), {36: FAILED}, {36: FAILED}, {36: FAILED}) == [(36, "failed")]
+    assert store.told() == {36: "failed"}
+
+
+def test_one_note_of_two_will_do() -> None:
+    good, bad = Store(), Flaky(0)
+    assert events(watch(Stores(a=good, b=bad)), {36: AUTHORIZED}) == []
+    bad.failures = 1
+    assert events(watch(Stores(a=good, b=bad)), {36: FAILED}) == [(36, "failed")]
+    assert bad.told() == good.told() == {36: "failed"}
+
+
+def test_a_loss_is_the_same_in_any_time_zone() -> None:
+    def lost(at: str) -> dict[int, Any]:
+        return {36: AUTHORIZED | {"connection_lost_at": at}}
+
+    lists = [
+        {36: AUTHORIZED},
+        lost("2026-06-01T10:00:00.000-06:00"),
+        lost("2026-06-01T16:00:00Z"),
+        lost("2026-06-01T17:00:00Z"),
+        lost("long ago"),
+        lost("0001-01-01T00:00:00+01:00"),
+    ]
+    assert events(watch(), *lists) == [(36, "lost")] * 4
+
+
+def test_a_note_that_has_times_as_workato_gave_them_repeats_nothing() -> None:
+    store, at = Store(), "2026-06-01T10:00:00.000-06:00"
+    trigger = watch(store)
+    store.values[trigger._note_key] = json.dumps({"at": 1.0, "told": _packed({36: f"lost {at}"})})
+    assert events(trigger, {36: AUTHORIZED | {"connection_lost_at": at}}) == []
+
+
+def test_a_connection_that_leaves_the_folder_and_comes_back_is_no_news() -> None:
+    elsewhere = {"folder_id": 1}
+    assert events(
+        watch(folder_id=1892), {36: NEVER}, {36: AUTHORIZED}, {36: AUTHORIZED | elsewhere}, {36: AUTHORIZED}
+    ) == [(36, "authorized")]
+    # What it became meanwhile is.
+    assert events(watch(folder_id=1892), {36: AUTHORIZED}, {36: FAILED | elsewhere}, {36: FAILED}) == [
+        (36, "failed")
+    ]
+
+
+@on_airflow_33
+def test_a_watch_that_joins_others_is_not_blind_until_the_next_list(sandbox: RunningSandbox) -> None:
+    (number,) = sandbox.control.seed(count=1, authorization_status="success")
+
+    async def scenario() -> list[Any]:
+        runner = Runner()
+        runner.start(watch(provider="nobody", poke_interval=2.0))
+        await runner.until(lambda: SnapshotSource.newest(("workato_default", ()), max_age=60))
+        joiner = runner.start(watch(poke_interval=2.0))
+        await asyncio.sleep(0.1)
+        assert lists(sandbox) == 1
+        await asyncio.to_thread(sandbox.control.lose, number)
+        await polls(runner, sandbox, 3)
+        await runner.stop()
+        return runner.fired(joiner)
+
+    assert [event["change"] for event in asyncio.run(scenario())] == ["lost"]
+
+
 def test_it_writes_only_what_changed() -> None:
     rows = {number: {"id": number, "authorization_status": "success"} for number in range(1, 4)}
     store = Store()
@@ -312,7 +420,7 @@ def test_a_note_that_cannot_be_read_is_none(text: object) -> None:
 
 
 def test_a_note_says_what_was_told() -> None:
-    told = {36: "authorized", 4000: "lost 2026-01-01T00:00:00Z", 37: "authorized", 5: "failed"}
+    told = {36: "authorized", 4000: "lost 2026-01-01T00:00:00+00:00", 37: "authorized", 5: "failed"}
     assert _unpacked(_packed(told)) == told
 
 
@@ -320,6 +428,59 @@ def test_a_note_says_what_was_told() -> None:
 def test_wrong_arguments_are_refused(arguments: dict[str, Any]) -> None:
     with pytest.raises(WorkatoConfigurationError):
         watch(**arguments)
+
+
+@pytest.mark.parametrize("given", [timedelta(minutes=1), "60", " 60.0 ", 60, 60.0], ids=repr)
+def test_an_interval_is_a_number_of_seconds(given: Any) -> None:
+    trigger = watch(poke_interval=given)
+    assert trigger.poke_interval == 60.0
+    assert trigger.serialize()[1]["poke_interval"] == 60.0
+    assert trigger.shared_stream_key() == watch(poke_interval=60.0).shared_stream_key()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [0, -5, timedelta(0), float("nan"), float("inf"), "1e999", 10**400, "a minute", "", None, True],
+    ids=repr,
+)
+def test_an_interval_that_is_none_is_refused(given: Any) -> None:
+    with pytest.raises(WorkatoConfigurationError, match="poke_interval"):
+        watch(poke_interval=given)
+    with pytest.raises(WorkatoConfigurationError, match="poke_interval"):
+        WorkatoConnectionTrigger(connection_id=36, workato_conn_id="workato_default", poke_interval=given)
+
+
+def test_a_failed_watch_rests_however_short_its_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WorkatoConnectionStatusTrigger, "REST", 0.5)
+
+    async def broken() -> AsyncIterator[Snapshot]:
+        rows: list[Any] = [{}, None]
+        for row in rows:
+            yield Snapshot(row, time.monotonic() + 1)
+
+    async def scenario() -> float:
+        began = time.monotonic()
+        with pytest.raises(AttributeError):
+            await anext(watch(poke_interval=0.01).filter_shared_stream(broken()))
+        return time.monotonic() - began
+
+    assert asyncio.run(scenario()) >= 0.5
+
+
+def test_an_external_id_may_be_given_as_a_number() -> None:
+    row = {"id": 36, "external_id": "42", "authorization_status": None}
+
+    async def lists() -> AsyncIterator[Snapshot]:
+        for status in (None, "success"):
+            yield Snapshot({36: row | {"authorization_status": status}}, time.monotonic() + 1)
+
+    async def scenario() -> list[Any]:
+        trigger = watch(external_id=42)
+        return [event.payload["change"] async for event in trigger.filter_shared_stream(lists())]
+
+    assert asyncio.run(scenario()) == ["authorized"]
+    with pytest.raises(WorkatoConfigurationError, match="external_id"):
+        watch(external_id=["42"])
 
 
 def test_serialized_arguments_rebuild_it() -> None:

@@ -20,9 +20,12 @@ from airflow_provider_workato.exceptions import (
     WorkatoError,
     WorkatoPermissionError,
     WorkatoServerError,
+    from_traceback,
 )
+from airflow_provider_workato.triggers import snapshots
 from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
 from airflow_provider_workato.triggers.snapshots import ListKey, SnapshotSource
+from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 from tests.support.airflow import on_airflow_33
 from tests.support.hook import Connect
 from tests.support.listener import listening
@@ -296,7 +299,10 @@ def test_an_unknown_status_is_said_once(
 # Time
 
 
-def test_the_deadline_holds_while_workato_does_not_answer(sandbox: RunningSandbox, waiting: int) -> None:
+def test_the_deadline_holds_while_workato_does_not_answer(
+    sandbox: RunningSandbox, waiting: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WorkatoConnectionTrigger, "GRACE", 0.1)
     sandbox.control.add_fault("hold", times=None)
     deadline = time.time() + 0.5
 
@@ -313,8 +319,103 @@ def test_the_deadline_holds_while_workato_does_not_answer(sandbox: RunningSandbo
 @on_airflow_33
 def test_the_deadline_of_a_wait_that_started_there(waiting: int) -> None:
     trigger = wait_for(waiting, poke_interval=3600)
-    trigger.timeout_after = datetime.now(UTC) + timedelta(seconds=0.5)  # type: ignore[attr-defined]
+    began = time.monotonic()
+    after = timedelta(seconds=0.5 + WorkatoConnectionTrigger.SLACK)
+    trigger.timeout_after = datetime.now(UTC) + after  # type: ignore[attr-defined]
     assert run(ends(trigger))["status"] == "timeout"
+    assert 0.4 < time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("number", [36, None], ids=["authorized", "waiting"])
+def test_a_wait_that_is_overdue_looks_once(sandbox: RunningSandbox, waiting: int, number: int | None) -> None:
+    event = run(ends(wait_for(number or waiting, since=time.time() - 10, deadline=time.time() - 5)))
+    assert event["status"] == ("settled" if number else "timeout")
+    assert number or event["pending"] == f"connection {waiting} (no status yet)"
+    assert lists(sandbox) == 1
+
+
+@pytest.mark.parametrize("accept_newest", [True, False])
+def test_a_wait_that_is_overdue_asks_for_a_list_of_its_own(
+    sandbox: RunningSandbox, waiting: int, monkeypatch: pytest.MonkeyPatch, accept_newest: bool
+) -> None:
+    monkeypatch.setattr(snapshots, "SOON", 0.1)
+    (late,) = sandbox.control.seed([{}])
+
+    async def scenario() -> dict[str, Any]:
+        async with running(wait_for(waiting, poke_interval=3600)):
+            await until(lambda: SnapshotSource.newest(KEY, max_age=3600))
+            sandbox.control.authorize(late)
+            return await asyncio.wait_for(
+                ends(
+                    wait_for(
+                        late,
+                        poke_interval=3600,
+                        since=time.time(),
+                        deadline=time.time(),
+                        accept_newest=accept_newest,
+                    )
+                ),
+                10,
+            )
+
+    assert run(scenario())["status"] == "settled"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_outage_until_the_deadline_ends_in_the_real_error(sandbox: RunningSandbox, waiting: int) -> None:
+    sandbox.control.add_fault("server_error", times=None)
+    with pytest.raises(WorkatoServerError, match="3188c2d0") as caught:
+        run(ends(wait_for(waiting, deadline=time.time() + 0.5, max_failed_polls=10_000)))
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "TimeoutError" not in shown
+    assert isinstance(from_traceback(shown), WorkatoServerError)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_outage_that_is_over_by_the_deadline_ends_in_a_timeout(
+    sandbox: RunningSandbox, waiting: int
+) -> None:
+    sandbox.control.add_fault("server_error", times=2)
+    event = run(ends(wait_for(waiting, deadline=time.time() + 2)))
+    assert event["pending"] == f"connection {waiting} (no status yet)"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_any_number_of_failures_ends_in_a_timeout(sandbox: RunningSandbox, waiting: int) -> None:
+    sandbox.control.add_fault("server_error", times=None)
+    event = run(ends(wait_for(waiting, deadline=time.time() + 0.5, max_failed_polls=None)))
+    assert event["status"] == "timeout"
+
+
+@on_airflow_33
+def test_a_timeout_calls_a_worker_back_no_earlier_than_a_result(waiting: int) -> None:
+    async def scenario() -> float:
+        runner, began = Runner(), time.time()
+        wait = runner.start(wait_for(waiting, since=began, deadline=began, min_seconds=1.5))
+        await runner.until(lambda: runner.fired(wait))
+        return time.time() - began
+
+    assert run(scenario()) >= 1.5
+
+
+@on_airflow_33
+@pytest.mark.usefixtures("impatient")
+def test_a_wait_that_joins_after_a_failed_poll_asks_anew(
+    sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "SOON", 0.1)
+    sandbox.control.add_fault("server_error", times=1)
+
+    async def scenario() -> None:
+        runner = Runner()
+        runner.start(WorkatoConnectionStatusTrigger(poke_interval=3600))
+        await runner.until(lambda: KEY in SnapshotSource._sources and SnapshotSource._sources[KEY]._latest)
+        wait = runner.start(wait_for(36, poke_interval=3600, since=time.time(), max_failed_polls=0))
+        await runner.until(lambda: runner.fired(wait), deadline=10)
+        await runner.stop()
+
+    run(scenario())
+    assert lists(sandbox) == 2
 
 
 def test_the_deadline_holds_between_two_polls(waiting: int) -> None:
@@ -423,7 +524,7 @@ def test_started_by_the_triggerer(sandbox: RunningSandbox, options: dict[str, An
     arguments = sensor.start_trigger_args
     assert arguments is not None
     assert arguments.timeout is not None
-    assert arguments.timeout.total_seconds() == sensor.timeout
+    assert arguments.timeout.total_seconds() == sensor.timeout + WorkatoConnectionTrigger.SLACK
     assert arguments.next_method == "execute_complete"
 
     async def scenario() -> Any:
