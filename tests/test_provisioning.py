@@ -269,7 +269,7 @@ def test_gives_up_within_the_budget(connect: Connect, sandbox: RunningSandbox) -
         WorkatoConnectionsHook().ensure_connection(**JIRA, input=GOOD, ledger=ledger)
     assert made(sandbox) == []
     assert calls(sandbox)["create_connection"] > 1
-    assert "intent" not in ledger.notes[-1], "nothing was made, so the next try has nothing of its own to find"
+    assert "intent" not in ledger.notes[-1], "the next try has nothing of its own to find"
 
 
 def test_looks_for_as_long_as_workato_may_be_at_work(connect: Connect, sandbox: RunningSandbox) -> None:
