@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_workato.hooks.endpoints import Endpoint
     from airflow_provider_workato.hooks.provisioning import IfExists, Ledger, OnKnown
+    from airflow_provider_workato.hooks.transport import BeforeSend
 
 T = TypeVar("T")
 
@@ -218,7 +219,7 @@ class WorkatoConnectionsHook(BaseHook):
         external_id: str | None,
         shell_connection: bool | None,
         secrets: Sealed | None,
-        before_send: Callable[[], None] | None = None,
+        before_send: BeforeSend | None = None,
     ) -> Connection:
         payload = _given(
             name=_text(name, what="name"),
@@ -505,7 +506,7 @@ class WorkatoConnectionsHook(BaseHook):
         name: str | None,
         callback_url: str | None,
         redirect_url: str | None,
-        before_send: Callable[[], None] | None = None,
+        before_send: BeforeSend | None = None,
     ) -> RuntimeUserConnection:
         payload = _given(
             parent_id=to_id(parent_id, what="parent_id"),
@@ -553,7 +554,7 @@ class WorkatoConnectionsHook(BaseHook):
         folder = to_id(folder_id, what="folder_id")
         user = _text(external_id, what="external_id")
 
-        def create(before_send: Callable[[], None]) -> Connection:
+        def create(before_send: BeforeSend) -> Connection:
             made = self._create_runtime_user_connection(
                 parent_id=parent,
                 folder_id=folder,
@@ -659,7 +660,7 @@ class WorkatoConnectionsHook(BaseHook):
         payload: dict[str, Any],
         secrets: Sealed | None,
         connection_id: int | None = None,
-        before_send: Callable[[], None] | None = None,
+        before_send: BeforeSend | None = None,
     ) -> Connection:
         if secrets is not None and not isinstance(secrets.reveal(), Mapping):
             raise WorkatoConfigurationError(

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from airflow_provider_workato.authorization import State, failure, state_of
@@ -22,6 +23,7 @@ from airflow_provider_workato.redaction import Sealed, secret_texts
 
 if TYPE_CHECKING:
     from airflow_provider_workato.hooks.settings import WorkatoSettings
+    from airflow_provider_workato.hooks.transport import BeforeSend
     from airflow_provider_workato.models import Connection, Identity
 
 log = logging.getLogger(__name__)
@@ -90,7 +92,7 @@ class Provisioning:
 
     identity: Identity
     find: Callable[[], list[Connection]]
-    create: Callable[[Callable[[], None]], Connection]
+    create: Callable[[BeforeSend], Connection]
     update: Callable[[int, bool], Connection]
     settings: WorkatoSettings
     if_exists: IfExists = "reuse"
@@ -276,13 +278,20 @@ class Provisioning:
                 raise
             return None, error
 
-    def _before_send(self, known: list[int], *, first: bool) -> None:
-        """Look again if the wait for this moment was long, and note that the request leaves."""
+    def _before_send(self, known: list[int], *, first: bool) -> Callable[[], None]:
+        """Look again if the wait for this moment was long, and note that the request leaves.
+
+        :returns: what to call when it does leave.
+        """
         if time.monotonic() - self._looked_at > FRESH:
             log.info("The last look is more than %g s ago; looking again before the create.", FRESH)
             self._look_again(known, first=first)
         self._leave_place()
         self._note({"intent": time.time(), "known": known})
+        return partial(self._leaves, known)
+
+    def _leaves(self, known: list[int]) -> None:
+        # Workato's time begins now: the note before may have taken long, and so may the turn after it.
         self._claim.note_sending(known)
         self._sent_at = time.monotonic()
         if self._first_sent_at is None:
