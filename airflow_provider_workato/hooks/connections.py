@@ -553,6 +553,7 @@ class WorkatoConnectionsHook(BaseHook):
         parent = to_id(parent_id, what="parent_id")
         folder = to_id(folder_id, what="folder_id")
         user = _text(external_id, what="external_id")
+        name = _optional_text(name, what="name")
 
         def create(before_send: BeforeSend) -> Connection:
             made = self._create_runtime_user_connection(
@@ -632,8 +633,8 @@ class WorkatoConnectionsHook(BaseHook):
             folder_id=to_optional_id(folder_id, what="folder_id"),
             project_id=to_optional_id(project_id, what="project_id"),
             parent_id=to_optional_id(parent_id, what="parent_id"),
-            external_id=_optional_text(external_id, what="external_id"),
-            provider=_optional_text(provider, what="provider"),
+            external_id=_optional_filter(external_id, what="external_id"),
+            provider=_optional_filter(provider, what="provider"),
         )
         query = [(key, str(value)) for key, value in wanted.items()]
         if include_runtime_connections:
@@ -685,10 +686,21 @@ def _given(**arguments: T | None) -> dict[str, T]:
 
 
 def _text(value: object, *, what: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise WorkatoConfigurationError(f"{what} must be a text that is not empty.")
+    if isinstance(value, str) and value.strip() in ("", "None"):
+        # Two connections of the external id "None" would be taken for the same one.
+        raise WorkatoConfigurationError(
+            f"{what} is {value!r}: probably a template rendered a value that is None or empty. Nothing was "
+            "sent. Correct the template, or leave the argument out."
+        )
+    if not isinstance(value, str):
+        raise WorkatoConfigurationError(f"{what} must be a string, not {type(value).__name__}.")
     return value
 
 
 def _optional_text(value: object, *, what: str) -> str | None:
     return None if value is None else _text(value, what=what)
+
+
+def _optional_filter(value: object, *, what: str) -> str | None:
+    # A list may well be narrowed to what was named "None" by mistake.
+    return "None" if value == "None" else _optional_text(value, what=what)
