@@ -333,6 +333,34 @@ def test_many_creates_at_once_keep_to_the_quota(connect: Connect, sandbox: Runni
     assert sandbox.control.counts()["too_many_requests"] == 0
 
 
+class SlowLedger(Memory):
+    """A ledger whose writes outlast a turn, as Airflow's API server can when it is busy."""
+
+    def write(self, note: dict[str, Any]) -> None:
+        time.sleep(1.1)
+        super().write(note)
+
+
+def test_creates_leave_though_their_notes_take_longer_than_a_turn(
+    connect: Connect, sandbox: RunningSandbox
+) -> None:
+    sandbox.control.set_quota(list_per_minute=60, calls_per_second=3)
+    connect(calls_per_second=2, list_calls_per_minute=6_000)
+    ledgers = [SlowLedger() for _ in range(4)]
+    threads = [
+        threading.Thread(
+            target=ensure, daemon=True, kwargs=JIRA | {"external_id": f"n-{n}", "ledger": ledger}
+        )
+        for n, ledger in enumerate(ledgers)
+    ]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: not any(thread.is_alive() for thread in threads), deadline=20, what="the creates")
+    assert len(made(sandbox)) == len(ledgers)
+    assert [sum("intent" in note for note in ledger.notes) for ledger in ledgers] == [1] * 4
+    assert sandbox.control.counts()["too_many_requests"] == 0
+
+
 def test_no_more_look_than_can_create_soon(
     connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

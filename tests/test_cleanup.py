@@ -8,12 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow.providers.common.compat.sdk import DAG, TaskGroup, task
 
 from airflow_provider_workato.exceptions import (
     WorkatoConfigurationError,
     WorkatoExistsError,
     WorkatoNotFoundError,
+    WorkatoTransportError,
 )
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.operators.connections import (
@@ -243,11 +244,71 @@ def test_none_or_several_match(connect: Connect, sandbox: RunningSandbox, kind: 
         {"provider": "jira", "folder_id": 1},
         {"connection_id": 1, "external_id": "a"},
         {"connection_id": None, "name": "a"},
+        {"connection_id": 1, "name": "a", "provider": "jira", "folder_id": 1},
     ],
 )
 def test_told_in_exactly_one_way(kind: Target, given: dict[str, Any]) -> None:
     with pytest.raises(WorkatoConfigurationError, match="needs either connection_id, or external_id"):
         kind(task_id="act", **given)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+@pytest.mark.parametrize(
+    "shared", [{"folder_id": 1892}, {"provider": "jira"}, {"provider": "jira", "parent_id": 36}]
+)
+def test_an_id_is_enough_beside_the_default_arguments_of_a_dag(
+    connect: Connect, sandbox: RunningSandbox, kind: Target, shared: dict[str, Any]
+) -> None:
+    (number,) = sandbox.control.seed([{"provider": "rest"}])
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), default_args=shared):
+        operator: Any = kind(task_id="act", connection_id=number)
+    assert operator.execute(TaskInstance().context)["success"] is True
+    assert "list_connections" not in sandbox.control.counts()["by_operation"]
+
+
+def delete(ti: TaskInstance, **arguments: Any) -> dict[str, Any]:
+    return WorkatoDeleteConnectionOperator(task_id="delete", **arguments).execute(ti.context)
+
+
+BY_IDENTITY = {"external_id": "a-1", "provider": "jira"}
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+def test_the_next_try_of_a_delete_whose_answer_was_lost(
+    connect: Connect, sandbox: RunningSandbox, by_id: bool
+) -> None:
+    connect(retry_budget=0)
+    (number,) = sandbox.control.seed([BY_IDENTITY])
+    told: dict[str, Any] = {"connection_id": number} if by_id else BY_IDENTITY
+    ti = TaskInstance()
+    sandbox.control.add_fault("reset_before_answer", operation="delete_connection", performed=True)
+    with pytest.raises(WorkatoTransportError):
+        delete(ti, **told)
+    ti.try_number = 2
+    assert delete(ti, **told) == {"success": True, "status": "deleted"}
+
+
+@pytest.mark.parametrize("given", [{"connection_id": 99}, BY_IDENTITY])
+def test_the_first_try_of_a_delete_deleted_nothing_before(
+    connect: Connect, sandbox: RunningSandbox, given: dict[str, Any]
+) -> None:
+    with pytest.raises(WorkatoNotFoundError):
+        delete(TaskInstance(), **given)
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+def test_no_404_is_taken_for_a_delete_unless_the_list_agrees(
+    connect: Connect, sandbox: RunningSandbox, by_id: bool
+) -> None:
+    ti = TaskInstance()
+    ti.try_number = 2
+    (there,) = sandbox.control.seed([BY_IDENTITY])
+    sandbox.control.add_fault("not_found", operation="delete_connection")
+    with pytest.raises(WorkatoNotFoundError, match=f"connection {there} failed with HTTP 404"):
+        delete(ti, connection_id=there)
+    connect(host=f"{sandbox.url}/elsewhere")
+    with pytest.raises(WorkatoNotFoundError, match="list_connections failed with HTTP 404"):
+        delete(ti, **({"connection_id": there} if by_id else BY_IDENTITY))
 
 
 @pytest.mark.parametrize("kind", TARGETS)
@@ -299,11 +360,48 @@ def test_a_wrong_base_url_is_not_a_success(
         act(kind, **given, ignore_missing=True)
 
 
-def test_created_by_must_be_a_task() -> None:
+@pytest.mark.parametrize(
+    ("created_by", "says"),
+    [
+        ("craete", "not 'craete'. Did you mean 'create'"),
+        ("tenant.craete", "Did you mean 'tenant.create'"),
+        ("make", "Did you mean 'tenant.make'"),
+        ("zzz", r"not 'zzz'\.$"),
+    ],
+)
+def test_created_by_must_be_a_task(created_by: str, says: str) -> None:
     with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-        delete = WorkatoDeleteConnectionOperator(task_id="delete", connection_id=1, created_by="craete")
-    with pytest.raises(WorkatoConfigurationError, match=r"created_by must be the task id .* not 'craete'"):
+        delete = WorkatoDeleteConnectionOperator(task_id="delete", connection_id=1, created_by=created_by)
+        create("create")
+        with TaskGroup("tenant"):
+            create("create")
+            create("make")
+    with pytest.raises(WorkatoConfigurationError, match=f"created_by must be the task id .* {says}"):
         delete.execute(TaskInstance().context | {"dag": dag})
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_created_by_is_told_within_its_group(
+    connect: Connect, sandbox: RunningSandbox, outside: bool
+) -> None:
+    (number,) = sandbox.control.seed([BY_IDENTITY])
+    asked: list[list[str]] = []
+
+    class Instance(TaskInstance):
+        def xcom_pull(self, *, task_ids: list[str], key: str) -> list[int]:
+            asked.append(task_ids)
+            return [number]
+
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        if outside:
+            create("create")
+        with TaskGroup("tenant"):
+            create("create")
+            delete = WorkatoDeleteConnectionOperator(
+                task_id="delete", connection_id=number, created_by="create"
+            )
+    assert delete.execute(Instance().context | {"dag": dag})["success"] is True
+    assert asked == [["create" if outside else "tenant.create"]]
 
 
 @pytest.mark.parametrize(

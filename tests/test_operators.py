@@ -376,6 +376,37 @@ def test_another_try_of_a_task_reuses_its_connection(connect: Connect, sandbox: 
     assert len(numbers) == 1, "a cleared task does not make another duplicate"
 
 
+@pytest.mark.parametrize("rendered", ["None", "", " "])
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [
+        ("create", "external_id"),
+        ("create", "name"),
+        ("create", "provider"),
+        ("update", "external_id"),
+        ("update", "name"),
+        ("runtime user", "external_id"),
+        ("runtime user", "name"),
+    ],
+)
+def test_a_template_that_renders_none_is_no_identity(
+    connect: Connect, sandbox: RunningSandbox, kind: str, field: str, rendered: str
+) -> None:
+    """Two tenants of the external id "None" would share a connection, and the second's credentials."""
+    kinds: dict[str, tuple[Any, dict[str, Any]]] = {
+        "create": (WorkatoCreateConnectionOperator, {"name": "A", "provider": "jira", "external_id": "a"}),
+        "update": (WorkatoUpdateConnectionOperator, {"connection_id": 36, "folder_id": 1892}),
+        "runtime user": (
+            WorkatoCreateRuntimeUserConnectionOperator,
+            {"parent_id": 36, "folder_id": 1892, "external_id": "a", "name": "A"},
+        ),
+    }
+    operator, given = kinds[kind]
+    with pytest.raises(WorkatoConfigurationError, match=f"{field} is {rendered!r}.*a template rendered"):
+        operator(task_id="act", **given | {field: rendered}).execute(TaskInstance().context)
+    assert sandbox.control.requests() == []
+
+
 @pytest.mark.parametrize("secret", ["abc", "a", "12345678", 'q"u\\ote', "ü"])
 def test_credentials_move_out_of_sight(secret: str) -> None:
     task = operator(input={"a": {"b": [secret]}, "c": None, "d": True})

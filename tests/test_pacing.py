@@ -271,6 +271,28 @@ def test_a_turn_is_lost_if_it_is_not_used(clock: Clock) -> None:
     assert not pace.confirm(turn), "somebody was told to wait meanwhile"
 
 
+def test_who_lost_a_turn_is_next(clock: Clock) -> None:
+    pace = Pace(calls=1, period=1, clock=clock, sleep=clock.sleep)
+    turn = pace.wait()
+    waiting, planned, _ = pace._look(None)
+    clock.now = planned + 0.1
+    assert not pace.confirm(turn)
+    again = pace.wait(first=True)
+    assert again == pytest.approx(planned + 0.1), "the quota allows it at once"
+    assert pace._look(waiting)[1] == pytest.approx(again + 1.02), "the one that waited keeps its distance"
+
+
+def test_who_is_next_keeps_to_the_quota(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pace, "MOST_TICKETS", 1)
+    pace = Pace(calls=2, period=1, clock=clock, sleep=clock.sleep)
+    began = starts(pace, clock, count=2)
+    pace._look(None)
+    began += [pace.wait(first=True) - 1000 for _ in range(5)]
+    assert began == pytest.approx([0, 0, 1.02, 1.02, 2.04, 2.04, 3.06])
+    pace.hold(5)
+    assert pace.wait(first=True) - 1000 == pytest.approx(8.06)
+
+
 @pytest.mark.parametrize("jump", [-3600, -60, 3600])
 def test_a_clock_that_is_set_changes_no_wait(
     connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, folder: Path, jump: float

@@ -11,11 +11,14 @@ from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
     WorkatoConfigurationError,
     WorkatoExistsError,
+    WorkatoPermissionError,
+    WorkatoRateLimitError,
     WorkatoResponseError,
     WorkatoServerError,
     WorkatoTransportError,
     WorkatoValidationError,
 )
+from airflow_provider_workato.hooks import provisioning
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.models import Identity
 from tests.support.hook import Connect
@@ -266,7 +269,7 @@ def test_gives_up_within_the_budget(connect: Connect, sandbox: RunningSandbox) -
         WorkatoConnectionsHook().ensure_connection(**JIRA, input=GOOD, ledger=ledger)
     assert made(sandbox) == []
     assert calls(sandbox)["create_connection"] > 1
-    assert "intent" in ledger.notes[-1], "the next try has to look first"
+    assert "intent" not in ledger.notes[-1], "the next try has nothing of its own to find"
 
 
 def test_looks_for_as_long_as_workato_may_be_at_work(connect: Connect, sandbox: RunningSandbox) -> None:
@@ -433,6 +436,74 @@ def test_what_somebody_made_much_later_is_not_ours(
     )
     assert told.created == [False]
     assert [row["id"] for row in made(sandbox)] == [theirs]
+
+
+@pytest.mark.parametrize(("late", "created"), [(-200, False), (200, False), (-60, True), (60, True)])
+def test_only_what_was_made_about_when_the_request_left_is_ours(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, late: float, created: bool
+) -> None:
+    sandbox.control.seed([JIRA])
+    told = Told()
+    note = {"intent": time.time() - late, "known": [], "for": WHO}
+    hook.ensure_connection(**JIRA, ledger=Memory(sandbox, **note), on_known=told)
+    assert told.created == [created]
+
+
+def failing_try(connect: Connect, sandbox: RunningSandbox, ledger: Memory, **arguments: Any) -> None:
+    """Make a try whose create is answered with a 500, after which nothing is there."""
+    connect(retry_budget=0)
+    sandbox.control.add_fault("server_error", operation="create_connection", performed=False)
+    with pytest.raises(WorkatoServerError):
+        WorkatoConnectionsHook().ensure_connection(**arguments, input=GOOD, ledger=ledger)
+    assert made(sandbox) == []
+
+
+def test_what_people_make_after_a_try_that_made_nothing_is_theirs(
+    connect: Connect, sandbox: RunningSandbox
+) -> None:
+    ledger, told = Memory(), Told()
+    failing_try(connect, sandbox, ledger, **JIRA)
+    (theirs,) = sandbox.control.seed([JIRA | {"authorization_status": "success"}])
+    connection = WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=ledger, on_known=told)
+    assert connection["id"] == theirs
+    assert told.created == [False], "a teardown would delete it"
+
+
+def test_a_stranger_of_the_same_name_gets_no_credentials(connect: Connect, sandbox: RunningSandbox) -> None:
+    ledger, told = Memory(), Told()
+    failing_try(connect, sandbox, ledger, name="A", provider="jira")
+    sandbox.control.seed([{"name": "A", "provider": "jira", "folder_id": 777, "authorization_status": None}])
+    with pytest.raises(WorkatoExistsError, match="by its name alone"):
+        WorkatoConnectionsHook().ensure_connection(
+            name="A", provider="jira", input=GOOD, ledger=ledger, on_known=told
+        )
+    assert told.created == []
+    assert "update_connection" not in calls(sandbox)
+
+
+def test_an_interrupted_try_is_looked_for_once(connect: Connect, sandbox: RunningSandbox) -> None:
+    connect(retry_budget=0, server_timeout=0.1)
+    ledger = Memory(sandbox, intent=time.time(), known=[], **{"for": WHO})
+    sandbox.control.add_fault("rate_limited_seconds", operation="create_connection", seconds=1)
+    with pytest.raises(WorkatoRateLimitError):
+        WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=ledger)
+    intents = [note for note in ledger.notes if "intent" in note]
+    assert len(intents) == 2, "that of the interrupted try, and our own"
+    assert ledger.notes[1] == {"refused": True, "for": WHO, "at": sandbox.url}
+
+
+def test_a_failed_look_after_a_refusal_leaves_no_intent(
+    connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provisioning, "FRESH", 1.5)
+    ledger = Memory()
+    # The first request is refused for its rate; by the second one the look is old.
+    sandbox.control.add_fault("rate_limited_seconds", operation="create_connection", seconds=2)
+    sandbox.control.add_fault("forbidden", operation="list_connections", skip=1)
+    with pytest.raises(WorkatoPermissionError):
+        WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=ledger)
+    assert any("intent" in note for note in ledger.notes)
+    assert "intent" not in ledger.notes[-1]
 
 
 # Whose connection it is

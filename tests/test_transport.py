@@ -35,7 +35,7 @@ from airflow_provider_workato.exceptions import (
     WorkatoTransportError,
     WorkatoValidationError,
 )
-from airflow_provider_workato.hooks import endpoints
+from airflow_provider_workato.hooks import endpoints, transport
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.hooks.transport import (
     Call,
@@ -166,22 +166,49 @@ def test_the_pauses_between_attempts_are_trying(connect: Connect, sandbox: Runni
 def test_what_is_done_right_before_a_call_leaves(
     connect: Connect, sandbox: RunningSandbox, slow: bool
 ) -> None:
-    """It comes after the wait for a turn; one that outlasts the turn comes again with the next."""
+    """It comes after the wait for a turn, and is done once though it outlasts the turn."""
     moments: list[float] = []
+    left: list[float] = []
     with hooked(connect, calls_per_second=601) as hook:
         pace = hook.transport._paces[endpoints.Quota.OTHER]
         pace.hold(0.5)
         began = time.monotonic()
 
-        def before_send() -> None:
+        def before_send() -> Callable[[], None]:
             moments.append(time.monotonic())
             assert not sandbox.control.requests()
-            if slow and len(moments) == 1:
+            if slow:
                 time.sleep(1.1)
+                pace.hold(0.5)
+            return lambda: left.append(time.monotonic())
 
         hook.transport.send(Call(endpoint=endpoints.DISCONNECT, connection_id=36, before_send=before_send))
     assert moments[0] - began >= 0.5
-    assert len(moments) == 1 + slow
+    assert len(moments) == len(left) == 1
+    assert left[0] - moments[0] >= (1.6 if slow else 0), "it tells when the call leaves, not what came before"
+    assert len(sandbox.control.requests()) == 1
+
+
+def test_what_was_done_too_long_before_a_call_leaves_is_done_again(
+    connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "_STALE", 0.2)
+    left: list[int] = []
+    rounds = 0
+    with hooked(connect, calls_per_second=601) as hook:
+        pace = hook.transport._paces[endpoints.Quota.OTHER]
+
+        def before_send() -> Callable[[], None]:
+            nonlocal rounds
+            rounds += 1
+            number = rounds
+            # Always too slow: others are told to wait meanwhile.
+            pace.hold(0.3)
+            return lambda: left.append(number)
+
+        hook.transport.send(Call(endpoint=endpoints.DISCONNECT, connection_id=36, before_send=before_send))
+    assert rounds == 3, "but not for ever"
+    assert left == [3]
     assert len(sandbox.control.requests()) == 1
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_workato.hooks.endpoints import Endpoint
     from airflow_provider_workato.hooks.provisioning import IfExists, Ledger, OnKnown
+    from airflow_provider_workato.hooks.transport import BeforeSend
 
 T = TypeVar("T")
 
@@ -218,7 +219,7 @@ class WorkatoConnectionsHook(BaseHook):
         external_id: str | None,
         shell_connection: bool | None,
         secrets: Sealed | None,
-        before_send: Callable[[], None] | None = None,
+        before_send: BeforeSend | None = None,
     ) -> Connection:
         payload = _given(
             name=_text(name, what="name"),
@@ -505,7 +506,7 @@ class WorkatoConnectionsHook(BaseHook):
         name: str | None,
         callback_url: str | None,
         redirect_url: str | None,
-        before_send: Callable[[], None] | None = None,
+        before_send: BeforeSend | None = None,
     ) -> RuntimeUserConnection:
         payload = _given(
             parent_id=to_id(parent_id, what="parent_id"),
@@ -552,8 +553,9 @@ class WorkatoConnectionsHook(BaseHook):
         parent = to_id(parent_id, what="parent_id")
         folder = to_id(folder_id, what="folder_id")
         user = _text(external_id, what="external_id")
+        name = _optional_text(name, what="name")
 
-        def create(before_send: Callable[[], None]) -> Connection:
+        def create(before_send: BeforeSend) -> Connection:
             made = self._create_runtime_user_connection(
                 parent_id=parent,
                 folder_id=folder,
@@ -631,8 +633,8 @@ class WorkatoConnectionsHook(BaseHook):
             folder_id=to_optional_id(folder_id, what="folder_id"),
             project_id=to_optional_id(project_id, what="project_id"),
             parent_id=to_optional_id(parent_id, what="parent_id"),
-            external_id=_optional_text(external_id, what="external_id"),
-            provider=_optional_text(provider, what="provider"),
+            external_id=_optional_filter(external_id, what="external_id"),
+            provider=_optional_filter(provider, what="provider"),
         )
         query = [(key, str(value)) for key, value in wanted.items()]
         if include_runtime_connections:
@@ -659,7 +661,7 @@ class WorkatoConnectionsHook(BaseHook):
         payload: dict[str, Any],
         secrets: Sealed | None,
         connection_id: int | None = None,
-        before_send: Callable[[], None] | None = None,
+        before_send: BeforeSend | None = None,
     ) -> Connection:
         if secrets is not None and not isinstance(secrets.reveal(), Mapping):
             raise WorkatoConfigurationError(
@@ -684,10 +686,21 @@ def _given(**arguments: T | None) -> dict[str, T]:
 
 
 def _text(value: object, *, what: str) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise WorkatoConfigurationError(f"{what} must be a text that is not empty.")
+    if isinstance(value, str) and value.strip() in ("", "None"):
+        # Two connections of the external id "None" would be taken for the same one.
+        raise WorkatoConfigurationError(
+            f"{what} is {value!r}: probably a template rendered a value that is None or empty. Nothing was "
+            "sent. Correct the template, or leave the argument out."
+        )
+    if not isinstance(value, str):
+        raise WorkatoConfigurationError(f"{what} must be a string, not {type(value).__name__}.")
     return value
 
 
 def _optional_text(value: object, *, what: str) -> str | None:
     return None if value is None else _text(value, what=what)
+
+
+def _optional_filter(value: object, *, what: str) -> str | None:
+    # A list may well be narrowed to what was named "None" by mistake.
+    return "None" if value == "None" else _optional_text(value, what=what)

@@ -61,12 +61,15 @@ class Pace:
         self._lock = threading.Lock()
         self._turns = Turns(calls) if turns is None else turns
 
-    def wait(self) -> float:
-        """Wait for a turn, and return when it began."""
+    def wait(self, *, first: bool = False) -> float:
+        """Wait for a turn, and return when it began.
+
+        :param first: go before all who wait, for a caller that lost the turn it had waited for.
+        """
         ticket: int | None = None
         try:
             while True:
-                ticket, start, now = self._look(ticket)
+                ticket, start, now = self._look(ticket, first=first)
                 if start <= now:
                     return now
                 self._sleep(start - now)
@@ -78,8 +81,8 @@ class Pace:
         """Let a turn begin now, for a caller that had something to do between its turn and its call.
 
         :param turn: what :meth:`wait` returned.
-        :returns: whether the call may start. If not, too much time has passed, and others have used it: wait
-            for another turn.
+        :returns: whether the call may start. If not, too much time has passed, and others may have used it:
+            wait for the next turn, with *first*.
         """
         with self._lock, self._turns.exclusively() as turns:
             now = self._clock()
@@ -102,16 +105,16 @@ class Pace:
         """Forget who holds the lock: in a fork of a process, its other threads are not there any more."""
         self._lock = threading.Lock()
 
-    def _look(self, ticket: int | None) -> tuple[int | None, float, float]:
+    def _look(self, ticket: int | None, *, first: bool = False) -> tuple[int | None, float, float]:
         """Return the ticket, when it may start, and the time. One that may start now is used up."""
         with self._lock, self._turns.exclusively() as turns:
             now = self._clock()
             self._drop_impossible(turns, now)
             if ticket is None:
-                if len(turns.queue) >= self.MOST_TICKETS:
+                if len(turns.queue) >= self.MOST_TICKETS and not first:
                     return None, now + self._period, now
                 ticket = int.from_bytes(os.urandom(8))
-                turns.queue[ticket] = now
+                turns.queue = {ticket: now, **turns.queue} if first else {**turns.queue, ticket: now}
             elif ticket not in turns.queue:
                 # Dropped meanwhile. Whoever is there now came later, or has waited no longer.
                 turns.queue = {ticket: now, **turns.queue}

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from airflow_provider_workato.authorization import State, failure, state_of
@@ -22,6 +23,7 @@ from airflow_provider_workato.redaction import Sealed, secret_texts
 
 if TYPE_CHECKING:
     from airflow_provider_workato.hooks.settings import WorkatoSettings
+    from airflow_provider_workato.hooks.transport import BeforeSend
     from airflow_provider_workato.models import Connection, Identity
 
 log = logging.getLogger(__name__)
@@ -34,8 +36,9 @@ _LONGEST_PAUSE = 8.0
 #: A create goes out on a look no older than this, in seconds. Shorter would cost most creates a second
 #: list call, of which Workato allows no more than creates.
 FRESH = 10.0
-#: By how much the clocks of a worker and of Workato may differ, in seconds.
-_SKEW = 3600.0
+#: By how much the clocks of a worker and of Workato may differ, in seconds. All that is made in this time
+#: around a create whose answer was lost may be taken for its outcome, so not more than unset clocks need.
+_SKEW = 120.0
 
 
 class Ledger(Protocol):
@@ -89,7 +92,7 @@ class Provisioning:
 
     identity: Identity
     find: Callable[[], list[Connection]]
-    create: Callable[[Callable[[], None]], Connection]
+    create: Callable[[BeforeSend], Connection]
     update: Callable[[int, bool], Connection]
     settings: WorkatoSettings
     if_exists: IfExists = "reuse"
@@ -165,9 +168,12 @@ class Provisioning:
             until=time.monotonic() + self.settings.server_timeout - age,
             at_first=matches,
         )
-        if row is not None:
-            log.info("Adopted connection %s, which an interrupted try of this task made.", row["id"])
-            self._note_adopted(row)
+        if row is None:
+            # The claim's note may be of another process, whose time is not over yet.
+            self._note({"refused": True})
+            return None
+        log.info("Adopted connection %s, which an interrupted try of this task made.", row["id"])
+        self._note_adopted(row)
         return row
 
     def _is_of_this_app(self, row: Connection) -> bool:
@@ -180,7 +186,8 @@ class Provisioning:
         made_at = parse_time(row.get("created_at"))
         if made_at is None or made_at.tzinfo is None:
             return True
-        return bool(abs(made_at.timestamp() - note["intent"]) <= self.settings.server_timeout + _SKEW)
+        later = made_at.timestamp() - note["intent"]
+        return bool(-_SKEW <= later <= self.settings.server_timeout + _SKEW)
 
     def _after_another_process(self, matches: list[Connection]) -> list[Connection]:
         """Wait for what another process of this machine asked for and saw no answer to."""
@@ -231,10 +238,12 @@ class Provisioning:
             else:
                 found, failed = [], None
             if failed is not None:
+                # Whatever was sent before this look is known to have made nothing.
+                self._note_nothing_made()
                 raise failed
             if found and attempt == 1:
                 # Nothing of ours was carried out so far: it is somebody else's.
-                self._note({"refused": True})
+                self._note_nothing_made()
                 return self._take(found)
             if found:
                 return self._adopted(the_one(found, self.identity))
@@ -248,8 +257,8 @@ class Provisioning:
             row = self._look_for(known=known, until=until)
             if row is not None:
                 return self._adopted(row)
-            # Workato has had its time, and there is none.
-            self._claim.note_answered()
+            # Workato has had its time, and there is none. What appears from now on is somebody else's.
+            self._note_nothing_made()
             pause = min(2.0 ** (attempt - 2), _LONGEST_PAUSE)
             give_up = (self._first_sent_at or self._sent_at) + self.settings.retry_budget
             if error is not None and time.monotonic() + pause >= give_up:
@@ -265,18 +274,24 @@ class Provisioning:
         except WorkatoError as error:
             if not is_ambiguous(error):
                 # A definite refusal: the next try has nothing to look for.
-                self._note({"refused": True})
-                self._claim.note_answered()
+                self._note_nothing_made()
                 raise
             return None, error
 
-    def _before_send(self, known: list[int], *, first: bool) -> None:
-        """Look again if the wait for this moment was long, and note that the request leaves."""
+    def _before_send(self, known: list[int], *, first: bool) -> Callable[[], None]:
+        """Look again if the wait for this moment was long, and note that the request leaves.
+
+        :returns: what to call when it does leave.
+        """
         if time.monotonic() - self._looked_at > FRESH:
             log.info("The last look is more than %g s ago; looking again before the create.", FRESH)
             self._look_again(known, first=first)
         self._leave_place()
         self._note({"intent": time.time(), "known": known})
+        return partial(self._leaves, known)
+
+    def _leaves(self, known: list[int]) -> None:
+        # Workato's time begins now: the note before may have taken long, and so may the turn after it.
         self._claim.note_sending(known)
         self._sent_at = time.monotonic()
         if self._first_sent_at is None:
@@ -360,10 +375,14 @@ class Provisioning:
         # to be changed or cleaned up.
         self._is_guess = not self.identity.is_certain_of(row)
         if self._is_guess:
-            self._note({"refused": True})
-            self._claim.note_answered()
+            self._note_nothing_made()
         else:
             self._note_made(row)
+
+    def _note_nothing_made(self) -> None:
+        """Note that there is nothing that a later try could take for its own."""
+        self._note({"refused": True})
+        self._claim.note_answered()
 
     def _note_made(self, row: Connection) -> None:
         self._note({"id": row["id"]})

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import urlencode, urlsplit
 
 from tenacity import (
@@ -55,6 +55,13 @@ log = logging.getLogger(__name__)
 #: An error's body is read up to this many bytes.
 _MAX_ERROR_BODY = 64 * 1024
 _backoff = wait_random_exponential(multiplier=0.5, max=30)
+#: What was done right before a call is done again if the call leaves later than this, in seconds,
+_STALE = 5.0
+#: but no more often than this: one that always takes so long must not keep the call for ever.
+_MOST_PREPARATIONS = 3
+
+#: What to do right before a call leaves. What it returns is called at the very moment, so must not take time.
+BeforeSend: TypeAlias = Callable[[], Callable[[], None] | None]
 
 
 _ADVICE: dict[int, tuple[type[WorkatoApiError], str]] = {
@@ -95,9 +102,9 @@ class Call:
     :param query: the query string's parameters.
     :param body: the JSON body's bytes (see :func:`json_body`); sealed, because they can hold credentials.
     :param secrets: the credentials in the body, which no error may quote.
-    :param before_send: called once the call has its turn, right before each attempt leaves; called again if
-        it takes so long that the turn is lost. What it raises ends the call unsent; let it be no
-        :class:`WorkatoError`, which might be repeated.
+    :param before_send: called once the call has its turn, right before each attempt leaves. One that outlasts
+        the turn gets the next one, and is called again only if that comes late. What it raises ends the call
+        unsent; let it be no :class:`WorkatoError`, which might be repeated.
     """
 
     endpoint: Endpoint
@@ -105,7 +112,7 @@ class Call:
     query: list[tuple[str, str]] = field(default_factory=list)
     body: Sealed | None = None
     secrets: Sealed | None = None
-    before_send: Callable[[], None] | None = None
+    before_send: BeforeSend | None = None
     #: Seconds spent waiting for turns, all attempts together.
     waited: float = 0.0
     #: Whether an earlier attempt may have been carried out although no answer came.
@@ -190,14 +197,20 @@ class Transport:
 
     def _wait_for_turn(self, call: Call, pace: Pace) -> None:
         began = time.monotonic()
-        while True:
-            turn = pace.wait()
-            if call.before_send is None:
-                break
-            call.before_send()
+        turn = pace.wait()
+        leave = None
+        for _ in range(_MOST_PREPARATIONS if call.before_send else 0):
+            prepared_at = time.monotonic()
+            leave = call.before_send() if call.before_send else None
             if pace.confirm(turn):
                 break
+            # To queue up again, and prepare again, would take as long each time.
+            turn = pace.wait(first=True)
+            if time.monotonic() - prepared_at <= _STALE:
+                break
         call.waited += time.monotonic() - began
+        if leave is not None:
+            leave()
 
     def _exchange(self, call: Call) -> _Answer | BaseException:
         import http.client

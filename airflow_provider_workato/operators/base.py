@@ -100,7 +100,8 @@ class CredentialsOperator(WorkatoOperator):
 class TargetOperator(WorkatoOperator):
     """An operator on a connection that is told by its id, or by what a create would find it by.
 
-    :param connection_id: the connection (templated); or leave it out and give
+    :param connection_id: the connection (templated), with which *provider*, *folder_id* and *parent_id* are
+        ignored; or leave it out and give
     :param external_id: your own id for it, with *provider* or, for a runtime user's connection, with
         *parent_id* (templated), or
     :param name: its name, with *provider* and *folder_id* (templated).
@@ -145,10 +146,8 @@ class TargetOperator(WorkatoOperator):
         self.parent_id: Any = parent_id
         self.ignore_missing: Any = ignore_missing
         check_flag(ignore_missing, what="ignore_missing")
-        identity = (external_id, name, provider, folder_id, parent_id)
-        if self._by_id == any(part is not None for part in identity) or not (
-            self._by_id or external_id is not None or name is not None
-        ):
+        # The others may be a DAG's default_args, and say no more than the id does.
+        if self._by_id == (external_id is not None or name is not None):
             raise WorkatoConfigurationError(
                 f"{type(self).__name__} needs either connection_id, or external_id (with provider or "
                 "parent_id), or name (with provider and folder_id)."

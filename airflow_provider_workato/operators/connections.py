@@ -7,12 +7,17 @@ task at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from airflow_provider_workato.authorization import failure
-from airflow_provider_workato.exceptions import WorkatoAuthorizationError, WorkatoConfigurationError
+from airflow_provider_workato.exceptions import (
+    WorkatoAuthorizationError,
+    WorkatoConfigurationError,
+    WorkatoNotFoundError,
+)
 from airflow_provider_workato.hooks.connections import MISSING
 from airflow_provider_workato.hooks.provisioning import IF_EXISTS
 from airflow_provider_workato.links.connections import (
@@ -302,7 +307,8 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
     """Delete a connection, authorized or not.
 
     Returns what the API said, ``"status": "missing"`` if there is none and that is fine, ``"status": "kept"``
-    if *created_by* did not make it.
+    if *created_by* did not make it. From the task's second try on, a connection that is not there counts as
+    deleted: the answer to an earlier try may have been lost.
 
     A clean-up that also runs if the create fails is a teardown without setups:
     ``create >> use >> delete.as_teardown()``. With ``as_teardown(setups=create)`` Airflow skips it then.
@@ -314,7 +320,8 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
     :param provider: the app, for example ``jira`` (templated).
     :param folder_id: the folder or project it is in (templated).
     :param parent_id: its parent connection (templated).
-    :param created_by: the task id of a create in the same DAG; delete only what it made in this DAG run,
+    :param created_by: the task id of a create in the same DAG, without the group's id if it is in the same
+        task group; delete only what it made in this DAG run,
         not what it took because it was there (templated). Below Airflow 3.3 a retried create no longer knows
         what an earlier try made, and that is kept.
     :param ignore_missing: succeed if there is no such connection, or if an upstream task gave no id
@@ -342,7 +349,17 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
 
         :param context: the task's execution context.
         """
-        number = self.find_target()
+        ignore_missing = to_flag(self.ignore_missing, what="ignore_missing")
+        # In every version of Airflow the first try is 1 while it runs.
+        is_first_try = context["ti"].try_number <= 1
+        try:
+            number = self.find_target()
+        except WorkatoNotFoundError as error:
+            # The list itself can be what was not found.
+            if is_first_try or error.status is not None:
+                raise
+            self.log.info("%s Taking it for deleted by an earlier try of this task.", error)
+            return {"success": True, "status": "deleted"}
         if number is None:
             return MISSING.copy()
         if self.created_by is not None and number not in self._made(context):
@@ -350,22 +367,41 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
                 "Keeping connection %s: task %r did not make it in this run.", number, self.created_by
             )
             return {"success": True, "status": "kept"}
-        said = self.hook.delete_connection(
-            number, ignore_missing=to_flag(self.ignore_missing, what="ignore_missing")
-        )
+        said = self.hook.delete_connection(number, ignore_missing=ignore_missing or not is_first_try)
+        if said == MISSING and not ignore_missing:
+            self.log.info(
+                "Connection %s is not there; taking it for deleted by an earlier try of this task.", number
+            )
+            return {"success": True, "status": "deleted"}
         if said == MISSING:
             self.log.info("Connection %s is not there; nothing to delete.", number)
         return said
 
     def _made(self, context: Context) -> list[int]:
         """Return the ids of the connections that the create made, all of its mapped ones included."""
-        dag = context.get("dag")
-        if dag is not None and self.created_by not in dag.task_dict:
-            raise WorkatoConfigurationError(
-                f"created_by must be the task id of a create in this DAG, not {str(self.created_by)[:80]!r}."
-            )
+        create, dag = self.created_by, context.get("dag")
+        if dag is not None and create not in dag.task_dict:
+            create = _in_same_group(create, self.task_id)
+            if create not in dag.task_dict:
+                raise WorkatoConfigurationError(
+                    "created_by must be the task id of a create in this DAG, not "
+                    f"{str(self.created_by)[:80]!r}.{_did_you_mean(self.created_by, dag.task_dict)}"
+                )
         # Asked for a list of tasks, every version of Airflow gives all map indexes.
-        return list(context["ti"].xcom_pull(task_ids=[self.created_by], key=CREATED_ID_KEY) or [])
+        return list(context["ti"].xcom_pull(task_ids=[create], key=CREATED_ID_KEY) or [])
+
+
+def _in_same_group(name: object, task_id: str) -> str:
+    """Return the id that a task called *name* has in the task group of *task_id*."""
+    group, dot, _ = task_id.rpartition(".")
+    return f"{group}{dot}{name}"
+
+
+def _did_you_mean(name: object, task_ids: Iterable[str]) -> str:
+    known = sorted(task_ids)
+    close = [task_id for task_id in known if task_id.endswith(f".{name}")]
+    close = close or difflib.get_close_matches(str(name), known)
+    return f" Did you mean {' or '.join(map(repr, close[:3]))}?" if close else ""
 
 
 class WorkatoGetPicklistOperator(WorkatoOperator):
