@@ -41,6 +41,8 @@ with DAG(
             workato_conn_id="{{ run_id }}",
             name="{{ run_id }} {{ task.task_id }}",
             provider="jira",
+            # A name alone could be somebody else's: nothing is changed then.
+            folder_id=1892,
             external_id="{{ task.task_id }}" if identity == "external_id" else None,
             input={"apitoken": "{{ conn.jira.password }}"},
             if_exists=if_exists,
