@@ -535,10 +535,11 @@ class Play:
 
     def _may_fail(self, wait: Wait, kind: str, now: float) -> bool:
         """Tell whether a wait may give up, for its time-out or after too many polls that failed."""
+        timeout = wait.step.get("timeout", 7 * 24 * 3600.0)
+        ahead = sum(by for when, by in self.jumped if when >= wait.began and by > 0)
+        over = bool(now - wait.began + ahead + SLACK >= timeout)
         if kind == "AirflowSensorTimeout":
-            timeout = wait.step.get("timeout")
-            ahead = sum(by for when, by in self.jumped if when >= wait.began and by > 0)
-            return now - wait.began + ahead + SLACK >= (timeout or 7 * 24 * 3600.0)
+            return over
         failed = [
             request
             for request in self.requests
@@ -547,7 +548,8 @@ class Play:
             and (request["fault"] or request["status"] != 200)
         ]
         blind = sum(end - start for start, end in self.vault_broken if end > wait.began)
-        return bool(len(failed) + blind / wait.step["interval"] > 5)
+        # Whose time is over says what its latest poll failed of, if it did.
+        return bool(len(failed) + blind / wait.step["interval"] > (0 if over else 5))
 
     def _vault_was_broken(self, since: float) -> bool:
         return any(end >= since - SLACK for _, end in self.vault_broken)
