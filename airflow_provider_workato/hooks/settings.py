@@ -40,7 +40,7 @@ _EXTRAS = tuple(name for name in LABELS if name not in ("host", "password", "por
 #: Ports that a URL leaves out.
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 #: What numbers may be. Beyond that they are slips, and some overflow.
-_LEAST, _MOST = 0.001, 1_000_000.0
+_LEAST, _MOST = 0.001, 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
