@@ -222,7 +222,7 @@ def test_one_workspace_has_one_address(monkeypatch: pytest.MonkeyPatch, given: d
         ({"connect_timeout": 0}, "'Connect timeout (s)' (extra connect_timeout) must be a number between"),
         ({"read_timeout": -1}, "'Read timeout (s)' (extra read_timeout) must be a number between 0.001 and"),
         ({"read_timeout": 1e12}, "(extra read_timeout) must be a number between 0.001 and 1,000,000,000"),
-        ({"calls_per_second": 1e30}, "(extra calls_per_second) must be a number between 0.001 and 1,000,000,000"),
+        ({"calls_per_second": 1e30}, "(extra calls_per_second) must be a number between 0.001 and 1,000"),
         ({"calls_per_second": 1e-300}, "(extra calls_per_second) must be a number between 0.001 and"),
         ({"read_timeout": True}, "'Read timeout (s)' (extra read_timeout) must be a number"),
         ({"read_timeout": "nan"}, "'Read timeout (s)' (extra read_timeout) must be a number"),
