@@ -19,7 +19,8 @@ def _stamped_before_the_wait_for_a_turn() -> None:
         self._sent_at = time.monotonic()
         self._first_sent_at = self._first_sent_at or self._sent_at
         try:
-            return self.create(lambda: None), None
+            # Called before each request leaves; what it returns, if anything, as well.
+            return self.create(lambda: lambda: None), None
         except WorkatoError as error:
             if not is_ambiguous(error):
                 self._note({"refused": True})

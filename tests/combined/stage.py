@@ -508,6 +508,7 @@ class Play:
 
     def _end_wait(self, wait: Wait, message: Sequence[Any]) -> None:
         now = time.monotonic()
+        jumped = any(when >= wait.began and by > 0 for when, by in self.jumped)
         context = TaskInstance(task_id=wait.sensor.task_id).context
         if message[0] != "fired" and not message[2]:
             raise Broken("a wait ended wrongly", f"{wait.name} ended without an event")
@@ -524,14 +525,14 @@ class Play:
             if kind == "WorkatoNotFoundError" and "not in the list" in str(error):
                 ends[kind] = "gone"
             if kind in ends:
-                wait.check_end(self.truth, ends[kind], now=now)
+                wait.check_end(self.truth, ends[kind], now=now, jumped=jumped)
             elif not self._may_fail(wait, kind, now):
                 raise Broken(
                     "a wait ended wrongly",
                     f"{wait.name} for {wait.numbers} ended by {kind}: {str(error)[:300]}",
                 ) from None
         else:
-            wait.check_end(self.truth, "authorized", now=now)
+            wait.check_end(self.truth, "authorized", now=now, jumped=jumped)
 
     def _may_fail(self, wait: Wait, kind: str, now: float) -> bool:
         """Tell whether a wait may give up, for its time-out or after too many polls that failed."""

@@ -194,6 +194,16 @@ def old_list(chance: random.Random, style: Style) -> list[Step]:
     ]
 
 
+def narrow_watch(chance: random.Random, style: Style) -> list[Step]:
+    """Let a watch of a few connections be there first, and then a wait for any, both at one interval."""
+    together = {"interval": min(chance.choice(style.intervals), 0.4), "conn": chance.choice(style.conns)}
+    return [
+        {"do": "leave", "which": "all"},
+        {**watch(chance, style), **together, "filter": chance.choice(("folder_id", "external_id"))},
+        {**wait(chance, style), **together, "filter": None},
+    ]
+
+
 #: How to draw each kind of step, and how often.
 DRAW: Mapping[str, tuple[Callable[[random.Random, Style], Step | list[Step]], float]] = {
     "ensure": (ensure, 14),
@@ -216,6 +226,7 @@ DRAW: Mapping[str, tuple[Callable[[random.Random, Style], Step | list[Step]], fl
     "time passes": (lambda c, _: {"do": "pause", "for": c.choice((50, 200, 500, 900))}, 6),
     "slow turn": (slow_turn, 2),
     "old list": (old_list, 2),
+    "narrow watch": (narrow_watch, 2),
     "quiet": (lambda *_: {"do": "quiet"}, 3),
 }
 
