@@ -619,7 +619,9 @@ class Play:
 
     def _may_exist(self, task: Task, rows: dict[int, Any]) -> str | None:
         others = [t for t in self.tasks if t.identity == task.identity and t is not task]
-        if task.identity.kind == "anywhere" and (others or self.strangers & rows.keys() or not task.store):
+        unheard = task.tries > 1 or any(r["at"] >= task.began - SLACK and r["fault"] for r in self.requests)
+        maybe_foreign = others or self.strangers & rows.keys() or not task.store or unheard
+        if task.identity.kind == "anywhere" and maybe_foreign:
             # What matches by its name alone may be taken as it is, and not be changed.
             return "failed"
         if task.step["if_exists"] == "fail":
