@@ -23,6 +23,8 @@ class AirflowApi:
         self._session = requests.Session()
         # The API server is on this machine: neither a proxy nor a netrc of the developer's is about it.
         self._session.trust_env = False
+        # A line that was idle can be closed by the API server just as the next call takes it.
+        self._session.headers["Connection"] = "close"
 
     def close(self) -> None:
         """Let go of the connections to the API server."""

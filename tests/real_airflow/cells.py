@@ -63,7 +63,7 @@ MODES = tuple(
             name="reschedule",
             slug="reschedule",
             # Airflow can fail a task that is rescheduled for less than it takes to hear that it left.
-            options={"mode": "reschedule", "poke_interval": 5, "retries": 1, "retry_delay": timedelta(0)},
+            options={"mode": "reschedule", "poke_interval": 10, "retries": 3, "retry_delay": timedelta(0)},
             waits_in="up_for_reschedule",
         ),
         Mode(
