@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_workato.client.answers import WorkatoConnection
-    from airflow_provider_workato.operators.base import Id, Text
+    from airflow_provider_workato.operators.base import Id, String
     from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
 
 
@@ -94,7 +94,7 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         connection_id: Id | Sequence[Id],
         folder_id: Id | None = None,
         project_id: Id | None = None,
-        external_id: Text | None = None,
+        external_id: String | None = None,
         fail_fast: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         max_failed_polls: int = 5,
