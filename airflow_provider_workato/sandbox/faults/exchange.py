@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_provider_workato.sandbox.faults.holds import Holds
 from airflow_provider_workato.sandbox.faults.rules import FaultRule
-from airflow_provider_workato.sandbox.traffic.request_log import Entry, RequestLog
+from airflow_provider_workato.sandbox.traffic.request_log import LoggedRequest, RequestLog
 
 Header = tuple[bytes, bytes]
 
@@ -24,7 +24,7 @@ _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class RawResponse:
     """An HTTP answer. Content-Length follows from the body."""
 
     status: int
@@ -32,7 +32,7 @@ class Answer:
     headers: tuple[Header, ...] = ()
 
     @classmethod
-    def of_json(cls, *, status: int, body: Any, headers: tuple[Header, ...] = ()) -> Answer:
+    def of_json(cls, *, status: int, body: Any, headers: tuple[Header, ...] = ()) -> RawResponse:
         """Return an answer with a JSON body.
 
         :param status: HTTP status.
@@ -67,7 +67,7 @@ class Exchange:
     receive: Receive
     send: Send
     log: RequestLog
-    entry: Entry
+    entry: LoggedRequest
     holds: Holds
     rule: FaultRule
     extra_headers: tuple[Header, ...] = ()
@@ -91,7 +91,7 @@ class Exchange:
             more = message.get("more_body", False)
         return True
 
-    async def perform(self) -> Answer:
+    async def perform(self) -> RawResponse:
         """Carry out the call and return its answer."""
         start: Message = {}
         body = b""
@@ -109,9 +109,9 @@ class Exchange:
 
         await self.app(self.scope, receive, send)
         kept = tuple((name, value) for name, value in start["headers"] if name != b"content-length")
-        return Answer(status=start["status"], body=body, headers=kept)
+        return RawResponse(status=start["status"], body=body, headers=kept)
 
-    async def begin(self, answer: Answer) -> None:
+    async def begin(self, answer: RawResponse) -> None:
         """Send status and headers.
 
         :param answer: the answer.
@@ -128,7 +128,7 @@ class Exchange:
         """
         await self.send({"type": "http.response.body", "body": part, "more_body": more})
 
-    async def finish(self, answer: Answer) -> None:
+    async def finish(self, answer: RawResponse) -> None:
         """Send a whole answer.
 
         :param answer: the answer.
@@ -157,14 +157,14 @@ class Exchange:
             for task in waiting:
                 task.cancel()
 
-    async def reset_line(self) -> None:
+    async def reset_socket(self) -> None:
         """Reset the TCP connection."""
-        line: socket.socket = self.transport.get_extra_info("socket")
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        connection: socket.socket = self.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
         self.transport.abort()
         await self.client_left()
 
-    async def close_line(self) -> None:
+    async def close_socket(self) -> None:
         """Close the TCP connection in good order, even in the middle of an answer."""
         self.transport.close()
         await self.client_left()

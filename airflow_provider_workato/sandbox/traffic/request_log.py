@@ -16,7 +16,7 @@ _KEPT = 100_000
 
 
 @dataclass(slots=True, kw_only=True)
-class Entry:
+class LoggedRequest:
     """A request. ``status`` is None until an answer begins."""
 
     seq: int
@@ -37,12 +37,12 @@ class RequestLog:
 
     def clear(self) -> None:
         """Clear log and counts."""
-        self._entries: deque[Entry] = deque(maxlen=_KEPT)
+        self._entries: deque[LoggedRequest] = deque(maxlen=_KEPT)
         self._numbers = itertools.count(1)
         self._by_operation: Counter[str] = Counter()
         self._by_status: Counter[str] = Counter()
 
-    def open(self, *, operation: Operation, method: str, path: str, query: str) -> Entry:
+    def open(self, *, operation: Operation, method: str, path: str, query: str) -> LoggedRequest:
         """Log a request and return its entry.
 
         :param operation: the request's operation.
@@ -50,7 +50,7 @@ class RequestLog:
         :param path: the path.
         :param query: the query string, as sent.
         """
-        entry = Entry(
+        entry = LoggedRequest(
             seq=next(self._numbers),
             at=time.monotonic(),
             operation=operation,
@@ -62,7 +62,7 @@ class RequestLog:
         self._by_operation[operation] += 1
         return entry
 
-    def answer(self, entry: Entry, *, status: int) -> None:
+    def answer(self, entry: LoggedRequest, *, status: int) -> None:
         """Log the status of an answer.
 
         :param entry: the request's entry.
