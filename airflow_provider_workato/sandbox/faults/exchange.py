@@ -1,4 +1,4 @@
-"""A request and its answer, down to the socket, for faults to manipulate."""
+"""A request and its response, down to the socket, for faults to manipulate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LINGER_NOT = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, kw_only=True)
 class RawResponse:
-    """An HTTP answer. Content-Length follows from the body."""
+    """An HTTP response. Content-Length follows from the body."""
 
     status: int
     body: bytes = b""
@@ -33,7 +33,7 @@ class RawResponse:
 
     @classmethod
     def of_json(cls, *, status: int, body: Any, headers: tuple[Header, ...] = ()) -> RawResponse:
-        """Return an answer with a JSON body.
+        """Return a response with a JSON body.
 
         :param status: HTTP status.
         :param body: any JSON value.
@@ -92,7 +92,7 @@ class Exchange:
         return True
 
     async def perform(self) -> RawResponse:
-        """Carry out the call and return its answer."""
+        """Carry out the call and return its response."""
         start: Message = {}
         body = b""
         request: list[Message] = [{"type": "http.request", "body": self.request_body, "more_body": False}]
@@ -111,14 +111,14 @@ class Exchange:
         kept = tuple((name, value) for name, value in start["headers"] if name != b"content-length")
         return RawResponse(status=start["status"], body=body, headers=kept)
 
-    async def begin(self, answer: RawResponse) -> None:
+    async def begin(self, response: RawResponse) -> None:
         """Send status and headers.
 
-        :param answer: the answer.
+        :param response: the response.
         """
-        self.log.answer(self.entry, status=answer.status)
-        headers = [*answer.all_headers, *self.extra_headers]
-        await self.send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        self.log.set_status(self.entry, status=response.status)
+        headers = [*response.all_headers, *self.extra_headers]
+        await self.send({"type": "http.response.start", "status": response.status, "headers": headers})
 
     async def proceed(self, part: bytes, *, more: bool) -> None:
         """Send part of the body.
@@ -128,13 +128,13 @@ class Exchange:
         """
         await self.send({"type": "http.response.body", "body": part, "more_body": more})
 
-    async def finish(self, answer: RawResponse) -> None:
-        """Send a whole answer.
+    async def finish(self, response: RawResponse) -> None:
+        """Send a whole response.
 
-        :param answer: the answer.
+        :param response: the response.
         """
-        await self.begin(answer)
-        await self.proceed(answer.body, more=False)
+        await self.begin(response)
+        await self.proceed(response.body, more=False)
 
     async def client_left(self) -> None:
         """Wait until either end closes the TCP connection."""
@@ -165,6 +165,6 @@ class Exchange:
         await self.client_left()
 
     async def close_socket(self) -> None:
-        """Close the TCP connection in good order, even in the middle of an answer."""
+        """Close the TCP connection without a reset, even in the middle of a response."""
         self.transport.close()
         await self.client_left()

@@ -44,8 +44,8 @@ class Gate:
             query=scope["query_string"].decode("latin-1"),
         )
         if not self._is_authorized(scope):
-            await self._answer(
-                send, entry=entry, answer=RawResponse.of_json(status=401, body=UNAUTHORIZED_BODY)
+            await self._respond(
+                send, entry=entry, response=RawResponse.of_json(status=401, body=UNAUTHORIZED_BODY)
             )
             return
         admission = sandbox.quota.admit(operation=operation, path=scope["path"])
@@ -55,7 +55,7 @@ class Gate:
         if admission.retry_after is not None:
             headers = (*headers, (b"retry-after", str(admission.retry_after).encode()))
             refusal = RawResponse.of_json(status=429, body=TOO_MANY_REQUESTS_BODY, headers=headers)
-            await self._answer(send, entry=entry, answer=refusal)
+            await self._respond(send, entry=entry, response=refusal)
             return
         rule = sandbox.faults.take(operation)
         if rule is None:
@@ -83,15 +83,15 @@ class Gate:
     def _recording(self, send: Send, *, entry: LoggedRequest, headers: tuple[Header, ...]) -> Send:
         async def record(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._sandbox.log.answer(entry, status=message["status"])
+                self._sandbox.log.set_status(entry, status=message["status"])
                 message["headers"] = [*message["headers"], *headers]
             await send(message)
 
         return record
 
-    async def _answer(self, send: Send, *, entry: LoggedRequest, answer: RawResponse) -> None:
-        self._sandbox.log.answer(entry, status=answer.status)
+    async def _respond(self, send: Send, *, entry: LoggedRequest, response: RawResponse) -> None:
+        self._sandbox.log.set_status(entry, status=response.status)
         await send(
-            {"type": "http.response.start", "status": answer.status, "headers": list(answer.all_headers)}
+            {"type": "http.response.start", "status": response.status, "headers": list(response.all_headers)}
         )
-        await send({"type": "http.response.body", "body": answer.body})
+        await send({"type": "http.response.body", "body": response.body})

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_workato.sandbox.workspace.credentials import CredentialOutcome
 
-# Real answers carry the workspace's own UTC offset and milliseconds, not a Z.
+# Real responses carry the workspace's own UTC offset and milliseconds, not a Z.
 _WORKSPACE_ZONE = timezone(timedelta(hours=-7))
 
 
@@ -102,7 +102,7 @@ class StoredConnection:
         self.authorization_error = error
         self.connection_lost_at = None
         self.connection_lost_reason = None
-        # Recorded answers stamp this on failed attempts too.
+        # Recorded responses stamp this on failed attempts too.
         self.authorized_at = None if status is None else timestamp()
         self.touch()
 
