@@ -28,6 +28,7 @@ class Endpoint:
     :param quota: the quota it counts against.
     :param creates: whether carrying it out twice makes two connections. Such a call is repeated
         only if it provably was not carried out.
+    :param reads: whether carrying it out changes nothing in Workato.
     :param not_found: what a 404 means and what to do; ``{conn_id}`` and the form's labels are filled in.
     """
 
@@ -37,6 +38,7 @@ class Endpoint:
     privilege: str
     quota: Quota = Quota.OTHER
     creates: bool = False
+    reads: bool = False
     not_found: str = "deleted, or not visible to this token"
 
 
@@ -48,6 +50,7 @@ LIST = Endpoint(
     path="/api/connections",
     privilege="Connections: List",
     quota=Quota.LIST,
+    reads=True,
     not_found=f"there is no connections API at this address; check {_ADDRESS}",
 )
 CREATE = Endpoint(
@@ -84,6 +87,7 @@ PICKLIST = Endpoint(
     method="POST",
     path="/api/connections/{id}/pick_list",
     privilege="Connections: Get picklist values",
+    reads=True,
 )
 CREATE_RUNTIME_USER = Endpoint(
     operation="create_runtime_user_connection",
@@ -101,4 +105,5 @@ OAUTH_URL = Endpoint(
     method="GET",
     path="/api/connections/runtime_user_connections/{id}/get_oauth_url",
     privilege="Connections: List",
+    reads=True,
 )
