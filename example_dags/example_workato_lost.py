@@ -35,7 +35,7 @@ with DAG(
 
     @task
     def lost(triggering_asset_events: Any = None) -> list[int]:
-        # One run can handle several events. Only runtime user connections, which have a parent, have a login URL.
+        # One run can handle several events. Only runtime user connections have a login URL, and a parent.
         connections = [
             event.extra["payload"]["connection"] for event in triggering_asset_events[lost_connections]
         ]

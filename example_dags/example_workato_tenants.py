@@ -34,8 +34,8 @@ with DAG(
             "email": "{{ conn.jira.login }}",
             "apitoken": "{{ conn.jira.password }}",
         },
-        # The pool has one slot, so that two DAGs never create at the same time. Workato allows only one create
-        # a second anyway.
+        # The pool has one slot, so that two DAGs never create at the same time. Workato allows only one
+        # create a second anyway.
         pool="workato",
     ).expand_kwargs([{"name": f"JIRA of {tenant}", "external_id": f"tenant-{tenant}"} for tenant in TENANTS])
 
