@@ -86,7 +86,7 @@ def _find() -> dict[str, str]:
 
 
 def _give_away(directory: str) -> list[str]:
-    """Give the folder to another user if this is root, and return the prefix that runs a command as that user.
+    """Give the folder to another user if this is root; return the prefix to run commands as that user.
 
     PostgreSQL refuses to run as root.
     """
