@@ -10,21 +10,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_workato import connection_form
+from airflow_provider_workato.arguments import to_id, to_optional_id, to_timestamp
 from airflow_provider_workato.authorization import not_in_list
-from airflow_provider_workato.exceptions import (
-    WorkatoConfigurationError,
-    WorkatoError,
-    WorkatoNotFoundError,
-)
-from airflow_provider_workato.hooks import endpoints, provisioning
-from airflow_provider_workato.hooks.settings import WorkatoSettings
-from airflow_provider_workato.hooks.transport import Call, Transport, json_body
-from airflow_provider_workato.models import (
-    Connection,
-    Identity,
+from airflow_provider_workato.client import endpoints
+from airflow_provider_workato.client.answers import (
     PicklistItem,
     RuntimeUserConnection,
-    decode,
+    WorkatoConnection,
     iter_connections,
     parse_connection,
     parse_connections,
@@ -32,10 +24,18 @@ from airflow_provider_workato.models import (
     parse_outcome,
     parse_picklist,
     parse_runtime_user_connection,
-    to_id,
-    to_optional_id,
-    to_timestamp,
 )
+from airflow_provider_workato.client.calls import Call, json_body
+from airflow_provider_workato.client.decoding import decode
+from airflow_provider_workato.client.settings import WorkatoSettings
+from airflow_provider_workato.client.transport import Transport
+from airflow_provider_workato.exceptions import (
+    WorkatoConfigurationError,
+    WorkatoError,
+    WorkatoNotFoundError,
+)
+from airflow_provider_workato.provisioning import create_once
+from airflow_provider_workato.provisioning.identity import Identity
 from airflow_provider_workato.redaction import Sealed, seal
 
 if TYPE_CHECKING:
@@ -43,9 +43,10 @@ if TYPE_CHECKING:
 
     import requests
 
-    from airflow_provider_workato.hooks.endpoints import Endpoint
-    from airflow_provider_workato.hooks.provisioning import IfExists, Ledger, OnKnown
-    from airflow_provider_workato.hooks.transport import BeforeSend
+    from airflow_provider_workato.client.calls import BeforeSend
+    from airflow_provider_workato.client.endpoints import Endpoint
+    from airflow_provider_workato.provisioning.create_once import IfExists, OnKnown
+    from airflow_provider_workato.provisioning.ledger import Ledger
 
 T = TypeVar("T")
 
@@ -126,7 +127,7 @@ class WorkatoConnectionsHook(BaseHook):
         include_runtime_connections: bool = False,
         include_tags: bool = False,
         updated_after: datetime | str | None = None,
-    ) -> list[Connection]:
+    ) -> list[WorkatoConnection]:
         """Return the workspace's connections, as far as the token may see them.
 
         :param folder_id: only those of this folder.
@@ -150,14 +151,14 @@ class WorkatoConnectionsHook(BaseHook):
             updated_after=updated_after,
         )
 
-    def iter_connections(self, **filters: Any) -> Iterator[Connection]:
+    def iter_connections(self, **filters: Any) -> Iterator[WorkatoConnection]:
         """Like :meth:`list_connections`, decoding row by row so that other threads get their turn.
 
         :param filters: as for :meth:`list_connections`.
         """
         return self._matching(iter_connections, **filters)
 
-    def find_connection(self, connection_id: int | str, **filters: Any) -> Connection:
+    def find_connection(self, connection_id: int | str, **filters: Any) -> WorkatoConnection:
         """Return one connection. Workato has no call for that: it is picked from the list.
 
         :param connection_id: the connection.
@@ -182,7 +183,7 @@ class WorkatoConnectionsHook(BaseHook):
         external_id: str | None = None,
         shell_connection: bool | None = None,
         input: Mapping[str, Any] | Sealed | None = None,
-    ) -> Connection:
+    ) -> WorkatoConnection:
         """Create a connection. Calling this twice makes two; see :meth:`ensure_connection`.
 
         :param name: the connection's name.
@@ -194,7 +195,7 @@ class WorkatoConnectionsHook(BaseHook):
         :param input: the connection's parameters, which are credentials. Without them the
             connection stays disconnected until somebody authorizes it.
         :returns: the connection; see its ``authorization_status`` for whether the app accepted *input*.
-        :raises WorkatoError: one for which :func:`~airflow_provider_workato.hooks.transport.is_ambiguous`
+        :raises WorkatoError: one for which :func:`~airflow_provider_workato.client.retries.is_ambiguous`
             holds means that the connection may exist all the same.
         """
         secrets = seal(input)
@@ -220,7 +221,7 @@ class WorkatoConnectionsHook(BaseHook):
         shell_connection: bool | None,
         secrets: Sealed | None,
         before_send: BeforeSend | None = None,
-    ) -> Connection:
+    ) -> WorkatoConnection:
         payload = _given(
             name=_text(name, what="name"),
             provider=_text(provider, what="provider"),
@@ -244,7 +245,7 @@ class WorkatoConnectionsHook(BaseHook):
         if_exists: IfExists = "reuse",
         ledger: Ledger | None = None,
         on_known: OnKnown | None = None,
-    ) -> Connection:
+    ) -> WorkatoConnection:
         """Make sure that a connection exists, once.
 
         One list call looks for it: by *external_id* and *provider* (and folder and parent, if given)
@@ -287,7 +288,7 @@ class WorkatoConnectionsHook(BaseHook):
             "external_id": external_id,
             "shell_connection": shell_connection,
         }
-        return provisioning.Provisioning(
+        return create_once.Provisioning(
             identity=identity,
             find=lambda: self._list(secrets=secrets, external_id=identity.external_id),
             create=lambda before_send: self._create_connection(
@@ -314,7 +315,7 @@ class WorkatoConnectionsHook(BaseHook):
         external_id: str | None = None,
         shell_connection: bool | None = None,
         input: Mapping[str, Any] | Sealed | None = None,
-    ) -> Connection:
+    ) -> WorkatoConnection:
         """Change a connection. Only what is given is sent.
 
         :param connection_id: the connection.
@@ -404,7 +405,7 @@ class WorkatoConnectionsHook(BaseHook):
         folder_id: int | str | None = None,
         parent_id: int | str | None = None,
         external_id: str | None = None,
-    ) -> Connection:
+    ) -> WorkatoConnection:
         """Return the connection that a create with these arguments would take.
 
         :param provider: the app, for example ``jira``; leave it out for a runtime user's connection.
@@ -444,7 +445,7 @@ class WorkatoConnectionsHook(BaseHook):
                 f"No connection matches {identity}: never made, deleted, or not visible to this token.",
                 operation="find_connection",
             )
-        return provisioning.the_one(matches, identity)
+        return create_once.the_one(matches, identity)
 
     def get_picklist(
         self,
@@ -531,7 +532,7 @@ class WorkatoConnectionsHook(BaseHook):
         if_exists: IfExists = "reuse",
         ledger: Ledger | None = None,
         on_known: OnKnown | None = None,
-    ) -> Connection:
+    ) -> WorkatoConnection:
         """Make sure that an end user has a connection to log in to, once.
 
         One list call looks for it by *parent_id* and *external_id*.
@@ -555,7 +556,7 @@ class WorkatoConnectionsHook(BaseHook):
         user = _text(external_id, what="external_id")
         name = _optional_text(name, what="name")
 
-        def create(before_send: BeforeSend) -> Connection:
+        def create(before_send: BeforeSend) -> WorkatoConnection:
             made = self._create_runtime_user_connection(
                 parent_id=parent,
                 folder_id=folder,
@@ -567,7 +568,7 @@ class WorkatoConnectionsHook(BaseHook):
             )
             return {"parent_id": parent, "folder_id": folder, "external_id": user, "name": name, **made}
 
-        connection = provisioning.Provisioning(
+        connection = create_once.Provisioning(
             identity=Identity(provider=None, parent_id=parent, external_id=user),
             find=lambda: self.list_connections(
                 external_id=user, parent_id=parent, include_runtime_connections=True
@@ -606,19 +607,19 @@ class WorkatoConnectionsHook(BaseHook):
             return False, str(error)
         return True, f"Workato at {self.settings.place} accepts the API token and lets it list connections."
 
-    def _list(self, *, secrets: Sealed | None = None, **filters: Any) -> list[Connection]:
+    def _list(self, *, secrets: Sealed | None = None, **filters: Any) -> list[WorkatoConnection]:
         """List connections, of which none quotes *secrets*: an app may have refused them before."""
         call = Call(endpoint=endpoints.LIST, secrets=secrets)
 
-        def parse(body: bytes) -> list[Connection]:
-            unseen = Sealed(self.transport.secrets_of(call))
+        def parse(body: bytes) -> list[WorkatoConnection]:
+            unseen = Sealed(self.transport.failures.secrets_of(call))
             return parse_connections(decode(body, operation=call.endpoint.operation), secrets=unseen)
 
         return list(self._matching(parse, **filters))
 
     def _matching(
         self,
-        parse: Callable[[bytes], Iterator[Connection] | list[Connection]],
+        parse: Callable[[bytes], Iterator[WorkatoConnection] | list[WorkatoConnection]],
         *,
         folder_id: int | str | None = None,
         project_id: int | str | None = None,
@@ -628,7 +629,7 @@ class WorkatoConnectionsHook(BaseHook):
         include_runtime_connections: bool = False,
         include_tags: bool = False,
         updated_after: datetime | str | None = None,
-    ) -> Iterator[Connection]:
+    ) -> Iterator[WorkatoConnection]:
         wanted = _given(
             folder_id=to_optional_id(folder_id, what="folder_id"),
             project_id=to_optional_id(project_id, what="project_id"),
@@ -662,7 +663,7 @@ class WorkatoConnectionsHook(BaseHook):
         secrets: Sealed | None,
         connection_id: int | None = None,
         before_send: BeforeSend | None = None,
-    ) -> Connection:
+    ) -> WorkatoConnection:
         if secrets is not None and not isinstance(secrets.reveal(), Mapping):
             raise WorkatoConfigurationError(
                 f"input must be an object of parameters, not {type(secrets.reveal()).__name__}."
@@ -677,7 +678,7 @@ class WorkatoConnectionsHook(BaseHook):
         return parse_connection(
             self.transport.send(call),
             operation=endpoint.operation,
-            secrets=Sealed(self.transport.secrets_of(call)),
+            secrets=Sealed(self.transport.failures.secrets_of(call)),
         )
 
 

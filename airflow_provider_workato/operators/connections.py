@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from airflow_provider_workato.arguments import one_of, to_flag, to_id, to_optional_flag
 from airflow_provider_workato.authorization import failure
 from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
@@ -19,14 +20,12 @@ from airflow_provider_workato.exceptions import (
     WorkatoNotFoundError,
 )
 from airflow_provider_workato.hooks.connections import MISSING
-from airflow_provider_workato.hooks.provisioning import IF_EXISTS
 from airflow_provider_workato.links.connections import (
     OAUTH_URL_KEY,
     WorkatoConnectionLink,
     WorkatoOAuthLink,
-    leave_connection_url,
+    push_connection_url,
 )
-from airflow_provider_workato.models import one_of, to_flag, to_id, to_optional_flag
 from airflow_provider_workato.operators.base import (
     NOT_GIVEN,
     CredentialsOperator,
@@ -39,7 +38,8 @@ from airflow_provider_workato.operators.base import (
     check_choice,
     check_flag,
 )
-from airflow_provider_workato.operators.task_state import TaskStateLedger
+from airflow_provider_workato.provisioning.create_once import IF_EXISTS
+from airflow_provider_workato.provisioning.ledger import TaskStateLedger
 from airflow_provider_workato.redaction import secret_texts
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_workato.hooks.provisioning import IfExists
-    from airflow_provider_workato.models import Connection, PicklistItem
+    from airflow_provider_workato.client.answers import PicklistItem, WorkatoConnection
+    from airflow_provider_workato.provisioning.create_once import IfExists
 
 #: XCom key of the whole connection, beside the id that a create returns.
 CONNECTION_KEY = "connection"
@@ -67,13 +67,13 @@ class _EnsureOperator(WorkatoOperator):
     What comes after it is known can still fail the task, and a clean-up has to find it all the same.
     """
 
-    def _leave(self, context: Context, connection: Connection, *, created: bool) -> None:
+    def _leave(self, context: Context, connection: WorkatoConnection, *, created: bool) -> None:
         ti, number = context["ti"], int(connection["id"])
         if created:
             ti.xcom_push(key=CREATED_ID_KEY, value=number)
         ti.xcom_push(key=CREATED_KEY, value=created)
         ti.xcom_push(key=CONNECTION_KEY, value=connection)
-        leave_connection_url(context, self.hook.settings, number)
+        push_connection_url(context, self.hook.settings, number)
         if self.do_xcom_push:
             # What the task returns is lost if it fails.
             ti.xcom_push(key="return_value", value=number)
@@ -234,7 +234,7 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         self.external_id: Any = external_id
         self.shell_connection: Any = shell_connection
 
-    def execute(self, context: Context) -> Connection:
+    def execute(self, context: Context) -> WorkatoConnection:
         """Change the connection.
 
         :param context: the task's execution context.
@@ -250,7 +250,7 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
             shell_connection=shell_connection,
             input=credentials,
         )
-        leave_connection_url(context, self.hook.settings, connection["id"])
+        push_connection_url(context, self.hook.settings, connection["id"])
         if credentials is not None and not shell_connection:
             refused = failure(connection, secrets=secret_texts(credentials.leaves()))
             if refused is not None:
@@ -299,7 +299,7 @@ class WorkatoDisconnectConnectionOperator(TargetOperator):
         said = self.hook.disconnect_connection(
             number, force=force, ignore_missing=to_flag(self.ignore_missing, what="ignore_missing")
         )
-        leave_connection_url(context, self.hook.settings, number)
+        push_connection_url(context, self.hook.settings, number)
         return said
 
 
@@ -498,7 +498,7 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
         self.include_tags: Any = include_tags
         self.updated_after = updated_after
 
-    def execute(self, context: Context) -> list[Connection]:  # noqa: ARG002
+    def execute(self, context: Context) -> list[WorkatoConnection]:  # noqa: ARG002
         """List the connections.
 
         :param context: the task's execution context.
@@ -616,6 +616,6 @@ class WorkatoGetOAuthUrlOperator(WorkatoOperator):
         :param context: the task's execution context.
         """
         url = self.hook.get_oauth_url(self.connection_id)
-        leave_connection_url(context, self.hook.settings, to_id(self.connection_id))
+        push_connection_url(context, self.hook.settings, to_id(self.connection_id))
         context["ti"].xcom_push(key=OAUTH_URL_KEY, value=url)
         return url

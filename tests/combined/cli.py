@@ -148,11 +148,11 @@ def _import_everything() -> None:
     """Import what a fork will need, also what Airflow imports as late as a triggerer starts."""
 
     import tools.leaks  # noqa: F401
-    from airflow_provider_workato.hooks import provisioning
+    from airflow_provider_workato.provisioning import create_once
 
     asyncio.run(_start_a_runner())
     # Waits of seconds are played in a moment.
-    provisioning.FRESH = FRESH
+    create_once.FRESH = FRESH
 
 
 async def _start_a_runner() -> None:

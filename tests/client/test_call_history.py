@@ -16,36 +16,36 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_workato.hooks import pacing
-from airflow_provider_workato.hooks import turns as module
+from airflow_provider_workato.client import call_history as module
+from airflow_provider_workato.client import rate_limiter
+from airflow_provider_workato.client.call_history import SharedCallHistory
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.hooks.turns import SharedTurns
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 
 PERIOD = 0.25
 TAKE_TURNS = f"""
-from airflow_provider_workato.hooks.pacing import pace_for
-pace = pace_for("workspace", calls_per_period=1, period={PERIOD}, shared=True)
+from airflow_provider_workato.client.rate_limiter import rate_limiter_for
+limiter = rate_limiter_for("workspace", calls_per_period=1, period={PERIOD}, shared=True)
 for _ in range(3):
-    pace.wait()
+    limiter.acquire()
     # Not the time of now: on a busy machine this line comes late.
-    print(pace._turns.starts[-1], flush=True)
+    print(limiter._history.starts[-1], flush=True)
 """
 QUEUE_UP = f"""
 import time
-from airflow_provider_workato.hooks.pacing import pace_for
-pace = pace_for("workspace", calls_per_period=1, period={PERIOD * 2}, shared=True)
+from airflow_provider_workato.client.rate_limiter import rate_limiter_for
+limiter = rate_limiter_for("workspace", calls_per_period=1, period={PERIOD * 2}, shared=True)
 def sleep(seconds):
     print("queued", flush=True)
     time.sleep(seconds)
-pace._sleep = sleep
-print("starts", pace.wait(), flush=True)
+limiter._sleep = sleep
+print("starts", limiter.acquire(), flush=True)
 """
 HOLD_THE_LOCK = """
 import time
-from airflow_provider_workato.hooks.turns import SharedTurns
-with SharedTurns(1, key="workspace").exclusively():
+from airflow_provider_workato.client.call_history import SharedCallHistory
+with SharedCallHistory(1, key="workspace").locked():
     print("locked", flush=True)
     time.sleep(600)
 """
@@ -55,8 +55,8 @@ def start(program: str) -> subprocess.Popen[str]:
     return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
 
 
-def shared(*, calls: int = 1, key: str = "workspace") -> SharedTurns:
-    return SharedTurns(calls, key=key)
+def shared(*, calls: int = 1, key: str = "workspace") -> SharedCallHistory:
+    return SharedCallHistory(calls, key=key)
 
 
 def test_processes_take_turns(folder: Path) -> None:
@@ -70,73 +70,73 @@ def test_a_hold_moves_other_processes(folder: Path) -> None:
     process = start(TAKE_TURNS)
     assert process.stdout is not None
     first = float(process.stdout.readline())
-    with SharedTurns(1, key=("workspace", 1, PERIOD)).exclusively() as turns:
-        turns.not_before = first + 2
+    with SharedCallHistory(1, key=("workspace", 1, PERIOD)).locked() as history:
+        history.not_before = first + 2
     later = [float(line) for line in process.communicate()[0].split()]
     # One may have had its turn before the hold.
     assert later[-1] >= first + 2
 
 
 def test_the_lock_ends_with_its_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SharedTurns, "LONGEST_WAIT", 30.0)
+    monkeypatch.setattr(SharedCallHistory, "LONGEST_WAIT", 30.0)
     with start(HOLD_THE_LOCK) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "locked\n"
         os.kill(holder.pid, signal.SIGKILL)
         holder.wait()
-    with shared().exclusively() as turns:
-        turns.starts.append(1.0)
-    with shared().exclusively() as turns:
-        assert list(turns.starts) == [1.0]
+    with shared().locked() as history:
+        history.starts.append(1.0)
+    with shared().locked() as history:
+        assert list(history.starts) == [1.0]
 
 
 def test_a_stopped_process_does_not_stop_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SharedTurns, "LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(SharedCallHistory, "LONGEST_WAIT", 0.05)
     with start(HOLD_THE_LOCK) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        turns = shared()
-        with turns.exclusively() as own:
+        history = shared()
+        with history.locked() as own:
             own.starts.append(1.0)
         # Kept in this process, as without a file.
-        assert list(turns.starts) == [1.0]
+        assert list(history.starts) == [1.0]
         holder.kill()
-    with shared().exclusively() as others:
+    with shared().locked() as others:
         assert not others.starts
 
 
 @pytest.mark.parametrize("torn", [b"", b"123", bytes(11), b"\xff" * 16])
 def test_a_torn_file_is_an_empty_one(folder: Path, torn: bytes) -> None:
-    with shared().exclusively() as turns:
-        turns.starts.append(1.0)
+    with shared().locked() as history:
+        history.starts.append(1.0)
     [file] = folder.iterdir()
     file.write_bytes(torn)
-    with shared().exclusively() as turns:
-        assert not turns.starts
-        turns.starts.append(2.0)
-    with shared().exclusively() as turns:
-        assert list(turns.starts) == [2.0]
+    with shared().locked() as history:
+        assert not history.starts
+        history.starts.append(2.0)
+    with shared().locked() as history:
+        assert list(history.starts) == [2.0]
 
 
 def test_a_shorter_note_leaves_nothing_of_a_longer_one(folder: Path) -> None:
-    with shared(calls=3).exclusively() as turns:
-        turns.starts.extend([1.25, 2.25, 3.25])
-    with shared(calls=3).exclusively() as turns:
-        turns.starts.clear()
-    with shared(calls=3).exclusively() as turns:
-        assert not turns.starts
+    with shared(calls=3).locked() as history:
+        history.starts.extend([1.25, 2.25, 3.25])
+    with shared(calls=3).locked() as history:
+        history.starts.clear()
+    with shared(calls=3).locked() as history:
+        assert not history.starts
 
 
 def test_keys_do_not_meet_and_are_not_shown(folder: Path) -> None:
-    with shared(key="one").exclusively() as turns:
-        turns.starts.append(1.0)
-    with shared(key="other").exclusively() as turns:
-        assert not turns.starts
+    with shared(key="one").locked() as history:
+        history.starts.append(1.0)
+    with shared(key="other").locked() as history:
+        assert not history.starts
     assert not any("one" in path.name or b"one" in path.read_bytes() for path in folder.iterdir())
 
 
 def test_only_this_user_can_read_it(folder: Path) -> None:
-    with shared().exclusively():
+    with shared().locked():
         pass
     [file] = folder.iterdir()
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -147,24 +147,24 @@ def test_what_is_in_the_way_is_left_alone(folder: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     folder.symlink_to(elsewhere)
-    turns = shared()
-    with turns.exclusively() as own:
+    history = shared()
+    with history.locked() as own:
         own.starts.append(1.0)
-    assert list(turns.starts) == [1.0]
+    assert list(history.starts) == [1.0]
     assert not list(elsewhere.iterdir())
 
 
 def test_without_a_folder_each_process_keeps_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    turns = shared()
-    with turns.exclusively() as own:
+    history = shared()
+    with history.locked() as own:
         own.starts.append(1.0)
-    with turns.exclusively() as own:
+    with history.locked() as own:
         assert list(own.starts) == [1.0]
 
 
 def test_a_quota_that_nobody_has_is_kept_in_this_process(folder: Path) -> None:
-    pacing.pace_for("workspace", calls_per_period=1e6, period=1, shared=True).wait()
+    rate_limiter.rate_limiter_for("workspace", calls_per_period=1e6, period=1, shared=True).acquire()
     assert not folder.exists()
 
 
@@ -187,32 +187,32 @@ def start_of(process: subprocess.Popen[str]) -> float:
 
 
 def test_processes_start_in_the_order_in_which_they_came(folder: Path) -> None:
-    pace = pacing.pace_for("workspace", calls_per_period=1, period=PERIOD * 2, shared=True)
-    pace.wait()
+    limiter = rate_limiter.rate_limiter_for("workspace", calls_per_period=1, period=PERIOD * 2, shared=True)
+    limiter.acquire()
     # Long enough for all to be there when the first of them may start.
-    pace.hold(4)
+    limiter.pause(4)
     times = [start_of(process) for process in queue_up(5)]
     assert times == sorted(times)
     assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= PERIOD * 2
 
 
 def test_a_killed_process_costs_its_own_turn(folder: Path) -> None:
-    pace = pacing.pace_for("workspace", calls_per_period=1, period=PERIOD * 2, shared=True)
-    pace.wait()
-    pace.hold(3)
+    limiter = rate_limiter.rate_limiter_for("workspace", calls_per_period=1, period=PERIOD * 2, shared=True)
+    limiter.acquire()
+    limiter.pause(3)
     first, killed, last = queue_up(3)
     killed.kill()
     killed.communicate()
     gap = start_of(last) - start_of(first)
-    # The third place is two turns after the first, and no more.
+    # The third place is two starts after the first, and no more.
     assert 2 * 2 * PERIOD <= gap < 3 * 2 * PERIOD
 
 
 def test_the_file_does_not_grow(folder: Path) -> None:
-    pace = pacing.pace_for("small", calls_per_period=50, period=0.05, shared=True)
+    limiter = rate_limiter.rate_limiter_for("small", calls_per_period=50, period=0.05, shared=True)
     sizes = set()
     for _ in range(200):
-        pace.wait()
+        limiter.acquire()
         [file] = folder.iterdir()
         sizes.add(file.stat().st_size)
     assert max(sizes) < 1000
@@ -223,10 +223,10 @@ def test_the_file_does_not_grow(folder: Path) -> None:
 
 @pytest.mark.parametrize("when", [1e300, 86_400.0, 3600.0, -1e300, -3600.0])
 def test_impossible_times_stop_nobody(folder: Path, when: float) -> None:
-    turns = shared(calls=2)
+    history = shared(calls=2)
     now = time.monotonic()
     slept: list[float] = []
-    with turns.exclusively() as own:
+    with history.locked() as own:
         own.not_before = now + when
         own.starts.extend([now + when, now + when])
         own.queue.update(dict.fromkeys(range(20), now + when))
@@ -236,18 +236,20 @@ def test_impossible_times_stop_nobody(folder: Path, when: float) -> None:
         slept.append(seconds)
         clock[0] += seconds
 
-    pacing.Pace(calls=2, period=1, clock=lambda: clock[0], sleep=sleep, turns=shared(calls=2)).wait()
-    assert sum(slept) <= pacing.Pace.LONGEST_HOLD
+    rate_limiter.RateLimiter(
+        calls=2, period=1, clock=lambda: clock[0], sleep=sleep, history=shared(calls=2)
+    ).acquire()
+    assert sum(slept) <= rate_limiter.RateLimiter.LONGEST_PAUSE
 
 
 def test_what_an_earlier_start_of_the_machine_left_is_not_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with shared().exclusively() as turns:
-        turns.starts.append(1.0)
+    with shared().locked() as history:
+        history.starts.append(1.0)
     monkeypatch.setattr(module, "_boot_id", lambda: "another start")
-    with shared().exclusively() as turns:
-        assert not turns.starts
+    with shared().locked() as history:
+        assert not history.starts
 
 
 @contextmanager
@@ -282,35 +284,35 @@ def test_a_full_disk_fails_no_call(
 
 def test_what_was_not_saved_still_counts(folder: Path) -> None:
     """Calls made while the disk was full are calls."""
-    turns = shared(calls=5)
-    with full_disk(), turns.exclusively() as own:
+    history = shared(calls=5)
+    with full_disk(), history.locked() as own:
         own.starts.append(2.0)
-    with shared(calls=5).exclusively() as others:
+    with shared(calls=5).locked() as others:
         others.starts.append(1.0)
-    with turns.exclusively() as own:
+    with history.locked() as own:
         assert list(own.starts) == [1.0, 2.0]
-    with shared(calls=5).exclusively() as others:
+    with shared(calls=5).locked() as others:
         assert list(others.starts) == [1.0, 2.0]
 
 
 FORK = """
 import os, threading, time
-from airflow_provider_workato.hooks import pacing
-from airflow_provider_workato.hooks.local_lock import open_locked
-from airflow_provider_workato.hooks.turns import SharedTurns
-pace = pacing.pace_for("workspace", calls_per_period=100, period=1, shared=True)
+from airflow_provider_workato.client import rate_limiter
+from airflow_provider_workato.local_lock import open_locked
+from airflow_provider_workato.client.call_history import SharedCallHistory
+limiter = rate_limiter.rate_limiter_for("workspace", calls_per_period=100, period=1, shared=True)
 forked = threading.Event()
 held = threading.Event()
-def hold():
-    with pace._lock, pacing._lock:
+def pause():
+    with limiter._lock, rate_limiter._lock:
         held.set()
         forked.wait()
-threading.Thread(target=hold, daemon=True).start()
+threading.Thread(target=pause, daemon=True).start()
 held.wait()
 child = os.fork()
 if child == 0:
-    pacing.pace_for("another", calls_per_period=100, period=1)
-    pace.wait()
+    rate_limiter.rate_limiter_for("another", calls_per_period=100, period=1)
+    limiter.acquire()
     os._exit(7)
 forked.set()
 end = time.monotonic() + 20
@@ -320,15 +322,15 @@ print("child", os.waitstatus_to_exitcode(ended[1]) if ended[0] else "hangs", flu
 """
 FORK_WITH_FILE = """
 import os, signal
-from airflow_provider_workato.hooks.local_lock import open_locked
-from airflow_provider_workato.hooks.turns import SharedTurns
-turns = SharedTurns(1, key="workspace")
-with turns.exclusively():
+from airflow_provider_workato.local_lock import open_locked
+from airflow_provider_workato.client.call_history import SharedCallHistory
+history = SharedCallHistory(1, key="workspace")
+with history.locked():
     child = os.fork()
     if child == 0:
         signal.pause()
 try:
-    os.close(open_locked(turns._name, wait=0))
+    os.close(open_locked(history._name, wait=0))
     print("free", flush=True)
 except BlockingIOError:
     print("locked", flush=True)

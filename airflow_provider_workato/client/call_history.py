@@ -1,7 +1,7 @@
-"""The turns that a quota has given and the queue for the next ones, as every process of a machine sees them.
+"""The recent calls of a quota and the queue for the next ones, shared by the processes of a machine.
 
-Each Airflow task is a process of its own, so a pace that only one process keeps is none: sixty tasks
-that create a connection each would mostly be refused. What is kept here are times, nothing else.
+Each Airflow task is a process of its own. If each kept only its own record, most of sixty tasks that create
+a connection at once would be refused. The record holds times, nothing else.
 """
 
 from __future__ import annotations
@@ -17,58 +17,58 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from airflow_provider_workato.hooks.local_lock import open_locked, unlock
+from airflow_provider_workato.local_lock import open_locked, unlock
 
 log = logging.getLogger(__name__)
 
-#: What the file begins with: the moment before which nobody starts, how many starts and how many tickets.
+#: The file's header: no start before this moment, the number of starts, the number of tickets.
 _HEADER = struct.Struct("<dII")
 _START = struct.Struct("<d")
 _TICKET = struct.Struct("<Qd")
 
 
-class Turns:
-    """The latest turns, and who waits for one.
+class CallHistory:
+    """The latest starts and the waiting tickets, kept in memory.
 
-    :param calls: how many turns to remember.
+    :param calls: how many starts to remember.
     """
 
     def __init__(self, calls: int) -> None:
         #: When the latest calls started, oldest first.
         self.starts: deque[float] = deque(maxlen=calls)
-        #: When each waiting ticket is to start, first come first.
+        #: The planned start of each waiting ticket, in the order of arrival.
         self.queue: dict[int, float] = {}
-        #: No turn before this moment, as a server's ``Retry-After`` asked.
+        #: No start before this moment, as a server's ``Retry-After`` asked.
         self.not_before = 0.0
 
     @contextmanager
-    def exclusively(self) -> Iterator[Turns]:
-        """Give the turns, to read and to change."""
+    def locked(self) -> Iterator[CallHistory]:
+        """Yield the history, to read and to change."""
         yield self
 
 
-class SharedTurns(Turns):
-    """The latest turns of all processes of this user on this machine, kept in a file.
+class SharedCallHistory(CallHistory):
+    """The same for all processes of this user on this machine, kept in a file.
 
-    Where there can be no such file each process keeps its own: then the server's 429 decides.
+    If the file cannot be used, each process keeps its own record, and the server's 429 decides.
 
-    :param calls: how many turns to remember.
-    :param key: what makes two processes share a quota. Only its hash is seen.
+    :param calls: how many starts to remember.
+    :param key: identifies the quota. Only its hash is visible.
     """
 
-    #: A process that was stopped while it held the lock must not stop the others.
+    #: Seconds to wait for the lock: a process stopped while holding it must not stop the others.
     LONGEST_WAIT = 1.0
 
     def __init__(self, calls: int, *, key: Hashable) -> None:
         super().__init__(calls)
-        # The times are of a clock that begins anew with each start of the machine.
+        # The clock starts anew with each boot, so the name depends on the boot.
         self._name = hashlib.sha256(repr((_boot_id(), key)).encode()).hexdigest()
         self._unsaved = False
         self._warned = False
 
     @contextmanager
-    def exclusively(self) -> Iterator[Turns]:
-        """Give the turns, while no other process does."""
+    def locked(self) -> Iterator[CallHistory]:
+        """Yield the history under a lock between processes."""
         file = None
         try:
             try:
@@ -92,7 +92,7 @@ class SharedTurns(Turns):
             read = [_START.unpack_from(content, _HEADER.size + i * _START.size)[0] for i in range(starts)]
             queue = dict(_TICKET.unpack_from(content, queue_at + i * _TICKET.size) for i in range(tickets))
         except struct.error:
-            # Left by a process that was killed while it wrote, or by a disk that was full.
+            # A process was killed while writing, or the disk was full.
             return
         if all(map(math.isfinite, (not_before, *read, *queue.values()))):
             self.not_before = max(not_before, self.not_before) if self._unsaved else not_before
@@ -123,9 +123,9 @@ class SharedTurns(Turns):
             return
         self._warned = True
         log.warning(
-            "Cannot use the file through which tasks share Workato's quota (%s: %s). This process paces its "
-            "own calls only, so Workato may answer some with 429. Free space in the temporary folder, or set "
-            "TMPDIR to a writable one.",
+            "Cannot use the file through which tasks share Workato's quota (%s: %s). This process limits "
+            "only its own calls, so Workato may answer some with 429. Free space in the temporary folder, "
+            "or set TMPDIR to a writable one.",
             type(error).__name__,
             error.strerror or error,
         )
@@ -135,5 +135,5 @@ def _boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
-        # Not Linux. What an earlier start of the machine left is told by its impossible times.
+        # Not Linux. Times left from an earlier boot are recognized as impossible and dropped.
         return ""

@@ -1,4 +1,4 @@
-"""The pace, by a clock that moves only when somebody sleeps; and the pace of a real hook."""
+"""The limiter, by a clock that moves only when somebody sleeps; and the pace of a real hook."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_workato.client.endpoints import Quota
+from airflow_provider_workato.client.rate_limiter import RateLimiter, rate_limiter_for
 from airflow_provider_workato.exceptions import WorkatoRateLimitError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.hooks.endpoints import Quota
-from airflow_provider_workato.hooks.pacing import Pace, pace_for
 from airflow_provider_workato.sandbox.client import wait_until
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
@@ -35,11 +35,11 @@ class Clock:
             self.now = max(self.now, wake_up)
 
 
-def starts(pace: Pace, clock: Clock, *, count: int) -> list[float]:
+def starts(limiter: RateLimiter, clock: Clock, *, count: int) -> list[float]:
     """Return when each of some calls could start."""
     moments = []
     for _ in range(count):
-        pace.wait()
+        limiter.acquire()
         moments.append(clock.now - 1000)
     return moments
 
@@ -50,58 +50,58 @@ def clock() -> Clock:
 
 
 def test_the_quota_may_be_used_at_once(clock: Clock) -> None:
-    pace = Pace(calls=3, period=60, clock=clock, sleep=clock.sleep)
-    assert starts(pace, clock, count=3) == [0, 0, 0]
-    later = starts(pace, clock, count=4)
+    limiter = RateLimiter(calls=3, period=60, clock=clock, sleep=clock.sleep)
+    assert starts(limiter, clock, count=3) == [0, 0, 0]
+    later = starts(limiter, clock, count=4)
     assert later[:3] == pytest.approx([61.2] * 3), "a period and the margin later"
     assert later[3] == pytest.approx(122.4)
 
 
 def test_no_window_has_too_many(clock: Clock) -> None:
-    pace = Pace(calls=5, period=10, clock=clock, sleep=clock.sleep)
+    limiter = RateLimiter(calls=5, period=10, clock=clock, sleep=clock.sleep)
     moments = []
     for number in range(40):
         clock.now += number % 4
-        moments += starts(pace, clock, count=1)
+        moments += starts(limiter, clock, count=1)
     for moment in moments:
         assert sum(moment <= other < moment + 10 for other in moments) <= 5
 
 
 def test_idle_time_is_not_saved_up(clock: Clock) -> None:
-    pace = Pace(calls=2, period=1, clock=clock, sleep=clock.sleep)
-    starts(pace, clock, count=1)
+    limiter = RateLimiter(calls=2, period=1, clock=clock, sleep=clock.sleep)
+    starts(limiter, clock, count=1)
     clock.now += 1000
-    moments = starts(pace, clock, count=3)
+    moments = starts(limiter, clock, count=3)
     assert moments[0] == moments[1] < moments[2]
 
 
 def test_a_hold_is_for_everybody(clock: Clock) -> None:
-    pace = Pace(calls=10, period=1, clock=clock, sleep=clock.sleep)
-    pace.wait()
-    pace.hold(30)
-    pace.hold(5)
-    assert starts(pace, clock, count=2) == [30, 30]
+    limiter = RateLimiter(calls=10, period=1, clock=clock, sleep=clock.sleep)
+    limiter.acquire()
+    limiter.pause(30)
+    limiter.pause(5)
+    assert starts(limiter, clock, count=2) == [30, 30]
 
 
 def test_a_hold_moves_who_waits_already(clock: Clock) -> None:
-    pace: Pace
+    limiter: RateLimiter
 
     def sleep(seconds: float) -> None:
         if clock.now == 1000:
-            pace.hold(30)
+            limiter.pause(30)
         clock.sleep(seconds)
 
-    pace = Pace(calls=1, period=10, clock=clock, sleep=sleep)
-    assert starts(pace, clock, count=2) == pytest.approx([0, 30])
+    limiter = RateLimiter(calls=1, period=10, clock=clock, sleep=sleep)
+    assert starts(limiter, clock, count=2) == pytest.approx([0, 30])
 
 
 def test_threads_take_turns(clock: Clock) -> None:
-    pace = Pace(calls=4, period=1, clock=clock, sleep=clock.sleep)
+    limiter = RateLimiter(calls=4, period=1, clock=clock, sleep=clock.sleep)
     moments: list[float] = []
     lock = threading.Lock()
 
     def call(_: int) -> None:
-        pace.wait()
+        limiter.acquire()
         with lock:
             moments.append(clock.now)
 
@@ -113,17 +113,17 @@ def test_threads_take_turns(clock: Clock) -> None:
 
 
 def test_users_of_a_workspace_share_the_pace() -> None:
-    one = pace_for("a workspace", calls_per_period=60, period=60)
-    assert pace_for("a workspace", calls_per_period=60, period=60) is one
-    assert pace_for("another one", calls_per_period=60, period=60) is not one
-    assert pace_for("a workspace", calls_per_period=30, period=60) is not one
+    one = rate_limiter_for("a workspace", calls_per_period=60, period=60)
+    assert rate_limiter_for("a workspace", calls_per_period=60, period=60) is one
+    assert rate_limiter_for("another one", calls_per_period=60, period=60) is not one
+    assert rate_limiter_for("a workspace", calls_per_period=30, period=60) is not one
 
 
 @pytest.mark.parametrize(("calls_per_period", "gap"), [(0.5, 2.04), (1, 1.02), (1.5, 1.02 / 1.5), (2, 0.0)])
 def test_less_than_a_call_a_period(clock: Clock, calls_per_period: float, gap: float) -> None:
-    pace = pace_for(("fraction", calls_per_period), calls_per_period=calls_per_period, period=1)
-    pace._clock, pace._sleep = clock, clock.sleep
-    first, second = starts(pace, clock, count=2)
+    limiter = rate_limiter_for(("fraction", calls_per_period), calls_per_period=calls_per_period, period=1)
+    limiter._clock, limiter._sleep = clock, clock.sleep
+    first, second = starts(limiter, clock, count=2)
     assert second - first == pytest.approx(gap)
 
 
@@ -165,16 +165,16 @@ def test_a_refusal_moves_the_other_hooks_too(
 
 def test_first_come_first_served() -> None:
     order: list[int] = []
-    pace = Pace(calls=1, period=0.2)
-    pace.wait()
+    limiter = RateLimiter(calls=1, period=0.2)
+    limiter.acquire()
 
     def call(number: int, queued: threading.Event) -> None:
         def sleep(seconds: float) -> None:
             queued.set()
             time.sleep(seconds)
 
-        pace._sleep = sleep
-        pace.wait()
+        limiter._sleep = sleep
+        limiter.acquire()
         order.append(number)
 
     with ThreadPoolExecutor(8) as pool:
@@ -187,110 +187,110 @@ def test_first_come_first_served() -> None:
 
 def test_who_wakes_up_late_moves_those_behind(clock: Clock) -> None:
     """Late by less than a turn: the next one has to keep its distance from when the call really left."""
-    pace = Pace(calls=1, period=1, clock=clock, sleep=clock.sleep)
-    pace.wait()
+    limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
+    limiter.acquire()
     slept: list[float] = []
 
     def oversleep(seconds: float) -> None:
         # Somebody queues up behind, then this one sleeps for too long.
-        behind, start, _ = pace._look(None)
+        behind, start, _ = limiter._look(None)
         clock.sleep(seconds + 0.7)
         slept.extend((clock.now, start))
         tickets.append(behind)
 
     tickets: list[int | None] = []
-    pace._sleep = oversleep
-    mine = pace.wait()
+    limiter._sleep = oversleep
+    mine = limiter.acquire()
     assert mine == pytest.approx(1001.72)
     assert slept[1] == pytest.approx(1002.04), "what was planned"
-    _, start, _ = pace._look(tickets[0])
+    _, start, _ = limiter._look(tickets[0])
     assert start == pytest.approx(mine + 1.02)
 
 
 def test_a_ticket_nobody_comes_for_costs_one_turn(clock: Clock) -> None:
-    pace = Pace(calls=1, period=1, clock=clock, sleep=clock.sleep)
-    pace.wait()
-    pace._look(None)
-    assert starts(pace, clock, count=3) == pytest.approx([2.04, 3.06, 4.08])
+    limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
+    limiter.acquire()
+    limiter._look(None)
+    assert starts(limiter, clock, count=3) == pytest.approx([2.04, 3.06, 4.08])
 
 
 def test_who_lost_the_ticket_still_came_first(clock: Clock) -> None:
     """A process that was stopped for long, or whose ticket was taken for impossible, does not start over."""
-    pace = Pace(calls=1, period=1, clock=clock, sleep=clock.sleep)
-    pace.wait()
-    oldest, _, _ = pace._look(None)
-    clock.now += 2 * Pace.PATIENCE
-    pace.wait()
-    behind, planned, _ = pace._look(None)
-    assert oldest not in pace._turns.queue
-    assert pace._look(oldest)[1] == planned
-    assert pace._look(behind)[1] == pytest.approx(planned + 1.02)
+    limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
+    limiter.acquire()
+    oldest, _, _ = limiter._look(None)
+    clock.now += 2 * RateLimiter.PATIENCE
+    limiter.acquire()
+    behind, planned, _ = limiter._look(None)
+    assert oldest not in limiter._history.queue
+    assert limiter._look(oldest)[1] == planned
+    assert limiter._look(behind)[1] == pytest.approx(planned + 1.02)
 
 
 def test_who_gives_up_waiting_leaves_the_queue(clock: Clock) -> None:
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
 
-    pace = Pace(calls=1, period=1, clock=clock, sleep=interrupted)
-    pace.wait()
+    limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=interrupted)
+    limiter.acquire()
     with pytest.raises(KeyboardInterrupt):
-        pace.wait()
-    pace._sleep = clock.sleep
-    assert starts(pace, clock, count=1) == pytest.approx([1.02])
+        limiter.acquire()
+    limiter._sleep = clock.sleep
+    assert starts(limiter, clock, count=1) == pytest.approx([1.02])
 
 
 def test_the_queue_has_an_end(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pace, "MOST_TICKETS", 2)
-    pace = Pace(calls=1, period=1, clock=clock, sleep=clock.sleep)
-    pace.wait()
+    monkeypatch.setattr(RateLimiter, "MOST_TICKETS", 2)
+    limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
+    limiter.acquire()
     for _ in range(2):
-        pace._look(None)
-    ticket, start, now = pace._look(None)
+        limiter._look(None)
+    ticket, start, now = limiter._look(None)
     assert ticket is None
     assert start > now
-    assert len(pace._turns.queue) == 2
+    assert len(limiter._history.queue) == 2
     # The two never come; whoever found no ticket has a turn all the same.
-    assert starts(pace, clock, count=1)[0] < 10
+    assert starts(limiter, clock, count=1)[0] < 10
 
 
 def test_a_turn_that_begins_later_than_it_was_given(clock: Clock) -> None:
-    pace = Pace(calls=1, period=1, clock=clock, sleep=clock.sleep)
-    turn = pace.wait()
+    limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
+    turn = limiter.acquire()
     clock.now += 0.6
-    assert pace.confirm(turn)
-    assert starts(pace, clock, count=1) == pytest.approx([1.62])
+    assert limiter.confirm(turn)
+    assert starts(limiter, clock, count=1) == pytest.approx([1.62])
 
 
 def test_a_turn_is_lost_if_it_is_not_used(clock: Clock) -> None:
-    pace = Pace(calls=1, period=1, clock=clock, sleep=clock.sleep)
-    turn = pace.wait()
+    limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
+    turn = limiter.acquire()
     clock.now += 1.5
-    assert not pace.confirm(turn)
-    turn = pace.wait()
-    pace.hold(5)
-    assert not pace.confirm(turn), "somebody was told to wait meanwhile"
+    assert not limiter.confirm(turn)
+    turn = limiter.acquire()
+    limiter.pause(5)
+    assert not limiter.confirm(turn), "somebody was told to wait meanwhile"
 
 
 def test_who_lost_a_turn_is_next(clock: Clock) -> None:
-    pace = Pace(calls=1, period=1, clock=clock, sleep=clock.sleep)
-    turn = pace.wait()
-    waiting, planned, _ = pace._look(None)
+    limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
+    turn = limiter.acquire()
+    waiting, planned, _ = limiter._look(None)
     clock.now = planned + 0.1
-    assert not pace.confirm(turn)
-    again = pace.wait(first=True)
+    assert not limiter.confirm(turn)
+    again = limiter.acquire(first=True)
     assert again == pytest.approx(planned + 0.1), "the quota allows it at once"
-    assert pace._look(waiting)[1] == pytest.approx(again + 1.02), "the one that waited keeps its distance"
+    assert limiter._look(waiting)[1] == pytest.approx(again + 1.02), "the one that waited keeps its distance"
 
 
 def test_who_is_next_keeps_to_the_quota(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pace, "MOST_TICKETS", 1)
-    pace = Pace(calls=2, period=1, clock=clock, sleep=clock.sleep)
-    began = starts(pace, clock, count=2)
-    pace._look(None)
-    began += [pace.wait(first=True) - 1000 for _ in range(5)]
+    monkeypatch.setattr(RateLimiter, "MOST_TICKETS", 1)
+    limiter = RateLimiter(calls=2, period=1, clock=clock, sleep=clock.sleep)
+    began = starts(limiter, clock, count=2)
+    limiter._look(None)
+    began += [limiter.acquire(first=True) - 1000 for _ in range(5)]
     assert began == pytest.approx([0, 0, 1.02, 1.02, 2.04, 2.04, 3.06])
-    pace.hold(5)
-    assert pace.wait(first=True) - 1000 == pytest.approx(8.06)
+    limiter.pause(5)
+    assert limiter.acquire(first=True) - 1000 == pytest.approx(8.06)
 
 
 @pytest.mark.parametrize("jump", [-3600, -60, 3600])
@@ -304,13 +304,13 @@ def test_a_clock_that_is_set_changes_no_wait(
     # A quota of its own: the pace of this test is nobody else's, and is shared through a file.
     connect(list_calls_per_minute=599 + jump / 10_000, retry_budget=0)
     hook = WorkatoConnectionsHook()
-    pace = hook.transport._paces[Quota.LIST]
+    limiter = hook.transport._limiters[Quota.LIST]
 
     def sleep(seconds: float) -> None:
         assert seconds < 2
         time.sleep(seconds)
 
-    pace._sleep = sleep
+    limiter._sleep = sleep
     with pytest.raises(WorkatoRateLimitError):
         hook.list_connections()
     offset[0] = jump

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from airflow_provider_workato.exceptions import WorkatoBusyError
-from airflow_provider_workato.hooks.local_lock import open_locked, remove_locked, unlock
+from airflow_provider_workato.local_lock import open_locked, remove_locked, unlock
 
 log = logging.getLogger(__name__)
 

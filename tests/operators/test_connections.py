@@ -28,7 +28,7 @@ from airflow_provider_workato.operators.connections import (
     WorkatoListConnectionsOperator,
     WorkatoUpdateConnectionOperator,
 )
-from airflow_provider_workato.operators.task_state import TaskStateLedger
+from airflow_provider_workato.provisioning.ledger import TaskStateLedger
 from airflow_provider_workato.redaction import Sealed
 from airflow_provider_workato.sandbox.client import SandboxControl, SandboxProcess
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor

@@ -21,6 +21,10 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_workato.client import endpoints, transport
+from airflow_provider_workato.client.calls import Call
+from airflow_provider_workato.client.failures import retry_after
+from airflow_provider_workato.client.retries import is_ambiguous, may_repeat, may_still_run
 from airflow_provider_workato.exceptions import (
     WorkatoApiError,
     WorkatoAuthError,
@@ -35,15 +39,7 @@ from airflow_provider_workato.exceptions import (
     WorkatoTransportError,
     WorkatoValidationError,
 )
-from airflow_provider_workato.hooks import endpoints, transport
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.hooks.transport import (
-    Call,
-    _retry_after,
-    is_ambiguous,
-    may_repeat,
-    may_still_run,
-)
 from tests.support.hook import Connect
 from tests.support.listener import listening
 from tests.support.sandbox import RunningSandbox
@@ -145,7 +141,7 @@ def test_waiting_for_a_turn_is_not_trying(connect: Connect, sandbox: RunningSand
     """Two seconds in a queue leave all of the one-second budget."""
     sandbox.control.add_fault("service_unavailable")
     with hooked(connect, retry_budget=1, list_calls_per_minute=601) as hook:
-        hook.transport._paces[endpoints.Quota.LIST].hold(2)
+        hook.transport._limiters[endpoints.Quota.LIST].pause(2)
         hook.list_connections()
     assert len(sandbox.control.requests()) == 2
 
@@ -170,8 +166,8 @@ def test_what_is_done_right_before_a_call_leaves(
     moments: list[float] = []
     left: list[float] = []
     with hooked(connect, calls_per_second=601) as hook:
-        pace = hook.transport._paces[endpoints.Quota.OTHER]
-        pace.hold(0.5)
+        limiter = hook.transport._limiters[endpoints.Quota.OTHER]
+        limiter.pause(0.5)
         began = time.monotonic()
 
         def before_send() -> Callable[[], None]:
@@ -179,7 +175,7 @@ def test_what_is_done_right_before_a_call_leaves(
             assert not sandbox.control.requests()
             if slow:
                 time.sleep(1.1)
-                pace.hold(0.5)
+                limiter.pause(0.5)
             return lambda: left.append(time.monotonic())
 
         hook.transport.send(Call(endpoint=endpoints.DISCONNECT, connection_id=36, before_send=before_send))
@@ -196,14 +192,14 @@ def test_what_was_done_too_long_before_a_call_leaves_is_done_again(
     left: list[int] = []
     rounds = 0
     with hooked(connect, calls_per_second=601) as hook:
-        pace = hook.transport._paces[endpoints.Quota.OTHER]
+        limiter = hook.transport._limiters[endpoints.Quota.OTHER]
 
         def before_send() -> Callable[[], None]:
             nonlocal rounds
             rounds += 1
             number = rounds
             # Always too slow: others are told to wait meanwhile.
-            pace.hold(0.3)
+            limiter.pause(0.3)
             return lambda: left.append(number)
 
         hook.transport.send(Call(endpoint=endpoints.DISCONNECT, connection_id=36, before_send=before_send))
@@ -346,12 +342,12 @@ NOW = datetime(2026, 1, 31, 8, tzinfo=UTC)
     ],
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
-    assert _retry_after(headers) == seconds
+    assert retry_after(headers) == seconds
 
 
 def test_retry_after_by_our_own_clock() -> None:
     in_a_minute = datetime.now(UTC) + timedelta(seconds=60)
-    waiting = _retry_after({"Retry-After": format_datetime(in_a_minute, usegmt=True)})
+    waiting = retry_after({"Retry-After": format_datetime(in_a_minute, usegmt=True)})
     assert waiting is not None
     assert 0 < waiting <= 60
 

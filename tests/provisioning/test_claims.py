@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_workato.exceptions import WorkatoExistsError
-from airflow_provider_workato.hooks import claims, provisioning
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.models import Identity
+from airflow_provider_workato.provisioning import claims, create_once
+from airflow_provider_workato.provisioning.identity import Identity
 from airflow_provider_workato.sandbox.client import wait_until
+from tests.provisioning.test_create_once import ADA, JIRA, Memory, calls, made
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
-from tests.test_provisioning import ADA, JIRA, Memory, calls, made
 
 BY_NAME: dict[str, Any] = {"name": "A", "provider": "jira", "folder_id": 1892}
 fork = multiprocessing.get_context("fork")
@@ -208,7 +208,7 @@ def test_the_error_names_the_oldest(times: list[str | None], oldest: int) -> Non
     with pytest.raises(
         WorkatoExistsError, match=rf"2 connections match .*: 7, 8\. {oldest} is the oldest"
     ) as caught:
-        provisioning.the_one(rows, identity)
+        create_once.the_one(rows, identity)
     assert caught.value.connection_ids == [7, 8]
     assert "delete the others" in str(caught.value)
 
@@ -255,7 +255,7 @@ def test_what_appeared_during_the_wait_is_taken(
     if_exists: Any,
     taken: bool | None,
 ) -> None:
-    monkeypatch.setattr(provisioning, "FRESH", 0.5)
+    monkeypatch.setattr(create_once, "FRESH", 0.5)
     sandbox.control.add_fault("rate_limited_seconds", operation="create_connection", seconds=2)
     theirs: list[int] = []
 
@@ -286,7 +286,7 @@ def test_a_failed_look_sends_nothing(
 ) -> None:
     from airflow_provider_workato.exceptions import WorkatoPermissionError
 
-    monkeypatch.setattr(provisioning, "FRESH", 0.0)
+    monkeypatch.setattr(create_once, "FRESH", 0.0)
     sandbox.control.add_fault("forbidden", operation="list_connections", skip=1)
     with pytest.raises(WorkatoPermissionError, match="list_connections"):
         ensure(**JIRA)
@@ -296,7 +296,7 @@ def test_a_failed_look_sends_nothing(
 def test_however_long_the_queue_it_looks_once_more_only(
     connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provisioning, "FRESH", 0.0)
+    monkeypatch.setattr(create_once, "FRESH", 0.0)
     ensure(**JIRA)
     assert calls(sandbox) == {"list_connections": 2, "create_connection": 1}
 

@@ -1,9 +1,9 @@
-"""Notes that outlive a task's process, where Airflow keeps them."""
+"""A note about an attempt that outlives the process that made it."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_workato.version_compat import task_state_store
 
@@ -11,6 +11,19 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
 log = logging.getLogger(__name__)
+
+
+class Ledger(Protocol):
+    """Remembers an attempt beyond the life of the process that made it. Holds no credentials."""
+
+    def read(self) -> dict[str, Any]:
+        """Return the latest note, empty if there is none."""
+
+    def write(self, note: dict[str, Any]) -> None:
+        """Replace the note.
+
+        :param note: JSON values only.
+        """
 
 
 class TaskStateLedger:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoResponseError
-from airflow_provider_workato.models import (
-    Identity,
-    connection_ids,
-    decode,
+from airflow_provider_workato.client.answers import (
     iter_connections,
     parse_connection,
     parse_connections,
@@ -20,112 +15,17 @@ from airflow_provider_workato.models import (
     parse_outcome,
     parse_picklist,
     parse_runtime_user_connection,
-    parse_time,
-    result_of,
-    to_id,
-    to_optional_id,
-    to_timestamp,
-    with_details,
+    single_or_list,
 )
+from airflow_provider_workato.client.decoding import decode
+from airflow_provider_workato.exceptions import WorkatoResponseError
 from tests.support.recorded import recorded_rows
-
-# Ids
-
-
-@pytest.mark.parametrize(("value", "number"), [(36, 36), ("36", 36), ("0036", 36), (2**62, 2**62)])
-def test_ids(value: int | str, number: int) -> None:
-    assert to_id(value) == number
-    assert to_optional_id(value, what="folder_id") == number
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "",
-        " 36",
-        "36\n",
-        "36/../../users/me",
-        "3.6",
-        "-1",
-        "0",
-        "٣٦",
-        "9" * 20,
-        "None",
-        None,
-        0,
-        -1,
-        True,
-        3.0,
-        [36],
-        {},
-    ],
-)
-def test_what_is_no_id(value: object) -> None:
-    with pytest.raises(WorkatoConfigurationError, match="connection_id must be a connection's number"):
-        to_id(value)
-    with pytest.raises(WorkatoConfigurationError, match="folder_id must be a number such as 1892"):
-        to_id(value, what="folder_id")
-
-
-def test_the_error_shows_a_bounded_piece_of_what_is_no_id() -> None:
-    with pytest.raises(WorkatoConfigurationError) as caught:
-        to_id("x" * 1000)
-    assert len(str(caught.value)) < 200
-
-
-def test_an_id_that_was_not_given() -> None:
-    assert to_optional_id(None, what="folder_id") is None
-
-
-def test_one_id_or_a_list_of_them() -> None:
-    assert connection_ids(36) == connection_ids("36") == [36]
-    assert connection_ids([36, "37"]) == connection_ids((36, 37)) == [36, 37]
-
-
-@pytest.mark.parametrize("empty", [[], (), ""])
-def test_nothing_to_wait_for(empty: list[int] | str) -> None:
-    with pytest.raises(WorkatoConfigurationError):
-        connection_ids(empty)
 
 
 def test_the_result_has_the_shape_of_the_question() -> None:
     row = {"id": 36}
-    assert result_of(36, [row]) == result_of("36", [row]) == row
-    assert result_of([36], [row]) == [row]
-
-
-# Times
-
-
-@pytest.mark.parametrize(
-    ("given", "sent"),
-    [
-        (datetime(2026, 1, 31, 8, 0, 0, 999, tzinfo=UTC), "2026-01-31T08:00:00Z"),
-        (datetime(2026, 1, 31, 8, tzinfo=timezone(timedelta(hours=-8))), "2026-01-31T16:00:00Z"),
-        ("2026-01-31T08:00:00Z", "2026-01-31T08:00:00Z"),
-        ("2026-01-31 08:00:00+01:00", "2026-01-31T07:00:00Z"),
-    ],
-)
-def test_times_are_sent_in_utc(given: datetime | str, sent: str) -> None:
-    assert to_timestamp(given) == sent
-
-
-@pytest.mark.parametrize("given", ["yesterday", "2026-01-31T08:00:00", datetime(2026, 1, 31), 1, None])  # noqa: DTZ001
-def test_what_is_no_time(given: Any) -> None:
-    with pytest.raises(WorkatoConfigurationError, match="updated_after must be a datetime with a time zone"):
-        to_timestamp(given)
-
-
-def test_offsets_are_understood() -> None:
-    assert parse_time("2020-12-23T14:12:06.751-08:00") == datetime(
-        2020, 12, 23, 22, 12, 6, 751000, tzinfo=UTC
-    )
-    assert parse_time("2020-12-23T22:12:06Z") == datetime(2020, 12, 23, 22, 12, 6, tzinfo=UTC)
-    for nothing in (None, "", "soon", 1608761526):
-        assert parse_time(nothing) is None
-
-
-# Connections
+    assert single_or_list(36, [row]) == single_or_list("36", [row]) == row
+    assert single_or_list([36], [row]) == [row]
 
 
 def test_recorded_rows_pass_with_all_they_have() -> None:
@@ -321,78 +221,3 @@ def test_outcomes(payload: dict[str, Any]) -> None:
 def test_what_is_no_success(payload: object) -> None:
     with pytest.raises(WorkatoResponseError, match="delete_connection"):
         parse_outcome(payload, operation="delete_connection")
-
-
-@pytest.mark.parametrize(
-    ("payload", "message", "fields", "support_id"),
-    [
-        ({"message": "Not found"}, "Not found", {}, None),
-        ({"message": "Oops", "id": "3188c2d0"}, "Oops", {}, "3188c2d0"),
-        ({"message": "", "error": "bad"}, "bad", {}, None),
-        ({"message": {"a": 1}, "detail": "bad"}, "bad", {}, None),
-        ({"id": 7}, "", {}, None),
-        (
-            {"errors": {"name": ["is empty", "is odd"], "x": "bad"}},
-            "",
-            {"name": ["is empty", "is odd"], "x": ["bad"]},
-            None,
-        ),
-        ({"errors": [{"title": "a"}, {"message": "b"}, {"code": 3}, "d"]}, "a; b; 3; d", {}, None),
-        ({"message": "m", "errors": ["d"]}, "m", {}, None),
-        ({}, "", {}, None),
-    ],
-)
-def test_bodies_of_errors(
-    payload: dict[str, Any], message: str, fields: dict[str, list[str]], support_id: str | None
-) -> None:
-    assert with_details(payload) == (message, fields, support_id)
-
-
-# Identity
-
-ROW = {"id": 1, "name": "A", "provider": "jira", "folder_id": 5, "parent_id": None, "external_id": "e-1"}
-
-
-@pytest.mark.parametrize(
-    ("identity", "same"),
-    [
-        pytest.param(Identity(provider="jira", name="A"), True, id="name and provider"),
-        pytest.param(Identity(provider="jira", name="B"), False, id="another name"),
-        pytest.param(Identity(provider="rest", name="A"), False, id="another provider"),
-        pytest.param(Identity(provider="jira", name="A", folder_id=5), True, id="in the folder"),
-        pytest.param(Identity(provider="jira", name="A", folder_id=6), False, id="in another folder"),
-        pytest.param(Identity(provider="jira", name="A", parent_id=9), False, id="below a parent"),
-        pytest.param(Identity(provider="jira", name="B", external_id="e-1"), True, id="external id"),
-        pytest.param(Identity(provider="jira", name="A", external_id="e-2"), False, id="another external id"),
-        pytest.param(Identity(provider="rest", name="A", external_id="e-1"), False, id="of another provider"),
-        pytest.param(Identity(provider=None, external_id="e-1"), True, id="of any provider"),
-        pytest.param(Identity(provider="jira", external_id="e-1", folder_id=6), False, id="folder counts"),
-        pytest.param(Identity(provider="jira", external_id="e-1", parent_id=9), False, id="parent counts"),
-    ],
-)
-def test_identity(identity: Identity, same: bool) -> None:
-    assert identity.matches(ROW) is same
-
-
-def test_a_child_is_not_its_parents_namesake() -> None:
-    child = ROW | {"parent_id": 36}
-    assert not Identity(provider="jira", name="A").matches(child)
-    assert Identity(provider="jira", name="A", parent_id=36).matches(child)
-
-
-def test_what_an_answer_leaves_out_proves_nothing() -> None:
-    assert Identity(provider="jira", name="A", folder_id=6, parent_id=36).matches({"id": 1, "name": "A"})
-    assert Identity(provider="jira", external_id="e-1").matches({"id": 1, "external_id": "e-1"})
-
-
-def test_an_answer_without_what_decides_stops_the_look_up() -> None:
-    with pytest.raises(WorkatoResponseError, match="shows no external_id for connection 1"):
-        Identity(provider="jira", name="A", external_id="e-1").matches({"id": 1, "name": "A"})
-    with pytest.raises(WorkatoResponseError, match="shows no name for connection 1"):
-        Identity(provider="jira", name="A").matches({"id": 1})
-    assert not Identity(provider="jira", name="A").matches({"id": 1, "provider": "rest"})
-
-
-def test_identity_says_what_it_looks_for() -> None:
-    assert str(Identity(provider="jira", name="A", folder_id=5)) == "name='A', provider='jira', folder_id=5"
-    assert str(Identity(provider="jira", name="A", external_id="e")) == "external_id='e', provider='jira'"

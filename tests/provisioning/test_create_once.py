@@ -18,9 +18,9 @@ from airflow_provider_workato.exceptions import (
     WorkatoTransportError,
     WorkatoValidationError,
 )
-from airflow_provider_workato.hooks import provisioning
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.models import Identity
+from airflow_provider_workato.provisioning import create_once
+from airflow_provider_workato.provisioning.identity import Identity
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 
@@ -495,7 +495,7 @@ def test_an_interrupted_try_is_looked_for_once(connect: Connect, sandbox: Runnin
 def test_a_failed_look_after_a_refusal_leaves_no_intent(
     connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(provisioning, "FRESH", 1.5)
+    monkeypatch.setattr(create_once, "FRESH", 1.5)
     ledger = Memory()
     # The first request is refused for its rate; by the second one the look is old.
     sandbox.control.add_fault("rate_limited_seconds", operation="create_connection", seconds=2)

@@ -15,12 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_workato import exceptions
 from airflow_provider_workato.authorization import State, failure, judge, state_of
-from airflow_provider_workato.exceptions import WorkatoAuthorizationError, WorkatoError, from_traceback
-from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.hooks.transport import _retry_after
-from airflow_provider_workato.models import (
-    Identity,
-    decode,
+from airflow_provider_workato.client.answers import (
     iter_connections,
     parse_connection,
     parse_connections,
@@ -28,8 +23,12 @@ from airflow_provider_workato.models import (
     parse_outcome,
     parse_picklist,
     parse_runtime_user_connection,
-    with_details,
 )
+from airflow_provider_workato.client.decoding import decode
+from airflow_provider_workato.client.failures import error_details, retry_after
+from airflow_provider_workato.exceptions import WorkatoAuthorizationError, WorkatoError, from_traceback
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+from airflow_provider_workato.provisioning.identity import Identity
 from airflow_provider_workato.redaction import MASK, redact, without_credentials
 from tests.support.answers import AnsweringServer
 
@@ -190,7 +189,7 @@ def test_an_identity_is_met_or_not_or_it_cannot_be_told(row: dict[str, Any], ide
 @fixed
 @given(payload=st.dictionaries(keys, json_values, max_size=6))
 def test_the_details_of_an_error_are_texts(payload: dict[str, Any]) -> None:
-    message, fields, support_id = with_details(payload)
+    message, fields, support_id = error_details(payload)
     assert isinstance(message, str)
     assert all(isinstance(text, str) for name, texts in fields.items() for text in (name, *texts))
     assert isinstance(support_id, str | None)
@@ -209,7 +208,7 @@ def test_the_details_of_an_error_are_texts(payload: dict[str, Any]) -> None:
 @example(value="Sun, 22 Nov 2026 06:00:07 GMT", date="Sun, 22 Nov 2026 06:00:00 GMT")
 def test_retry_after_is_a_time_or_nothing(value: str, date: str | None) -> None:
     headers = {"Retry-After": value} | ({"Date": date} if date is not None else {})
-    seconds = _retry_after(headers)
+    seconds = retry_after(headers)
     assert seconds is None or 0 <= seconds < 1e12
 
 
@@ -469,4 +468,4 @@ def test_deep_nesting_is_our_error_or_none(depth: int) -> None:
             assert failure(row) is not None
     for payload in map(decoded, DEEP_ERRORS):
         if isinstance(payload, dict):
-            assert with_details(payload)
+            assert error_details(payload)

@@ -14,17 +14,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from airflow_provider_workato.arguments import one_of, parse_time
 from airflow_provider_workato.authorization import State, failure, state_of
+from airflow_provider_workato.client.retries import is_ambiguous, may_still_run
 from airflow_provider_workato.exceptions import WorkatoError, WorkatoExistsError
-from airflow_provider_workato.hooks.claims import Claim, Place, claimed
-from airflow_provider_workato.hooks.transport import is_ambiguous, may_still_run
-from airflow_provider_workato.models import one_of, parse_time
+from airflow_provider_workato.provisioning.claims import Claim, Place, claimed
 from airflow_provider_workato.redaction import Sealed, secret_texts
 
 if TYPE_CHECKING:
-    from airflow_provider_workato.hooks.settings import WorkatoSettings
-    from airflow_provider_workato.hooks.transport import BeforeSend
-    from airflow_provider_workato.models import Connection, Identity
+    from airflow_provider_workato.client.answers import WorkatoConnection
+    from airflow_provider_workato.client.calls import BeforeSend
+    from airflow_provider_workato.client.settings import WorkatoSettings
+    from airflow_provider_workato.provisioning.identity import Identity
+    from airflow_provider_workato.provisioning.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
@@ -41,23 +43,10 @@ FRESH = 10.0
 _SKEW = 120.0
 
 
-class Ledger(Protocol):
-    """Remembers an attempt beyond the life of the process that made it. Holds no credentials."""
-
-    def read(self) -> dict[str, Any]:
-        """Return the latest note, empty if there is none."""
-
-    def write(self, note: dict[str, Any]) -> None:
-        """Replace the note.
-
-        :param note: JSON values only.
-        """
-
-
 class OnKnown(Protocol):
     """Hears of the connection as soon as it is known to exist, and again once it was changed."""
 
-    def __call__(self, connection: Connection, /, *, created: bool) -> None:
+    def __call__(self, connection: WorkatoConnection, /, *, created: bool) -> None:
         """Take note.
 
         :param connection: the connection; nothing in it quotes the credentials.
@@ -68,7 +57,7 @@ class OnKnown(Protocol):
 class _NotSent(Exception):
     """The look right before the request found what was to be made, or failed."""
 
-    def __init__(self, *, found: Sequence[Connection] = (), error: WorkatoError | None = None) -> None:
+    def __init__(self, *, found: Sequence[WorkatoConnection] = (), error: WorkatoError | None = None) -> None:
         super().__init__()
         self.found = list(found)
         self.error = error
@@ -91,9 +80,9 @@ class Provisioning:
     """
 
     identity: Identity
-    find: Callable[[], list[Connection]]
-    create: Callable[[BeforeSend], Connection]
-    update: Callable[[int, bool], Connection]
+    find: Callable[[], list[WorkatoConnection]]
+    create: Callable[[BeforeSend], WorkatoConnection]
+    update: Callable[[int, bool], WorkatoConnection]
     settings: WorkatoSettings
     if_exists: IfExists = "reuse"
     credentials: Sealed | None = None
@@ -109,7 +98,7 @@ class Provisioning:
     #: Whether the connection taken for our own may be somebody else's.
     _is_guess: bool = field(init=False, default=False)
 
-    def run(self) -> Connection:
+    def run(self) -> WorkatoConnection:
         """Find or make the connection and return it.
 
         :raises WorkatoExistsError: if it exists and must not, if more than one matches, or if it cannot
@@ -129,7 +118,7 @@ class Provisioning:
             finally:
                 self._place.leave()
 
-    def _ensure(self) -> Connection:
+    def _ensure(self) -> WorkatoConnection:
         rows = self._look()
         matches = [row for row in rows if self.identity.matches(row)]
         own = self._from_earlier_try(rows, matches)
@@ -140,17 +129,17 @@ class Provisioning:
             return self._make(known=[row["id"] for row in matches])
         return self._take(matches)
 
-    def _look(self) -> list[Connection]:
+    def _look(self) -> list[WorkatoConnection]:
         rows = self.find()
         self._looked_at = time.monotonic()
         return rows
 
-    def _matches(self) -> list[Connection]:
+    def _matches(self) -> list[WorkatoConnection]:
         return [row for row in self._look() if self.identity.matches(row)]
 
     def _from_earlier_try(
-        self, rows: Sequence[Connection], matches: Sequence[Connection]
-    ) -> Connection | None:
+        self, rows: Sequence[WorkatoConnection], matches: Sequence[WorkatoConnection]
+    ) -> WorkatoConnection | None:
         """Return the connection that an earlier try of the same task made, interrupted or not."""
         note = self.ledger.read() if self.ledger else {}
         if (note.get("for"), note.get("at")) != (str(self.identity), self.settings.base_url):
@@ -176,12 +165,12 @@ class Provisioning:
         self._note_adopted(row)
         return row
 
-    def _is_of_this_app(self, row: Connection) -> bool:
+    def _is_of_this_app(self, row: WorkatoConnection) -> bool:
         key = "parent_id" if self.identity.provider is None else "provider"
         wanted: object = getattr(self.identity, key)
         return bool(row.get(key, wanted) == wanted)
 
-    def _may_be_of(self, note: dict[str, Any], row: Connection) -> bool:
+    def _may_be_of(self, note: dict[str, Any], row: WorkatoConnection) -> bool:
         """Tell whether *row* was made about when the noted create was sent, not by somebody much later."""
         made_at = parse_time(row.get("created_at"))
         if made_at is None or made_at.tzinfo is None:
@@ -189,7 +178,7 @@ class Provisioning:
         later = made_at.timestamp() - note["intent"]
         return bool(-_SKEW <= later <= self.settings.server_timeout + _SKEW)
 
-    def _after_another_process(self, matches: list[Connection]) -> list[Connection]:
+    def _after_another_process(self, matches: list[WorkatoConnection]) -> list[WorkatoConnection]:
         """Wait for what another process of this machine asked for and saw no answer to."""
         unanswered = self._claim.unanswered()
         if unanswered is None:
@@ -199,7 +188,7 @@ class Provisioning:
         self._claim.note_answered()
         return matches
 
-    def _take(self, matches: Sequence[Connection]) -> Connection:
+    def _take(self, matches: Sequence[WorkatoConnection]) -> WorkatoConnection:
         """Take what exists, as ``if_exists`` says."""
         row = the_one(matches, self.identity)
         if self.if_exists == "fail":
@@ -210,7 +199,7 @@ class Provisioning:
             )
         return self._existing(row, created=False, update=self.if_exists == "update")
 
-    def _existing(self, row: Connection, *, created: bool, update: bool) -> Connection:
+    def _existing(self, row: WorkatoConnection, *, created: bool, update: bool) -> WorkatoConnection:
         self._leave_place()
         usable = state_of(row) is State.AUTHORIZED or not (self.credentials and self.tests_credentials)
         change = update or not usable
@@ -227,7 +216,7 @@ class Provisioning:
         changed = self._merged(row, self.update(row["id"], update))
         return self._accepted(self._known(changed, created=created))
 
-    def _make(self, *, known: list[int]) -> Connection:
+    def _make(self, *, known: list[int]) -> WorkatoConnection:
         attempt = 0
         while True:
             attempt += 1
@@ -268,7 +257,7 @@ class Provisioning:
 
     def _try_to_create(
         self, known: list[int], *, first: bool
-    ) -> tuple[Connection | None, WorkatoError | None]:
+    ) -> tuple[WorkatoConnection | None, WorkatoError | None]:
         try:
             return self.create(lambda: self._before_send(known, first=first)), None
         except WorkatoError as error:
@@ -298,7 +287,7 @@ class Provisioning:
             self._first_sent_at = self._sent_at
 
     def _look_again(self, known: list[int], *, first: bool) -> None:
-        matches: list[Connection] = []
+        matches: list[WorkatoConnection] = []
         failed: WorkatoError | None = None
         try:
             matches = self._matches()
@@ -312,16 +301,16 @@ class Provisioning:
             raise _NotSent(found=found)
 
     def _look_for(
-        self, *, known: Sequence[int], until: float, at_first: Sequence[Connection] | None = None
-    ) -> Connection | None:
+        self, *, known: Sequence[int], until: float, at_first: Sequence[WorkatoConnection] | None = None
+    ) -> WorkatoConnection | None:
         """Look for a match that is not *known*, for as long as Workato may be at work on it."""
         rows = self._wait_for_new(known=known, until=until, at_first=at_first)
         new = [row for row in rows if row["id"] not in known]
         return the_one(new, self.identity) if new else None
 
     def _wait_for_new(
-        self, *, known: Sequence[int], until: float, at_first: Sequence[Connection] | None = None
-    ) -> list[Connection]:
+        self, *, known: Sequence[int], until: float, at_first: Sequence[WorkatoConnection] | None = None
+    ) -> list[WorkatoConnection]:
         """Return all matches, as soon as one is not *known* or it is *until* on the monotonic clock."""
         pause = 0.5
         rows = self._matches() if at_first is None else list(at_first)
@@ -331,18 +320,18 @@ class Provisioning:
             rows = self._matches()
         return rows
 
-    def _adopted(self, row: Connection) -> Connection:
+    def _adopted(self, row: WorkatoConnection) -> WorkatoConnection:
         log.info("Adopted connection %s, made by the call whose answer was lost.", row["id"])
         self._note_adopted(row)
         return self._existing(row, created=not self._is_guess, update=False)
 
-    def _known(self, row: Connection, *, created: bool) -> Connection:
+    def _known(self, row: WorkatoConnection, *, created: bool) -> WorkatoConnection:
         """Tell of *row* and return it."""
         if self.on_known is not None:
             self.on_known(row, created=created)
         return row
 
-    def _accepted(self, row: Connection) -> Connection:
+    def _accepted(self, row: WorkatoConnection) -> WorkatoConnection:
         if self.credentials is not None and self.tests_credentials:
             refused = failure(row, secrets=self._secrets())
             if refused is not None:
@@ -353,11 +342,11 @@ class Provisioning:
         leaves = [] if self.credentials is None else self.credentials.leaves()
         return secret_texts(iter([self.settings.token.reveal(), *leaves]))
 
-    def _merged(self, row: Connection, changed: Connection) -> Connection:
+    def _merged(self, row: WorkatoConnection, changed: WorkatoConnection) -> WorkatoConnection:
         # Workato's answers to changes have fewer keys than its list.
         return {**row, **{key: value for key, value in changed.items() if value is not None or key in row}}
 
-    def _uncertain(self, row: Connection) -> WorkatoExistsError:
+    def _uncertain(self, row: WorkatoConnection) -> WorkatoExistsError:
         folder = row.get("folder_id")
         return WorkatoExistsError(
             f"Connection {row['id']} in folder {folder} matches by its name alone ({self.identity}), so it "
@@ -370,7 +359,7 @@ class Provisioning:
         if self._place is not None:
             self._place.leave()
 
-    def _note_adopted(self, row: Connection) -> None:
+    def _note_adopted(self, row: WorkatoConnection) -> None:
         # By its name alone it may be somebody else's, made while the answer was lost: to be taken, not
         # to be changed or cleaned up.
         self._is_guess = not self.identity.is_certain_of(row)
@@ -384,7 +373,7 @@ class Provisioning:
         self._note({"refused": True})
         self._claim.note_answered()
 
-    def _note_made(self, row: Connection) -> None:
+    def _note_made(self, row: WorkatoConnection) -> None:
         self._note({"id": row["id"]})
         self._claim.note_answered()
 
@@ -393,7 +382,7 @@ class Provisioning:
             self.ledger.write({**note, "for": str(self.identity), "at": self.settings.base_url})
 
 
-def the_one(matches: Sequence[Connection], identity: Identity) -> Connection:
+def the_one(matches: Sequence[WorkatoConnection], identity: Identity) -> WorkatoConnection:
     """Return the connection that matches, which has to be one.
 
     :param matches: the connections that match, at least one.
@@ -413,7 +402,7 @@ def the_one(matches: Sequence[Connection], identity: Identity) -> Connection:
     )
 
 
-def _age(row: Connection) -> tuple[float, int]:
+def _age(row: WorkatoConnection) -> tuple[float, int]:
     made_at = parse_time(row.get("created_at"))
     # Ids grow, so that they decide where the times do not.
     return (made_at.timestamp() if made_at and made_at.tzinfo else 0.0, row["id"])

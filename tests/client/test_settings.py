@@ -10,10 +10,10 @@ from urllib.parse import quote
 import pytest
 from airflow.providers.common.compat.sdk import Connection
 
+from airflow_provider_workato.client.settings import WorkatoSettings
 from airflow_provider_workato.connection_form import CONNECTION_FORM, DATA_CENTERS
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.hooks.settings import WorkatoSettings
 from tests.support.secrets import everything_shown
 
 TOKEN = "wrkaeu-eyJhbGciOi.s3cr3t-t0k3n"

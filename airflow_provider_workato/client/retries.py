@@ -1,0 +1,106 @@
+"""Which calls may be sent again, and when."""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import TYPE_CHECKING
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
+
+from airflow_provider_workato.exceptions import (
+    WorkatoRateLimitError,
+    WorkatoResponseError,
+    WorkatoServerError,
+    WorkatoTLSError,
+    WorkatoTransportError,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_workato.client.calls import Call
+    from airflow_provider_workato.client.endpoints import Endpoint
+
+log = logging.getLogger(__name__)
+
+_backoff = wait_random_exponential(multiplier=0.5, max=30)
+
+
+def retrying(call: Call, *, budget: float) -> Retrying:
+    """Return what repeats the attempts of a call.
+
+    :param call: the call.
+    :param budget: seconds of attempts and pauses after which no further attempt starts.
+    """
+    return Retrying(
+        retry=retry_if_exception(lambda error: may_repeat(call.endpoint, error)),
+        wait=_wait,
+        stop=lambda state: _spent(state, call) >= budget,
+        before_sleep=_announce,
+        reraise=True,
+    )
+
+
+def is_ambiguous(error: BaseException) -> bool:
+    """Tell whether the call may have been carried out although it failed.
+
+    :param error: what :meth:`Transport.send` raised.
+    """
+    if isinstance(error, WorkatoTransportError):
+        return error.request_sent
+    if isinstance(error, WorkatoResponseError):
+        return error.status is not None and 200 <= error.status < 300
+    return isinstance(error, WorkatoServerError)
+
+
+def may_still_run(error: BaseException) -> bool:
+    """Tell whether Workato may still be at work on the call.
+
+    A 500 or 503 is Workato's own last word; any other 5xx, and a 408, comes from something in front of it.
+
+    :param error: an ambiguous error.
+    """
+    if isinstance(error, WorkatoServerError):
+        return error.status not in (500, 503)
+    return isinstance(error, WorkatoTransportError) and error.request_sent
+
+
+def may_repeat(endpoint: Endpoint, error: BaseException) -> bool:
+    """Tell whether the same request may be sent again.
+
+    :param endpoint: what was called.
+    :param error: why it failed.
+    """
+    if isinstance(error, WorkatoRateLimitError):
+        return True
+    if isinstance(error, WorkatoTLSError):
+        return False
+    if isinstance(error, WorkatoTransportError) and not error.request_sent:
+        return True
+    return is_ambiguous(error) and not endpoint.creates
+
+
+def _spent(state: RetryCallState, call: Call) -> float:
+    """Return the seconds that the attempts and the pauses between them take, the next pause included.
+
+    How long others kept this call waiting says nothing about whether it is worth another attempt.
+    """
+    return (state.seconds_since_start or 0.0) - call.waited + state.upcoming_sleep
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    floor = getattr(error, "retry_after", None)
+    if floor is None:
+        return float(_backoff(state))
+    # All who were refused together would otherwise come back together.
+    return float(floor) + random.uniform(0, 0.5)  # noqa: S311
+
+
+def _announce(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning(
+        "%s Trying again in %.1f s (attempt %d).",
+        error,
+        state.next_action.sleep if state.next_action else 0,
+        state.attempt_number + 1,
+    )
