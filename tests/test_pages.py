@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+import airflow_provider_workato
 from airflow_provider_workato import __version__
 
 ROOT = Path(__file__).parent.parent
+PACKAGE = Path(airflow_provider_workato.__file__).parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -38,6 +40,16 @@ def test_no_link_is_dead(page: Path) -> None:
         if not target.exists() or (fragment and fragment not in anchors(target)):
             dead.append(link)
     assert dead == []
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs" / "decisions").glob("*.md"))],
+    ids=lambda page: page.stem,
+)
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    named = re.findall(r"`([\w./-]+(?:\.py|\.md|/))`", page.read_text())
+    assert [name for name in named if not any((root / name).exists() for root in (ROOT, PACKAGE))] == []
 
 
 def test_the_changelog_begins_with_this_version() -> None:
