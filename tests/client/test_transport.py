@@ -718,7 +718,10 @@ def test_403(connect: Connect, sandbox: RunningSandbox) -> None:
 
 def test_404(connect: Connect, sandbox: RunningSandbox) -> None:
     error = said_of(connect, sandbox, "not_found", WorkatoNotFoundError)
-    assert "deleted, or not visible to this token. Workato said: 'Not found'." in str(error)
+    said = str(error)
+    assert "the connection was deleted, or is not visible to this token; check the id and that" in said
+    assert "client of Airflow connection 'workato_default' has access to the connection's project." in said
+    assert said.endswith("Workato said: 'Not found'.")
 
 
 @pytest.mark.parametrize("call", ["list", "create", "test"])
@@ -739,7 +742,7 @@ def test_404_of_a_wrong_address(connect: Connect, sandbox: RunningSandbox, call:
 
 def test_404_of_an_unknown_parent(hook: WorkatoConnectionsHook) -> None:
     with pytest.raises(
-        WorkatoNotFoundError, match=r"no such parent connection or folder; check that parent_id"
+        WorkatoNotFoundError, match=r"the parent connection or folder does not exist.*check folder_id and"
     ):
         hook.create_runtime_user_connection(parent_id=404, folder_id=1892, external_id="user")
 
@@ -754,7 +757,7 @@ def test_400_has_the_field_errors(connect: Connect, sandbox: RunningSandbox) -> 
 def test_500_has_the_support_id(connect: Connect, sandbox: RunningSandbox) -> None:
     error = said_of(connect, sandbox, "server_error", WorkatoServerError)
     assert error.support_id == "3188c2d0-29a4-4080-908e-582e7ed82580"
-    assert str(error).endswith("Workato's support asks for the id 3188c2d0-29a4-4080-908e-582e7ed82580.")
+    assert str(error).endswith("support, give them the id 3188c2d0-29a4-4080-908e-582e7ed82580.")
 
 
 def test_html_is_not_quoted(connect: Connect, sandbox: RunningSandbox) -> None:
@@ -897,7 +900,7 @@ def bad_inputs() -> Iterator[Callable[[], dict[str, Any]]]:
 def test_no_refused_input_shows_a_credential(
     hook: WorkatoConnectionsHook, make: Callable[[], dict[str, Any]]
 ) -> None:
-    with pytest.raises(WorkatoError, match="input must consist of texts, numbers, booleans") as caught:
+    with pytest.raises(WorkatoError, match="input must contain only strings, finite numbers") as caught:
         hook.create_connection(name="A", provider="jira", input=make())
     assert SECRET not in everything_shown(caught.value)
 
