@@ -103,11 +103,6 @@ class WorkatoApiError(WorkatoError):
         self.field_errors = {name: list(texts) for name, texts in (field_errors or {}).items()}
         self.support_id = support_id
 
-    @property
-    def message(self) -> str:
-        """What the error says."""
-        return str(self)
-
 
 class WorkatoAuthError(WorkatoApiError, AirflowFailException):
     """401: the API token is not valid, or its role lacks the privilege."""

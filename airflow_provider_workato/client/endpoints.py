@@ -28,6 +28,7 @@ class Endpoint:
     :param quota: the quota that a call counts against.
     :param creates: whether two calls make two connections. Such a call is retried only if the first one
         certainly was not carried out.
+    :param reads: whether a call changes nothing in Workato.
     :param not_found: what a 404 means and what to do; a format string with ``{conn_id}`` and the form's
         labels as fields.
     """
@@ -38,6 +39,7 @@ class Endpoint:
     privilege: str
     quota: Quota = Quota.OTHER
     creates: bool = False
+    reads: bool = False
     not_found: str = (
         "the connection was deleted, or is not visible to this token; check the id and that the API client "
         "of Airflow connection {conn_id!r} has access to the connection's project"
@@ -52,6 +54,7 @@ LIST = Endpoint(
     path="/api/connections",
     privilege="Connections: List",
     quota=Quota.LIST,
+    reads=True,
     not_found=f"there is no connections API at this address; check {_ADDRESS}",
 )
 CREATE = Endpoint(
@@ -88,6 +91,7 @@ PICKLIST = Endpoint(
     method="POST",
     path="/api/connections/{id}/pick_list",
     privilege="Connections: Get picklist values",
+    reads=True,
 )
 CREATE_RUNTIME_USER = Endpoint(
     operation="create_runtime_user_connection",
@@ -105,4 +109,5 @@ OAUTH_URL = Endpoint(
     method="GET",
     path="/api/connections/runtime_user_connections/{id}/get_oauth_url",
     privilege="Connections: List",
+    reads=True,
 )

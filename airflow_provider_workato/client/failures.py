@@ -40,7 +40,7 @@ _ADVICE: dict[int, tuple[type[WorkatoApiError], str]] = {
         (
             "the API token of Airflow connection {conn_id!r} is not valid in this data center, or its API "
             "client's role lacks the privilege {privilege!r}. A token works in its own data center only: "
-            "check {data_center!r}, {password!r} and the role."
+            "check {address!r}, {password!r} and the role."
         ),
     ),
     403: (
@@ -123,6 +123,7 @@ class Failures:
         return kind, advice.format(
             conn_id=self.settings.conn_id,
             privilege=endpoint.privilege,
+            address=LABELS[self.settings.address_setting],
             not_found=endpoint.not_found.format(conn_id=self.settings.conn_id, **LABELS),
             **LABELS,
         )
@@ -202,13 +203,15 @@ class Failures:
             said = f"{type(reason).__name__}: {reason.strerror}"
         else:
             said = type(error).__name__
-        after = "the request may have been carried out" if sent else "the request was not sent"
+        after = "; the request was not sent"
+        if sent:
+            after = "" if call.endpoint.reads else "; the request may have been carried out"
         advice = "" if sent else (
             f" Check {LABELS['host']!r}, {LABELS['data_center']!r} and {LABELS['proxies']!r} of Airflow "
             f"connection {self.settings.conn_id!r}."
         )  # fmt: skip
         return WorkatoTransportError(
-            f"{_what(call)} got no answer from {self.settings.place}: {redact(said, [])}; {after}.{advice}",
+            f"{_what(call)} got no answer from {self.settings.place}: {redact(said, [])}{after}.{advice}",
             operation=call.endpoint.operation,
             request_sent=sent,
         )
