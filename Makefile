@@ -62,9 +62,10 @@ lint: .venv/.installed .venv-tools/.installed ## ruff, ruff format, mypy --stric
 	.venv-tools/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	.venv-tools/bin/zizmor --offline --quiet .github
 
-format: .venv/.installed ## Let ruff put the code in order
+format: .venv/.installed ## Let ruff format the code; write the README's table of settings
 	.venv/bin/python -m ruff check --fix .
 	.venv/bin/python -m ruff format .
+	.venv/bin/python -m tools.settings_table
 
 clean: ## Remove the environments and every cache
 	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-bench .venv-tools .nox

@@ -10,10 +10,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from airflow_provider_workato.arguments import one_of, to_flag, to_id, to_optional_flag
 from airflow_provider_workato.authorization import failure
+from airflow_provider_workato.client.filters import LIST_FILTERS
 from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
     WorkatoConfigurationError,
@@ -58,7 +59,7 @@ CREATED_KEY = "created"
 CREATED_ID_KEY = "workato_created_id"
 
 OnRefused = Literal["fail", "return"]
-ON_REFUSED: tuple[str, ...] = ("fail", "return")
+ON_REFUSED: tuple[OnRefused, ...] = get_args(OnRefused)
 
 
 class _EnsureOperator(WorkatoOperator):
@@ -170,7 +171,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
                 folder_id=self.folder_id,
                 parent_id=self.parent_id,
                 external_id=self.external_id,
-                shell_connection=to_optional_flag(self.shell_connection, what="shell_connection"),
+                shell_connection=self.shell_connection,
                 input=self.credentials,
                 if_exists=self.if_exists,
                 ledger=TaskStateLedger(context),
@@ -461,17 +462,7 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
     :param workato_conn_id: the Airflow connection with the API token (templated).
     """
 
-    template_fields: Sequence[str] = (
-        *WorkatoOperator.template_fields,
-        "folder_id",
-        "project_id",
-        "parent_id",
-        "external_id",
-        "provider",
-        "include_runtime_connections",
-        "include_tags",
-        "updated_after",
-    )
+    template_fields: Sequence[str] = (*WorkatoOperator.template_fields, *LIST_FILTERS)
 
     def __init__(
         self,
@@ -503,18 +494,7 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
 
         :param context: the task's execution context.
         """
-        return self.hook.list_connections(
-            folder_id=self.folder_id,
-            project_id=self.project_id,
-            parent_id=self.parent_id,
-            external_id=self.external_id,
-            provider=self.provider,
-            include_runtime_connections=to_flag(
-                self.include_runtime_connections, what="include_runtime_connections"
-            ),
-            include_tags=to_flag(self.include_tags, what="include_tags"),
-            updated_after=self.updated_after,
-        )
+        return self.hook.list_connections(**{name: getattr(self, name) for name in LIST_FILTERS})
 
 
 class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):

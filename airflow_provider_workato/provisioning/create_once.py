@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from airflow_provider_workato.arguments import one_of, parse_time
 from airflow_provider_workato.authorization import State, failure, state_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 IfExists = Literal["reuse", "update", "fail", "duplicate"]
-IF_EXISTS: tuple[str, ...] = ("reuse", "update", "fail", "duplicate")
+IF_EXISTS: tuple[IfExists, ...] = get_args(IfExists)
 
 #: The longest pause between two looks for a connection whose answer was lost, in seconds.
 _LONGEST_PAUSE = 8.0

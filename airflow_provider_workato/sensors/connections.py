@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_workato.arguments import connection_ids
+from airflow_provider_workato.arguments import connection_ids, drop_none
 from airflow_provider_workato.authorization import has_unknown_status, judge, pending_text
 from airflow_provider_workato.client.answers import single_or_list
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoError, from_traceback
@@ -257,12 +257,7 @@ class WorkatoConnectionSensor(BaseSensorOperator):
 
     @property
     def _filters(self) -> dict[str, Any]:
-        filters = {
-            "folder_id": self.folder_id,
-            "project_id": self.project_id,
-            "external_id": self.external_id,
-        }
-        return {name: value for name, value in filters.items() if value is not None}
+        return drop_none(folder_id=self.folder_id, project_id=self.project_id, external_id=self.external_id)
 
     def _trigger(self, **kwargs: Any) -> WorkatoConnectionTrigger:
         from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger

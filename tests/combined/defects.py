@@ -105,8 +105,7 @@ DEFECTS: Mapping[str, tuple[Callable[[], None], set[str]]] = {
 
 
 def put_back(number: str) -> None:
-    """
-    Put a defect back.
+    """Put a defect back.
 
     :param number: the number it had
     """
