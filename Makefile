@@ -40,6 +40,12 @@ test-kill: .venv/.installed ## Kill real task and triggerer processes and look a
 test-combined: .venv/.installed ## Play random histories of tasks, waits, faults and kills against a model (minutes)
 	.venv/bin/python -m pytest -m combined -s tests/combined $(ARGS)
 
+test-cluster: .venv-cluster/.installed ## Play scenarios on Celery workers and two triggerers (minutes; ARGS=--short)
+	.venv-cluster/bin/python -m pytest -m cluster -s tests/cluster $(ARGS)
+
+soak: .venv-cluster/.installed ## Keep such a cluster busy for 30 minutes (ARGS="--minutes 5"); writes docs/soak.md
+	.venv-cluster/bin/python -m tools.soak $(ARGS)
+
 bench: .venv-bench/.installed ## Measure beside what else one would use; writes docs/benchmarks.md
 	.venv-bench/bin/python -m tools.bench $(ARGS)
 
@@ -53,7 +59,7 @@ format: .venv/.installed ## Let ruff put the code in order
 	.venv/bin/python -m ruff format .
 
 clean: ## Remove the environments and every cache
-	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-bench .coverage .coverage.* htmlcov build dist
+	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-cluster .venv-bench .coverage .coverage.* htmlcov build dist
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -69,6 +75,9 @@ clean: ## Remove the environments and every cache
 
 .venv-lowest/.installed: $(PINS) constraints/lowest.txt
 	tools/venv.sh .venv-lowest constraints/lowest.txt "$(MINORS_2)" test
+
+.venv-cluster/.installed: $(PINS) constraints/airflow-3.3.txt
+	tools/venv.sh .venv-cluster constraints/airflow-3.3.txt "$(MINORS_3)" test cluster celery
 
 .venv-bench/.installed: $(PINS) constraints/bench.txt
 	tools/venv.sh .venv-bench constraints/bench.txt "$(MINORS_3)" bench cluster

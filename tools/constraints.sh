@@ -11,7 +11,7 @@ pin() {
         --all-extras --constraint - "$@" pyproject.toml --output-file "constraints/$output"
 }
 
-pin airflow-3.3.txt 3.3.2 3.11 --group test --group lint --group cluster
+pin airflow-3.3.txt 3.3.2 3.11 --group test --group lint --group cluster --group celery
 # Airflow 3.0 bounds neither: newer ones refuse its tokens, and its bodies without a content type.
 pin airflow-3.0.txt "3.0.6 pyjwt<2.11 fastapi<0.118" 3.11 --group test --group cluster
 pin airflow-3.1.txt 3.1.8 3.11 --group test --group cluster

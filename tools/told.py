@@ -17,7 +17,7 @@ Change = tuple[int, str]
 class Told:
     """Changes that were told too often or not at all.
 
-    :param count: number of changes that had to be told.
+    :param count: number of changes that happened.
     :param twice: changes that were told more often than they happened.
     :param missed: changes that lasted and were told less often than they happened.
     """
@@ -33,7 +33,7 @@ def compare(
     *,
     providers: Collection[str],
     now: float,
-    lasting: float,
+    lasting: float | None = None,
 ) -> Told:
     """Compare what happened with what was told.
 
@@ -41,17 +41,18 @@ def compare(
     :param events: the asset events of the watch.
     :param providers: the apps that are watched.
     :param now: the time on the sandbox's clock, ``time.monotonic()``.
-    :param lasting: seconds for which a change must last to be seen for certain.
+    :param lasting: seconds for which a change must last to be seen for certain. ``None`` asks for the states
+        that still hold instead, however new they are.
     """
     happened: Counter[Change] = Counter()
     must: Counter[Change] = Counter()
-    for change, seconds in _states(changes, providers=providers, now=now):
+    for change, seconds, holds in _states(changes, providers=providers, now=now):
         happened[change] += 1
-        must[change] += seconds >= lasting
+        must[change] += holds if lasting is None else seconds >= lasting
     payloads = [event["extra"]["payload"] for event in events]
     told = Counter((payload["connection"]["id"], payload["change"]) for payload in payloads)
     return Told(
-        count=must.total(),
+        count=happened.total(),
         twice=sorted((told - happened).elements()),
         missed=sorted((must - told).elements()),
     )
@@ -59,8 +60,8 @@ def compare(
 
 def _states(
     changes: Iterable[Mapping[str, Any]], *, providers: Collection[str], now: float
-) -> Iterator[tuple[Change, float]]:
-    """Yield each state that is told, with the seconds for which it lasted."""
+) -> Iterator[tuple[Change, float, bool]]:
+    """Yield each state that is told, the seconds for which it lasted, and whether it still holds."""
     begun: dict[int, tuple[str, float]] = {}
     for entry in changes:
         number, row = entry["id"], entry["connection"]
@@ -69,15 +70,16 @@ def _states(
         mark = _mark(row)
         before = begun.get(number)
         if before is not None and before[0] != mark:
-            yield from _ended(number, *begun.pop(number), end=entry["at"])
+            yield (number, _change(before[0])), entry["at"] - before[1], False
+            del begun[number]
         if mark and number not in begun:
             begun[number] = mark, entry["at"]
     for number, (mark, at) in begun.items():
-        yield from _ended(number, mark, at, end=now)
+        yield (number, _change(mark)), now - at, True
 
 
-def _ended(number: int, mark: str, at: float, *, end: float) -> Iterator[tuple[Change, float]]:
-    yield (number, mark.partition(" ")[0]), end - at
+def _change(mark: str) -> str:
+    return mark.partition(" ")[0]
 
 
 def _mark(row: Mapping[str, Any] | None) -> str:

@@ -24,7 +24,7 @@ class Figures:
 
     :param duplicates: connections of the workspace that have the app and external id of another
     :param lost_waits: waits that did not end, or not with their own connection
-    :param polls: list calls without a filter, as only triggerers make them
+    :param polls: when list calls without a filter came, as only triggerers make them, and their answer
     :param list_calls: all list calls
     """
 
@@ -35,7 +35,7 @@ class Figures:
     duplicates: int
     lost_waits: int
     told: Told
-    polls: int
+    polls: list[tuple[float, int | None]]
     list_calls: int
     refused: int
     seconds: float
@@ -49,7 +49,7 @@ class Figures:
             f"{self.scenario}: {self.tasks} tasks, {self.succeeded} succeeded, {self.failed} failed, "
             f"{self.duplicates} duplicates, {self.lost_waits} lost waits, {self.told.count} changes, "
             f"{len(self.told.twice)} told twice, {len(self.told.missed)} missed, "
-            f"{self.list_calls_per_minute:.1f} list calls a minute ({self.polls} polls in all), "
+            f"{self.list_calls_per_minute:.1f} list calls a minute ({len(self.polls)} polls in all), "
             f"{self.refused} x 429, {self.seconds:.0f} s"
         )
 
@@ -85,11 +85,11 @@ class Meter:
     def seconds(self) -> float:
         return time.monotonic() - self._began
 
-    def told(self, *, lasting: float | None = None) -> Told:
+    def told(self, *, so_far: bool = False) -> Told:
         """
         Compare what changed with what was told.
 
-        :param lasting: seconds for which a change must last to be told for certain, the meter's if left out
+        :param so_far: miss the states that hold now, however new they are
         """
         changes = self._control.changes(since=self._change)
         touched = {change["id"] for change in changes}
@@ -104,14 +104,19 @@ class Meter:
             events,
             providers=self._watched,
             now=time.monotonic(),
-            lasting=self._lasting if lasting is None else lasting,
+            lasting=None if so_far else self._lasting,
         )
 
     def wait_until_told(self) -> None:
         """Wait until nothing is left to be told; what stays untold is in the figures."""
 
         try:
-            wait_until(lambda: not self.told(lasting=0).missed, what="the changes to be told", deadline=6 * self._lasting, interval=1)
+            wait_until(
+                lambda: not self.told(so_far=True).missed,
+                what="the changes to be told",
+                deadline=6 * self._lasting,
+                interval=1,
+            )
         except TimeoutError as error:
             print(error)
 
@@ -139,7 +144,7 @@ class Meter:
             duplicates=_duplicates(self._control.connections()),
             lost_waits=lost_waits,
             told=self.told(),
-            polls=len(polls),
+            polls=[(round(row["at"] - self._began, 1), row["status"]) for row in polls],
             list_calls=len(lists),
             refused=self._count_refused() - self._refused,
             seconds=seconds,

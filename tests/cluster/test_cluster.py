@@ -41,7 +41,9 @@ def test_the_examples(stage: Stage) -> None:
         meter,
         {**{run.dag_id: [run.run_id] for run in runs}, LOST_EXAMPLE: stage.api.run_ids(LOST_EXAMPLE)},
     )
-    assert figures.polls <= most_polls(figures.seconds, interval=stage.size.interval / 2)
+    # One of the examples polls more often.
+    most = most_polls(figures.seconds, interval=min(5.0, stage.size.interval))
+    assert len(figures.polls) <= most, figures.polls
 
 
 def test_a_triggerer_killed_while_connections_are_authorized(stage: Stage) -> None:
@@ -50,11 +52,15 @@ def test_a_triggerer_killed_while_connections_are_authorized(stage: Stage) -> No
     meter = stage.meter(f"{len(ids)} waits, a triggerer killed")
     run_id = stage.api.trigger(dag_id)
     _all_deferred(stage, dag_id, run_id)
-    order = random.Random(8).sample(ids, len(ids))
+    order = random.Random(8).sample(ids, len(ids))  # noqa: S311 - no secret
     half = len(order) // 2
     for number in order[:half]:
         control.authorize(number)
     wait(lambda: _count(stage, dag_id, run_id, "success"), what="a wait to end")
+    # A watch whose triggerer dies within seconds of telling a change tells it again.
+    meter.wait_until_told()
+    polls = len(_accepted(stage))
+    wait(lambda: len(_accepted(stage)) >= polls + TRIGGERERS, what="another round of polls")
     stage.cluster.kill_triggerer(0)
     for number in order[half:]:
         control.authorize(number)
@@ -141,9 +147,7 @@ def test_every_change_was_told_once(stage: Stage) -> None:
     assert (told.twice, told.missed) == ([], [])
 
 
-def _figures(
-    stage: Stage, meter: Meter, runs: dict[str, list[str]], *, lost_waits: int = 0
-) -> Figures:
+def _figures(stage: Stage, meter: Meter, runs: dict[str, list[str]], *, lost_waits: int = 0) -> Figures:
     figures = meter.figures(runs, lost_waits=lost_waits)
     stage.figures.append(figures)
     print(f"\n{figures}", flush=True)
@@ -155,7 +159,8 @@ def _figures(
 
 
 def _one_poll_an_interval(stage: Stage, figures: Figures, *, starts: int = TRIGGERERS) -> None:
-    assert figures.polls <= most_polls(figures.seconds, interval=stage.size.interval, starts=starts)
+    most = most_polls(figures.seconds, interval=stage.size.interval, starts=starts)
+    assert len(figures.polls) <= most, figures.polls
 
 
 def _count(stage: Stage, dag_id: str, run_id: str, state: str) -> int:
