@@ -7,7 +7,9 @@ from typing import Any
 from tools.told import Told, compare
 
 
-def change(number: int, at: float, *, status: str | None = None, lost_at: str | None = None) -> dict[str, Any]:
+def change(
+    number: int, at: float, *, status: str | None = None, lost_at: str | None = None
+) -> dict[str, Any]:
     row = {"provider": "jira", "authorization_status": status, "connection_lost_at": lost_at}
     return {"id": number, "at": at, "connection": row}
 

@@ -26,7 +26,7 @@ TRIGGERERS = 2
 WATCHED = ("salesforce", "jira")
 WAITS_PER_RUN = 50
 #: Seconds for which a connection is not authorized, from the start of its run.
-LIFE = (60.0, 300.0)
+LIFE = (120.0, 540.0)
 #: Seconds between two of each.
 FAULT_EVERY, CREATES_EVERY, RESTART_EVERY = 20.0, 60.0, 240.0
 #: Seconds after which a connection that is done with is deleted.
@@ -130,6 +130,8 @@ class Soak:
         self._to_delete: list[tuple[float, int]] = []
         self._to_lose: list[tuple[float, int]] = []
         self._restarted = 0
+        # What is so already when a watch begins is not told.
+        self._first = max((row["seq"] for row in control.changes()), default=0)
 
     def run(self, *, seconds: float) -> Outcome:
         """Play for the given time, then let everything end.
@@ -165,12 +167,7 @@ class Soak:
 
     def _step(self) -> None:
         now = time.monotonic()
-        for run in [run for run in self._active if self._has_ended("soak_waits", run.run_id)]:
-            self._active.remove(run)
-            self._check(run)
-        for run_id in [run_id for run_id in self._creates if self._has_ended("soak_creates", run_id)]:
-            self._creates.remove(run_id)
-            self._check_creates(run_id)
+        self._check_ended()
         self._authorize(until=now)
         for at, number in [entry for entry in self._to_lose if entry[0] <= now]:
             self._to_lose.remove((at, number))
@@ -178,11 +175,19 @@ class Soak:
         for at, number in [entry for entry in self._to_delete if entry[0] <= now]:
             self._to_delete.remove((at, number))
             self._control.delete(number)
-        # Tasks that wait for a worker are no waits yet: no more than a run's worth of them at a time.
-        room = len(self._active) < self._waits / WAITS_PER_RUN
-        if room and self._count("scheduled", "queued", "running", "none") < WAITS_PER_RUN:
+        # No more tasks than a run's worth wait for a worker: those are no waits yet.
+        queued, deferred = self._count("scheduled", "queued", "running", "none"), self._count("deferred")
+        if queued < WAITS_PER_RUN and queued + deferred <= self._waits - WAITS_PER_RUN:
             self._start_waits()
-        self.outcome.most_waits = max(self.outcome.most_waits, self._count("deferred"))
+        self.outcome.most_waits = max(self.outcome.most_waits, deferred)
+
+    def _check_ended(self) -> None:
+        for run in [run for run in self._active if self._has_ended("soak_waits", run.run_id)]:
+            self._active.remove(run)
+            self._check(run)
+        for run_id in [run_id for run_id in self._creates if self._has_ended("soak_creates", run_id)]:
+            self._creates.remove(run_id)
+            self._check_creates(run_id)
 
     def _start_waits(self) -> None:
         ids = list(range(self._next_id, self._next_id + WAITS_PER_RUN))
@@ -274,11 +279,14 @@ class Soak:
         self._say(f"triggerer restarted ({self._pending()} waits go on)")
 
     def _settle(self) -> None:
-        """Wait until the watches have told everything, and for another round of polls."""
+        """Wait until nothing changes, the watches have told everything, and all have polled again."""
+
+        def all_told() -> bool:
+            self._check_ended()
+            return not self._creates and not self._compare(lasting=None).missed
+
         try:
-            wait_until(
-                lambda: not self._compare(lasting=None).missed, what="the changes", deadline=90, interval=2
-            )
+            wait_until(all_told, what="the changes", deadline=180, interval=2)
         except TimeoutError:
             self._say(f"not told yet: {self._compare(lasting=None).missed[:10]}")
         polls = self._poll_count()
@@ -292,12 +300,7 @@ class Soak:
         self._control.clear_faults()
 
         def all_ended() -> bool:
-            for run in [run for run in self._active if self._has_ended("soak_waits", run.run_id)]:
-                self._active.remove(run)
-                self._check(run)
-            for run_id in [run_id for run_id in self._creates if self._has_ended("soak_creates", run_id)]:
-                self._creates.remove(run_id)
-                self._check_creates(run_id)
+            self._check_ended()
             return not self._active and not self._creates
 
         try:
@@ -310,9 +313,8 @@ class Soak:
 
     def _compare(self, *, lasting: float | None) -> Told:
         events = [{"extra": extra} for (extra,) in self._rows("select extra from asset_event")]
-        return compare(
-            self._control.changes(), events, providers=WATCHED, now=time.monotonic(), lasting=lasting
-        )
+        changes = self._control.changes(since=self._first)
+        return compare(changes, events, providers=WATCHED, now=time.monotonic(), lasting=lasting)
 
     def _count_calls(self, *, since: int, began: float) -> None:
         rows = self._control.requests(operation="list_connections", since=since)
@@ -331,9 +333,10 @@ class Soak:
         return self._count("deferred")
 
     def _count(self, *states: str) -> int:
-        query = (
-            "select count(*) from task_instance where dag_id = 'soak_waits' and coalesce(state, 'none') in %s"
-        )
+        query = """
+            select count(*) from task_instance
+            where dag_id = 'soak_waits' and task_id = 'wait' and coalesce(state, 'none') in %s
+            """
         [(count,)] = self._rows(query, states)
         return int(count)
 
