@@ -143,7 +143,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
         request.config.stash[_FIGURES] = stage.figures
         # From now on it counts; the watches are to have seen the workspace before anything changes in it.
         wait_until(lambda: _polls(sandbox) >= 2, what="the first polls", deadline=120)
-        assert stage.whole
+        stage.whole.seconds()
         yield stage
 
 

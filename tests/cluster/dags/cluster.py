@@ -44,7 +44,7 @@ for dag_id, ids in PLAN["waits"].items():
         wait = WorkatoConnectionSensor.partial(
             task_id="wait", deferrable=True, poke_interval=INTERVAL, timeout=3600
         ).expand(connection_id=ids)
-        read_waits(wait.output)  # type: ignore[arg-type]
+        read_waits(wait.output)
 
 
 def creates(count: int, **options: Any) -> None:
