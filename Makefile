@@ -54,9 +54,10 @@ lint: .venv/.installed ## ruff, ruff format, mypy --strict
 	.venv/bin/python -m ruff format --check .
 	.venv/bin/python -m mypy
 
-format: .venv/.installed ## Let ruff put the code in order
+format: .venv/.installed ## Let ruff format the code; write the README's table of settings
 	.venv/bin/python -m ruff check --fix .
 	.venv/bin/python -m ruff format .
+	.venv/bin/python -m tools.settings_table
 
 clean: ## Remove the environments and every cache
 	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-cluster .venv-bench .coverage .coverage.* htmlcov build dist

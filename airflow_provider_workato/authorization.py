@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
+from airflow_provider_workato.arguments import parse_time
 from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
     WorkatoError,
     WorkatoNotFoundError,
 )
-from airflow_provider_workato.models import Connection, parse_time
 from airflow_provider_workato.redaction import redact
+
+if TYPE_CHECKING:
+    from airflow_provider_workato.client.answers import WorkatoConnection
 
 #: How many connections a text about a wait names.
 _NAMED = 5
@@ -39,9 +43,9 @@ class Verdict:
     :param pending: the connections that are not authorized yet, while the wait goes on.
     """
 
-    connections: Sequence[Connection] | None = None
+    connections: Sequence[WorkatoConnection] | None = None
     error: WorkatoError | None = None
-    pending: Sequence[Connection] = ()
+    pending: Sequence[WorkatoConnection] = ()
 
     @property
     def settled(self) -> bool:
@@ -49,7 +53,7 @@ class Verdict:
         return self.connections is not None or self.error is not None
 
 
-def state_of(connection: Connection) -> State:
+def state_of(connection: WorkatoConnection) -> State:
     """Return what a connection's status means.
 
     :param connection: a connection from the list. ``authorized_at`` is no proof of success (it is
@@ -67,7 +71,7 @@ def state_of(connection: Connection) -> State:
     return State.AUTHORIZED if status == "success" else State.WAITING
 
 
-def has_unknown_status(connection: Connection) -> bool:
+def has_unknown_status(connection: WorkatoConnection) -> bool:
     """Tell whether the API shows a status that this provider does not know, and waits on.
 
     :param connection: a connection from the list.
@@ -78,7 +82,7 @@ def has_unknown_status(connection: Connection) -> bool:
     )
 
 
-def pending_text(pending: Sequence[Connection]) -> str:
+def pending_text(pending: Sequence[WorkatoConnection]) -> str:
     """Name connections with their status, such as ``connection 36 (no status yet)``.
 
     :param pending: the connections that a wait still waits for.
@@ -89,7 +93,7 @@ def pending_text(pending: Sequence[Connection]) -> str:
     return ", ".join(named)
 
 
-def _status_text(connection: Connection) -> str:
+def _status_text(connection: WorkatoConnection) -> str:
     if state_of(connection) is State.LOST:
         return "lost"
     status = connection.get("authorization_status")
@@ -99,7 +103,9 @@ def _status_text(connection: Connection) -> str:
     return f"unknown status {shown!r}" if has_unknown_status(connection) else shown
 
 
-def failure(connection: Connection, *, secrets: Sequence[str] = ()) -> WorkatoAuthorizationError | None:
+def failure(
+    connection: WorkatoConnection, *, secrets: Sequence[str] = ()
+) -> WorkatoAuthorizationError | None:
     """Return the error for a connection that failed or was lost, ``None`` for any other.
 
     :param connection: a connection as Workato describes it.
@@ -132,7 +138,9 @@ def failure(connection: Connection, *, secrets: Sequence[str] = ()) -> WorkatoAu
     )
 
 
-def judge(found: Mapping[int, Connection], wanted: Sequence[int], *, fail_fast: bool = True) -> Verdict:
+def judge(
+    found: Mapping[int, WorkatoConnection], wanted: Sequence[int], *, fail_fast: bool = True
+) -> Verdict:
     """Decide a wait for one or more connections.
 
     :param found: the newest list of connections, by id.

@@ -26,8 +26,10 @@ LAYERS = [
     {"triggers"},
     {"links"},
     {"hooks"},
+    {"provisioning"},
     {"authorization"},
-    {"models"},
+    {"client"},
+    {"arguments", "local_lock"},
     {"exceptions", "redaction", "version_compat", "connection_form", "get_provider_info"},
 ]
 LEVEL = {name: len(LAYERS) - number for number, names in enumerate(LAYERS) for name in names}

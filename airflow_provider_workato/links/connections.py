@@ -9,7 +9,7 @@ from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context, TaskInstanceKey
 
-    from airflow_provider_workato.hooks.settings import WorkatoSettings
+    from airflow_provider_workato.client.settings import WorkatoSettings
 
 #: XCom keys under which a task leaves the addresses for its links.
 CONNECTION_URL_KEY = "workato_connection_url"
@@ -25,7 +25,7 @@ def connection_url(settings: WorkatoSettings, connection_id: int | str) -> str:
     return f"{settings.web_url}/connections/{connection_id}"
 
 
-def leave_connection_url(context: Context, settings: WorkatoSettings, connection_id: int) -> None:
+def push_connection_url(context: Context, settings: WorkatoSettings, connection_id: int) -> None:
     """Push what :class:`WorkatoConnectionLink` shows.
 
     :param context: the task's execution context.

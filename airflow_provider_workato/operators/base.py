@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf, mask_secret
 
+from airflow_provider_workato.arguments import one_of, to_flag, to_id
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoNotFoundError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.models import one_of, to_flag, to_id
 from airflow_provider_workato.redaction import Sealed, seal, secret_texts
 from airflow_provider_workato.version_compat import forget_variables
 

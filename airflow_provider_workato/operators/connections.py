@@ -10,23 +10,23 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
+from airflow_provider_workato.arguments import one_of, to_flag, to_id, to_optional_flag
 from airflow_provider_workato.authorization import failure
+from airflow_provider_workato.client.filters import LIST_FILTERS
 from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
     WorkatoConfigurationError,
     WorkatoNotFoundError,
 )
 from airflow_provider_workato.hooks.connections import MISSING
-from airflow_provider_workato.hooks.provisioning import IF_EXISTS
 from airflow_provider_workato.links.connections import (
     OAUTH_URL_KEY,
     WorkatoConnectionLink,
     WorkatoOAuthLink,
-    leave_connection_url,
+    push_connection_url,
 )
-from airflow_provider_workato.models import one_of, to_flag, to_id, to_optional_flag
 from airflow_provider_workato.operators.base import (
     NOT_GIVEN,
     CredentialsOperator,
@@ -39,7 +39,8 @@ from airflow_provider_workato.operators.base import (
     check_choice,
     check_flag,
 )
-from airflow_provider_workato.operators.task_state import TaskStateLedger
+from airflow_provider_workato.provisioning.create_once import IF_EXISTS
+from airflow_provider_workato.provisioning.ledger import TaskStateLedger
 from airflow_provider_workato.redaction import secret_texts
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_workato.hooks.provisioning import IfExists
-    from airflow_provider_workato.models import Connection, PicklistItem
+    from airflow_provider_workato.client.answers import PicklistItem, WorkatoConnection
+    from airflow_provider_workato.provisioning.create_once import IfExists
 
 #: XCom key of the whole connection, beside the id that a create returns.
 CONNECTION_KEY = "connection"
@@ -58,7 +59,7 @@ CREATED_KEY = "created"
 CREATED_ID_KEY = "workato_created_id"
 
 OnRefused = Literal["fail", "return"]
-ON_REFUSED: tuple[str, ...] = ("fail", "return")
+ON_REFUSED: tuple[OnRefused, ...] = get_args(OnRefused)
 
 
 class _EnsureOperator(WorkatoOperator):
@@ -67,13 +68,13 @@ class _EnsureOperator(WorkatoOperator):
     What comes after it is known can still fail the task, and a clean-up has to find it all the same.
     """
 
-    def _leave(self, context: Context, connection: Connection, *, created: bool) -> None:
+    def _leave(self, context: Context, connection: WorkatoConnection, *, created: bool) -> None:
         ti, number = context["ti"], int(connection["id"])
         if created:
             ti.xcom_push(key=CREATED_ID_KEY, value=number)
         ti.xcom_push(key=CREATED_KEY, value=created)
         ti.xcom_push(key=CONNECTION_KEY, value=connection)
-        leave_connection_url(context, self.hook.settings, number)
+        push_connection_url(context, self.hook.settings, number)
         if self.do_xcom_push:
             # What the task returns is lost if it fails.
             ti.xcom_push(key="return_value", value=number)
@@ -170,7 +171,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
                 folder_id=self.folder_id,
                 parent_id=self.parent_id,
                 external_id=self.external_id,
-                shell_connection=to_optional_flag(self.shell_connection, what="shell_connection"),
+                shell_connection=self.shell_connection,
                 input=self.credentials,
                 if_exists=self.if_exists,
                 ledger=TaskStateLedger(context),
@@ -234,7 +235,7 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         self.external_id: Any = external_id
         self.shell_connection: Any = shell_connection
 
-    def execute(self, context: Context) -> Connection:
+    def execute(self, context: Context) -> WorkatoConnection:
         """Change the connection.
 
         :param context: the task's execution context.
@@ -250,7 +251,7 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
             shell_connection=shell_connection,
             input=credentials,
         )
-        leave_connection_url(context, self.hook.settings, connection["id"])
+        push_connection_url(context, self.hook.settings, connection["id"])
         if credentials is not None and not shell_connection:
             refused = failure(connection, secrets=secret_texts(credentials.leaves()))
             if refused is not None:
@@ -299,7 +300,7 @@ class WorkatoDisconnectConnectionOperator(TargetOperator):
         said = self.hook.disconnect_connection(
             number, force=force, ignore_missing=to_flag(self.ignore_missing, what="ignore_missing")
         )
-        leave_connection_url(context, self.hook.settings, number)
+        push_connection_url(context, self.hook.settings, number)
         return said
 
 
@@ -461,17 +462,7 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
     :param workato_conn_id: the Airflow connection with the API token (templated).
     """
 
-    template_fields: Sequence[str] = (
-        *WorkatoOperator.template_fields,
-        "folder_id",
-        "project_id",
-        "parent_id",
-        "external_id",
-        "provider",
-        "include_runtime_connections",
-        "include_tags",
-        "updated_after",
-    )
+    template_fields: Sequence[str] = (*WorkatoOperator.template_fields, *LIST_FILTERS)
 
     def __init__(
         self,
@@ -498,23 +489,12 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
         self.include_tags: Any = include_tags
         self.updated_after = updated_after
 
-    def execute(self, context: Context) -> list[Connection]:  # noqa: ARG002
+    def execute(self, context: Context) -> list[WorkatoConnection]:  # noqa: ARG002
         """List the connections.
 
         :param context: the task's execution context.
         """
-        return self.hook.list_connections(
-            folder_id=self.folder_id,
-            project_id=self.project_id,
-            parent_id=self.parent_id,
-            external_id=self.external_id,
-            provider=self.provider,
-            include_runtime_connections=to_flag(
-                self.include_runtime_connections, what="include_runtime_connections"
-            ),
-            include_tags=to_flag(self.include_tags, what="include_tags"),
-            updated_after=self.updated_after,
-        )
+        return self.hook.list_connections(**{name: getattr(self, name) for name in LIST_FILTERS})
 
 
 class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
@@ -616,6 +596,6 @@ class WorkatoGetOAuthUrlOperator(WorkatoOperator):
         :param context: the task's execution context.
         """
         url = self.hook.get_oauth_url(self.connection_id)
-        leave_connection_url(context, self.hook.settings, to_id(self.connection_id))
+        push_connection_url(context, self.hook.settings, to_id(self.connection_id))
         context["ti"].xcom_push(key=OAUTH_URL_KEY, value=url)
         return url

@@ -18,11 +18,12 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
+from airflow_provider_workato.arguments import connection_ids, drop_none
 from airflow_provider_workato.authorization import has_unknown_status, judge, pending_text
+from airflow_provider_workato.client.answers import single_or_list
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoError, from_traceback
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.links.connections import WorkatoConnectionLink, leave_connection_url
-from airflow_provider_workato.models import connection_ids, result_of
+from airflow_provider_workato.links.connections import WorkatoConnectionLink, push_connection_url
 from airflow_provider_workato.version_compat import (
     AIRFLOW_3_3,
     TRIGGER_FAILED,
@@ -37,7 +38,7 @@ from airflow_provider_workato.version_compat import (
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-    from airflow_provider_workato.models import Connection
+    from airflow_provider_workato.client.answers import WorkatoConnection
     from airflow_provider_workato.operators.base import Id, Text
     from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
 
@@ -137,7 +138,7 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         """
         wanted = self._wanted
         if len(wanted) == 1:
-            leave_connection_url(context, self.hook.settings, wanted[0])
+            push_connection_url(context, self.hook.settings, wanted[0])
         if not self.deferrable:
             try:
                 return super().execute(context)
@@ -235,7 +236,9 @@ class WorkatoConnectionSensor(BaseSensorOperator):
             self._ids = self.connection_id, connection_ids(self.connection_id)
         return self._ids[1]
 
-    def _decide(self, rows: Mapping[int, Connection]) -> Connection | list[Connection] | None:
+    def _decide(
+        self, rows: Mapping[int, WorkatoConnection]
+    ) -> WorkatoConnection | list[WorkatoConnection] | None:
         verdict = judge(rows, self._wanted, fail_fast=self.fail_fast)
         if verdict.error is not None:
             raise verdict.error
@@ -243,7 +246,9 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         if pending != self._pending and any(map(has_unknown_status, verdict.pending)):
             self.log.warning("Waiting on, whatever this status means: %s.", pending)
         self._pending = pending
-        return None if verdict.connections is None else result_of(self.connection_id, verdict.connections)
+        return (
+            None if verdict.connections is None else single_or_list(self.connection_id, verdict.connections)
+        )
 
     def _can_end_in_trigger(self) -> bool:
         # A subclass that does something with the result wants a worker.
@@ -252,12 +257,7 @@ class WorkatoConnectionSensor(BaseSensorOperator):
 
     @property
     def _filters(self) -> dict[str, Any]:
-        filters = {
-            "folder_id": self.folder_id,
-            "project_id": self.project_id,
-            "external_id": self.external_id,
-        }
-        return {name: value for name, value in filters.items() if value is not None}
+        return drop_none(folder_id=self.folder_id, project_id=self.project_id, external_id=self.external_id)
 
     def _trigger(self, **kwargs: Any) -> WorkatoConnectionTrigger:
         from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 
+from airflow_provider_workato.arguments import to_optional_id
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
-from airflow_provider_workato.models import to_optional_id
 from airflow_provider_workato.triggers.snapshots import ListKey, PollFailed, Snapshot, follow
 
 if TYPE_CHECKING:

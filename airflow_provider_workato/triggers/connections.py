@@ -16,10 +16,11 @@ from typing import Any, ClassVar
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
+from airflow_provider_workato.arguments import connection_ids
 from airflow_provider_workato.authorization import Verdict, has_unknown_status, judge, pending_text
+from airflow_provider_workato.client.answers import WorkatoConnection, single_or_list
 from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, for_traceback
 from airflow_provider_workato.links.connections import CONNECTION_URL_KEY, WorkatoConnectionLink
-from airflow_provider_workato.models import Connection, connection_ids, result_of
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
 from airflow_provider_workato.triggers.snapshots import (
     ListKey,
@@ -114,7 +115,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         self.end_task = end_task
         self.handover = None if handover is None else list(handover)
         self.min_seconds = min_seconds
-        self._pending: Sequence[Connection] = ()
+        self._pending: Sequence[WorkatoConnection] = ()
         self._failure: WorkatoError | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -241,7 +242,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             return isinstance(item.error, AirflowFailException) and refused > self.MAX_FAILED_POLLS
         return failed > self.max_failed_polls
 
-    def _note_pending(self, pending: Sequence[Connection]) -> None:
+    def _note_pending(self, pending: Sequence[WorkatoConnection]) -> None:
         known = self._pending
         if len(known) == len(pending) and all(map(operator.is_, known, pending)):
             return
@@ -274,7 +275,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         return TriggerEvent({"status": SETTLED, "connections": rows})
 
     async def _handed_on(
-        self, snapshot: Snapshot, wanted: Sequence[int], connections: Sequence[Connection]
+        self, snapshot: Snapshot, wanted: Sequence[int], connections: Sequence[WorkatoConnection]
     ) -> bool:
         """Leave the task's result as a worker would, if the task may end here."""
         if self.end_task is False or (ti := self.task_instance) is None:
@@ -288,7 +289,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 handover = Handover.of(task, ti)
             else:
                 return False
-            result = result_of(self.connection_id, connections)
+            result = single_or_list(self.connection_id, connections)
             if not handover.takes(result):
                 return False
             links = {}

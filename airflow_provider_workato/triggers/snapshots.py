@@ -18,14 +18,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from airflow_provider_workato.client.settings import WorkatoSettings
 from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoConfigurationError, WorkatoError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.hooks.settings import WorkatoSettings
 from airflow_provider_workato.links.connections import connection_url
 from airflow_provider_workato.version_compat import read_connection
 
 if TYPE_CHECKING:
-    from airflow_provider_workato.models import Connection
+    from airflow_provider_workato.client.answers import WorkatoConnection
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Snapshot:
     :param web_url: where people open a connection, with ``{}`` for its id.
     """
 
-    rows: Mapping[int, Connection] = field(repr=False)
+    rows: Mapping[int, WorkatoConnection] = field(repr=False)
     moment: float
     web_url: str = ""
 
@@ -95,7 +95,7 @@ class SnapshotSource:
         self._seats: set[Seat] = set()
         self._latest: Snapshot | PollFailed | None = None
         #: Those of the last good poll, however many failed since.
-        self._rows: Mapping[int, Connection] = {}
+        self._rows: Mapping[int, WorkatoConnection] = {}
         self._flight: asyncio.Task[Snapshot | PollFailed] | None = None
         self._hook: WorkatoConnectionsHook | None = None
         self._first_ask = self._last_ask = math.inf
@@ -210,7 +210,7 @@ class SnapshotSource:
                 seat.wake.set()
         return self._latest
 
-    async def _fetch(self, before: Mapping[int, Connection]) -> Snapshot:
+    async def _fetch(self, before: Mapping[int, WorkatoConnection]) -> Snapshot:
         hook = self._hook
         # After a failure, the user may have corrected the Airflow connection.
         if hook is None or isinstance(self._latest, PollFailed):
@@ -244,9 +244,9 @@ class SnapshotSource:
         self._hook = WorkatoConnectionsHook.with_settings(settings)
         return self._hook
 
-    def _read(self, hook: WorkatoConnectionsHook, before: Mapping[int, Connection]) -> Snapshot:
+    def _read(self, hook: WorkatoConnectionsHook, before: Mapping[int, WorkatoConnection]) -> Snapshot:
         asked_at = time.monotonic()
-        rows: dict[int, Connection] = {}
+        rows: dict[int, WorkatoConnection] = {}
         for row in hook.iter_connections(include_runtime_connections=True, **dict(self._key[1])):
             # An unchanged row is kept: one list is in memory, not two.
             known = before.get(row["id"])

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TriggerEvent
 
+from airflow_provider_workato.arguments import parse_time, to_optional_id
 from airflow_provider_workato.authorization import State, state_of
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
-from airflow_provider_workato.models import parse_time, to_optional_id
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
 from airflow_provider_workato.triggers.snapshots import (
     PollFailed,
@@ -37,7 +37,7 @@ from airflow_provider_workato.version_compat import asset_stores
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from airflow_provider_workato.models import Connection
+    from airflow_provider_workato.client.answers import WorkatoConnection
 
 #: The changes that can be watched.
 CHANGES: tuple[str, ...] = (State.AUTHORIZED.value, State.FAILED.value, State.LOST.value)
@@ -126,7 +126,7 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
         started = time.monotonic()
         stores = asset_stores(self)
         noted: tuple[Marks | None, bool] | None = None
-        known: Mapping[int, Connection] = {}
+        known: Mapping[int, WorkatoConnection] = {}
         newest = SnapshotSource.newest(self.list_key(self.serialize()[1]), max_age=self.poke_interval)
         held = newest if isinstance(newest, Snapshot) else None
         try:
@@ -161,7 +161,7 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
             raise
 
     def _compare(
-        self, snapshot: Snapshot, known: Mapping[int, Connection], told: Marks
+        self, snapshot: Snapshot, known: Mapping[int, WorkatoConnection], told: Marks
     ) -> tuple[bool, list[int]]:
         """Bring *told* up to date; return whether it changed and what is news.
 
@@ -184,10 +184,10 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
                 fresh.append(number)
         return changed, fresh
 
-    def _watches(self, row: Connection) -> bool:
+    def _watches(self, row: WorkatoConnection) -> bool:
         return all(row.get(name) == value for name, value in self._wanted.items())
 
-    def _mark(self, row: Connection) -> str | None:
+    def _mark(self, row: WorkatoConnection) -> str | None:
         state = state_of(row)
         if state.value not in self.changes:
             return None

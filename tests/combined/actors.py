@@ -63,8 +63,7 @@ class FileStore:
 
 
 class Process:
-    """
-    A fork of this process.
+    """A fork of this process.
 
     :param target: what it runs; it is given its end of the line
     :param log: the file that takes what it prints and logs, from DEBUG on
@@ -127,8 +126,7 @@ def _become(target: Callable[[Line], None], line: Line, *, log: Path) -> None:
 
 
 def secret_of(seed: int, number: int) -> str:
-    """
-    Return the credential that a task sends, which must be found nowhere.
+    """Return the credential that a task sends, which must be found nowhere.
 
     :param seed: the play's
     :param number: the task's
@@ -137,8 +135,7 @@ def secret_of(seed: int, number: int) -> str:
 
 
 def run_try(line: Line, *, task: dict[str, Any], store: FileStore | None, number: int) -> None:
-    """
-    Run a task once, and say how it ended.
+    """Run a task once, and say how it ended.
 
     :param line: to whom
     :param task: what to ensure
@@ -168,8 +165,7 @@ def run_try(line: Line, *, task: dict[str, Any], store: FileStore | None, number
 
 
 def keep_busy(line: Line, *, calls: int) -> None:
-    """
-    Make calls that take turns away from others.
+    """Make calls that take turns away from others.
 
     :param line: to whom to say that they are done
     :param calls: how many
@@ -189,8 +185,7 @@ def keep_busy(line: Line, *, calls: int) -> None:
 
 
 def run_triggerer(line: Line) -> None:
-    """
-    Run triggers as Airflow's triggerer does, and say what they fire.
+    """Run triggers as Airflow's triggerer does, and say what they fire.
 
     Orders are ``("start", name, classpath, kwargs, store path or None)`` and ``("cancel", name)``.
 

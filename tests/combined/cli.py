@@ -82,8 +82,7 @@ def _play_all(line: Line) -> None:
 
 
 class Company:
-    """
-    Some players, who play side by side.
+    """Some players, who play side by side.
 
     :param size: how many
     """
@@ -92,8 +91,7 @@ class Company:
         self._players = [_Player() for _ in range(size)]
 
     def play(self, jobs: Sequence[tuple[Any, Sequence[Step], int]], *, until: float) -> Any:
-        """
-        Play histories; give each job and its outcome as it comes.
+        """Play histories; give each job and its outcome as it comes.
 
         :param jobs: name, history and seed of each
         :param until: start none after this moment
@@ -125,8 +123,7 @@ class Company:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """
-    Play, and return 1 if something was broken.
+    """Play, and return 1 if something was broken.
 
     :param argv: the arguments
     """
@@ -146,13 +143,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _import_everything() -> None:
     """Import what a fork will need, also what Airflow imports as late as a triggerer starts."""
-
     import tools.leaks  # noqa: F401
-    from airflow_provider_workato.hooks import provisioning
+    from airflow_provider_workato.provisioning import create_once
 
     asyncio.run(_start_a_runner())
     # Waits of seconds are played in a moment.
-    provisioning.FRESH = FRESH
+    create_once.FRESH = FRESH
 
 
 async def _start_a_runner() -> None:

@@ -23,8 +23,7 @@ class Clock:
         time.time = self._real
 
     def jump(self, seconds: float) -> None:
-        """
-        Set the clock, as a correction by NTP or by hand does.
+        """Set the clock, as a correction by NTP or by hand does.
 
         :param seconds: by how much; negative sets it back
         """

@@ -9,9 +9,9 @@ from typing import Any
 
 
 def _stamped_before_the_wait_for_a_turn() -> None:
+    from airflow_provider_workato.client.retries import is_ambiguous
     from airflow_provider_workato.exceptions import WorkatoError
-    from airflow_provider_workato.hooks import provisioning
-    from airflow_provider_workato.hooks.transport import is_ambiguous
+    from airflow_provider_workato.provisioning import create_once
 
     def try_to_create(self: Any, known: list[int], *, first: bool) -> Any:
         self._note({"intent": time.time(), "known": known})
@@ -28,22 +28,22 @@ def _stamped_before_the_wait_for_a_turn() -> None:
                 raise
             return None, error
 
-    provisioning.Provisioning._try_to_create = try_to_create  # type: ignore[method-assign]
+    create_once.Provisioning._try_to_create = try_to_create  # type: ignore[method-assign]
 
 
 def _no_lock() -> None:
-    from airflow_provider_workato.hooks import provisioning
-    from airflow_provider_workato.hooks.claims import Claim
+    from airflow_provider_workato.provisioning import create_once
+    from airflow_provider_workato.provisioning.claims import Claim
 
     @contextmanager
     def unclaimed(*_: object, **__: object) -> Iterator[Claim]:
         yield Claim()
 
-    vars(provisioning)["claimed"] = unclaimed
+    vars(create_once)["claimed"] = unclaimed
 
 
 def _a_name_is_enough() -> None:
-    from airflow_provider_workato.models import Identity
+    from airflow_provider_workato.provisioning.identity import Identity
 
     Identity.is_certain_of = lambda *_: True  # type: ignore[method-assign]
 
@@ -105,8 +105,7 @@ DEFECTS: Mapping[str, tuple[Callable[[], None], set[str]]] = {
 
 
 def put_back(number: str) -> None:
-    """
-    Put a defect back.
+    """Put a defect back.
 
     :param number: the number it had
     """

@@ -22,8 +22,7 @@ TICK = 0.02
 
 
 class Broken(Exception):
-    """
-    A promise that was not kept.
+    """A promise that was not kept.
 
     :param kind: which, in words that are the same for every play
     :param what: what happened
@@ -82,8 +81,7 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """
-    What makes two connections the same one.
+    """What makes two connections the same one.
 
     :param kind: how it is told from others
     :param which: which of that kind
@@ -117,8 +115,7 @@ class Identity:
 
 @dataclass(slots=True, kw_only=True)
 class Wait:
-    """
-    A wait as the model sees it.
+    """A wait as the model sees it.
 
     :param began: when its task was told to wait
     :param numbers: the connections
@@ -147,8 +144,7 @@ class Wait:
         return "authorized" if states == {"authorized"} else "waiting"
 
     def check_end(self, truth: Truth, end: str, *, now: float, jumped: bool) -> None:
-        """
-        Check that the wait may have ended so.
+        """Check that the wait may have ended so.
 
         :param end: ``authorized``, ``failed`` or ``gone``
         :param jumped: whether the clock was put forward meanwhile: the wait seems to have begun earlier
@@ -178,8 +174,7 @@ def mark_of(row: Mapping[str, Any] | None, changes: Sequence[str]) -> str | None
 
 @dataclass(slots=True, kw_only=True)
 class Watch:
-    """
-    A watch as the model sees it.
+    """A watch as the model sees it.
 
     :param filters: what it watches
     :param known: what the watch must know of each connection, since the latest quiet
@@ -264,8 +259,7 @@ class Watch:
 
 
 def check_quota(requests: Sequence[Mapping[str, Any]], *, rotated: Sequence[float]) -> None:
-    """
-    Check that no more calls came than the quota allows.
+    """Check that no more calls came than the quota allows.
 
     The server's own 429 is not asked: on a machine with much to do, calls that left a period apart arrive
     closer together.

@@ -27,8 +27,7 @@ class FileBackend(BaseSecretsBackend):
 
 
 def write(path: Path, connections: dict[str, str], *, broken_until: float = 0.0) -> None:
-    """
-    Replace the file at one instant.
+    """Replace the file at one instant.
 
     :param path: the file
     :param connections: Airflow connections as JSON, by id

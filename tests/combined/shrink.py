@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 def shrunk(
     company: Company, history: Sequence[Step], *, seed: int, outcome: dict[str, Any], seconds: float
 ) -> tuple[list[Step], dict[str, Any]]:
-    """
-    Return the shortest part of a history found that breaks the same promise, and its outcome.
+    """Return the shortest part of a history found that breaks the same promise, and its outcome.
 
     :param company: who plays the parts
     :param history: the steps up to the one that showed it

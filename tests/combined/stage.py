@@ -51,8 +51,7 @@ OPERATIONS = {
 
 @dataclass(slots=True, kw_only=True)
 class Task:
-    """
-    A task of a DAG run, with its tries.
+    """A task of a DAG run, with its tries.
 
     :param store: what outlives its tries, ``None`` as before Airflow 3.3
     :param state: ``running``, ``killed``, ``again`` (it can be tried again), ``done`` or ``failed``
@@ -76,8 +75,7 @@ class Task:
 
 @dataclass(slots=True, kw_only=True)
 class Play:
-    """
-    One history on its stage.
+    """One history on its stage.
 
     :param seed: for the credentials
     :param sandbox: the Workato; nobody else uses it meanwhile
@@ -777,8 +775,7 @@ class Play:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """
-    What came of a play.
+    """What came of a play.
 
     :param steps: how many steps were played
     :param kind: the promise that was broken, empty if none was
@@ -813,8 +810,7 @@ def _printing_to(path: Path) -> Iterator[None]:
 
 
 def play(history: Sequence[Step], *, seed: int, sandbox: SandboxProcess, clock: Clock) -> Outcome:
-    """
-    Play a history.
+    """Play a history.
 
     :param history: its steps
     :param seed: for the credentials

@@ -83,8 +83,7 @@ UPDATE_FAULTS = tuple(
 
 @dataclass(frozen=True)
 class Style:
-    """
-    What the steps of one play have in common.
+    """What the steps of one play have in common.
 
     :param intervals: between two lists of a wait
     :param conns: the Airflow connections of waits and watches
@@ -245,8 +244,7 @@ THEMES: tuple[tuple[str, ...], ...] = (
 
 
 def history(seed: int, *, steps: int) -> list[Step]:
-    """
-    Draw a history.
+    """Draw a history.
 
     :param seed: the same seed gives the same history
     :param steps: how long it is, apart from the quiet at its end

@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 
 
 class ClosedDoor:
-    """
-    A port that refuses connections until it is opened; then it leads to *url*.
+    """A port that refuses connections until it is opened; then it leads to *url*.
 
     :param url: a sandbox
     """
@@ -63,8 +62,7 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
 
 @contextmanager
 def closed_door(url: str) -> Iterator[ClosedDoor]:
-    """
-    Keep a door to *url* closed until told otherwise.
+    """Keep a door to *url* closed until told otherwise.
 
     :param url: a sandbox
     """

@@ -146,7 +146,7 @@ RATE_LIMIT = WorkatoRateLimitError
 SERVER = WorkatoServerError
 RESPONSE = WorkatoResponseError
 
-LOST = ("may have been carried out",)
+LOST = ("got no answer",)
 
 
 def answer_lost(name: str, show: str, *, carried_out: bool, **more: Any) -> Fault:

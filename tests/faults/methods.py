@@ -21,8 +21,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """
-    One method, and how to see that it did its work.
+    """One method, and how to see that it did its work.
 
     :param name: the method, and what of it the fault hits
     :param operation: the endpoint with the fault

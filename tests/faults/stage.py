@@ -41,8 +41,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """
-    What happened.
+    """What happened.
 
     :param error: what the method raised
     :param result: what it returned
@@ -63,8 +62,7 @@ class Outcome:
 
 
 def play(cell: Cell, *, sandbox: SandboxProcess, stranger: Stranger) -> Outcome:
-    """
-    Play a cell; nobody else may use the sandbox meanwhile.
+    """Play a cell; nobody else may use the sandbox meanwhile.
 
     :param cell: which
     :param sandbox: the Workato

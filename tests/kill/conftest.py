@@ -27,8 +27,7 @@ EXTRAS: dict[str, dict[str, float]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """
-    Where the kills happen.
+    """Where the kills happen.
 
     :param cluster: Airflow, with no triggerer yet
     :param workspaces: the sandboxes by the Airflow connections that lead to them

@@ -8,8 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Point:
-    """
-    A point in the life of a create.
+    """A point in the life of a create.
 
     :param name: the id of the run, and of the Airflow connection to the run's own workspace
     :param what: what the kill comes upon

@@ -26,8 +26,7 @@ wait = partial(wait_until, deadline=400)
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """
-    What became of a create.
+    """What became of a create.
 
     :param returned: the id that the task returned
     :param ids: what is in the workspace
@@ -58,8 +57,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """
-    What became of all creates.
+    """What became of all creates.
 
     :param posts: how many creates each point's workspace saw
     """

@@ -26,8 +26,7 @@ wait = partial(wait_until, deadline=400, interval=1)
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
-    """
-    What became of a wait.
+    """What became of a wait.
 
     :param returned: the id of the connection that the task returned
     :param starts: how often a worker took it up

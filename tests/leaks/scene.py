@@ -29,8 +29,7 @@ MAPPED = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """
-    A run of the leaking DAG.
+    """A run of the leaking DAG.
 
     :param home: the ``AIRFLOW_HOME``; what was printed and what the sandbox showed is put there as well
     :param env: the environment that Airflow needs; the credentials are nowhere else
@@ -58,8 +57,7 @@ class Scene:
 
 @contextmanager
 def leaking_scene(home: Path) -> Iterator[Scene]:
-    """
-    Set the scene; when the block ends, the sandbox's pages are taken down.
+    """Set the scene; when the block ends, the sandbox's pages are taken down.
 
     :param home: the ``AIRFLOW_HOME``
     """

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from airflow_provider_workato import exceptions
+from airflow_provider_workato.client import endpoints
+from airflow_provider_workato.client.calls import Call, json_body
+from airflow_provider_workato.client.settings import WorkatoSettings
 from airflow_provider_workato.exceptions import WorkatoError, WorkatoRateLimitError
-from airflow_provider_workato.hooks import endpoints
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.hooks.settings import WorkatoSettings
-from airflow_provider_workato.hooks.transport import Call, json_body
 from airflow_provider_workato.operators.connections import (
     WorkatoCreateConnectionOperator,
     WorkatoUpdateConnectionOperator,

@@ -57,8 +57,7 @@ def _wrapped(value: Any) -> dict[str, Any]:
 
 
 def dag_of(dag_id: str) -> DAG:
-    """
-    Build one DAG.
+    """Build one DAG.
 
     :param dag_id: which
     """

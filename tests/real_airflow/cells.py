@@ -28,8 +28,7 @@ COUNT = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Mode:
-    """
-    A way to wait.
+    """A way to wait.
 
     :param name: as the table shows it
     :param slug: as ids have it
@@ -103,8 +102,7 @@ EXPAND_DICT_MODES = frozenset({"worker", "default"})
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """
-    What a task returns.
+    """What a task returns.
 
     :param path: how Jinja takes a scalar out of it
     :param key: the key that is taken from ``multiple_outputs``
@@ -125,8 +123,7 @@ PICKLIST = Kind(path="[0]['value']", is_list=True)
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """
-    An operator, or the sensor in one of its modes.
+    """An operator, or the sensor in one of its modes.
 
     :param name: as the table shows it
     :param slug: as ids have it
@@ -239,8 +236,7 @@ SUBJECTS: tuple[Subject, ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Producer:
-    """
-    A task that gives a result.
+    """A task that gives a result.
 
     :param subject: what it is
     :param shape: whether it is about one connection or a list, or is mapped
@@ -279,8 +275,7 @@ class Producer:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """
-    One way in which one result is taken.
+    """One way in which one result is taken.
 
     :param producer: the task that gives it
     :param take: how it is taken
@@ -361,8 +356,7 @@ RUNS_MODES = tuple(mode for mode in MODES if mode.slug in ("worker", "default", 
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """
-    A watch, with what it must tell.
+    """A watch, with what it must tell.
 
     :param name: as the table shows it, and part of ids
     :param arguments: the trigger's
@@ -384,8 +378,7 @@ class Watch:
 
 @dataclass(frozen=True, kw_only=True)
 class Beside:
-    """
-    A wait beside the watches.
+    """A wait beside the watches.
 
     :param number: the connection that it waits for
     :param arguments: the sensor's

@@ -79,8 +79,7 @@ def example_sources() -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """
-    Where everything happens.
+    """Where everything happens.
 
     :param cluster: Airflow
     :param workspaces: the sandboxes by the Airflow connections that lead to them
@@ -99,8 +98,7 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """
-    What a downstream task should be given, and what it was given.
+    """What a downstream task should be given, and what it was given.
 
     :param log: the end of the log of a task that failed
     """
@@ -117,8 +115,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """
-    What came of everything.
+    """What came of everything.
 
     :param results: by the cell's name
     :param seconds: how long the runs took together
@@ -130,8 +127,7 @@ class Outcome:
 
 @dataclass(kw_only=True)
 class _Run:
-    """
-    A run, and what has to happen once its waits wait.
+    """A run, and what has to happen once its waits wait.
 
     :param waits: the state in which each of its waits waits, by task
     :param by_worker: those that a worker puts there
@@ -185,8 +181,7 @@ class _Run:
 
 
 def play(stage: Stage) -> Outcome:
-    """
-    Run everything at once, up to a deadline, and read what is there then.
+    """Run everything at once, up to a deadline, and read what is there then.
 
     :param stage: where
     """

@@ -20,7 +20,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text()
 
 
 def row(name: str, fault: Fault) -> str:
-    carried_out = "always" if fault.needs_answer else "yes" if fault.performed else "no"
+    carried_out = "always" if fault.needs_response else "yes" if fault.performed else "no"
     parameters = ", ".join(f"`{parameter}` = {value}" for parameter, value in fault.parameters.items())
     return f"| `{name}` | {fault.what} | {carried_out} | {parameters} |"
 

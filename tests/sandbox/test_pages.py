@@ -8,7 +8,7 @@ import pytest
 import requests
 from airflow.providers.common.compat.sdk import Connection
 
-from airflow_provider_workato.hooks.settings import WorkatoSettings
+from airflow_provider_workato.client.settings import WorkatoSettings
 from airflow_provider_workato.links.connections import connection_url
 from tests.support.sandbox import RunningSandbox
 

@@ -8,8 +8,7 @@ import threading
 
 
 class AnsweringServer:
-    """
-    Listens on a free port; reads each request and answers with ``answer``, then closes.
+    """Listens on a free port; reads each request and answers with ``answer``, then closes.
 
     :ivar answer: the bytes
     """

@@ -44,8 +44,7 @@ class Run:
 
 
 def run_dag(dag: DAG) -> Run:
-    """
-    Run *dag* to its end, with whatever state.
+    """Run *dag* to its end, with whatever state.
 
     :param dag: the DAG
     """

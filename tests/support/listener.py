@@ -36,8 +36,7 @@ class Listener:
 
 @contextmanager
 def listening(*, certificate: Path | None = None, **answer: object) -> Iterator[Listener]:
-    """
-    Listen on a free port while the block runs.
+    """Listen on a free port while the block runs.
 
     :param certificate: a PEM file with certificate and key, to speak TLS
     :param answer: fields of :class:`Listener`

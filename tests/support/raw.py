@@ -38,8 +38,7 @@ class Received:
 
 @contextmanager
 def sent(url: str, *, token: str, method: str, path: str, body: Any = None) -> Iterator[socket.socket]:
-    """
-    Send a request on a connection of its own.
+    """Send a request on a connection of its own.
 
     :param url: address of the server
     :param token: API token
@@ -59,8 +58,7 @@ def sent(url: str, *, token: str, method: str, path: str, body: Any = None) -> I
 
 
 def receive(line: socket.socket, *, patience: float = 30.0) -> Received:
-    """
-    Receive until the end.
+    """Receive until the end.
 
     :param line: where a request was sent
     :param patience: seconds of silence that count as an end

@@ -14,8 +14,7 @@ from airflow_provider_workato.sandbox.client import SandboxControl, SandboxProce
 
 @dataclass(frozen=True, kw_only=True)
 class RunningSandbox:
-    """
-    What a test needs of a sandbox: its address and token, and its control API as ``control``.
+    """What a test needs of a sandbox: its address and token, and its control API as ``control``.
 
     ``call`` is the API as a client without any provider code would use it.
     """

@@ -9,8 +9,7 @@ _TESTS = str(Path(__file__).parent.parent)
 
 
 def everything_shown(error: BaseException) -> str:
-    """
-    Return all texts of an error and its causes: ``repr``, attributes and tracebacks with local variables.
+    """Return all texts of an error and its causes: ``repr``, attributes and tracebacks with local variables.
 
     The tests' own frames are left out, since they hold what is looked for.
     """

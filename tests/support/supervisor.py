@@ -51,8 +51,7 @@ class Supervisor:
 
 @contextmanager
 def supervised(**answers: Any) -> Iterator[Supervisor]:
-    """
-    Put a supervisor in place.
+    """Put a supervisor in place.
 
     :param answers: what it answers, by the name of the message; an exception is raised
     """

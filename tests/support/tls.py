@@ -8,8 +8,7 @@ from pathlib import Path
 
 
 def self_signed(path: Path, *, address: str = "127.0.0.1") -> Path:
-    """
-    Write a certificate and its key into one PEM file.
+    """Write a certificate and its key into one PEM file.
 
     :param path: the file
     :param address: the address it is for

@@ -33,8 +33,7 @@ class Outcome:
 
 
 def observe(way: Callable[[MakeSensor, TaskInstance], Any], make: MakeSensor, ti: TaskInstance) -> Outcome:
-    """
-    Wait, and tell how it ended.
+    """Wait, and tell how it ended.
 
     :param way: one of this module's ways
     :param make: makes the sensor, anew for every process it would run in

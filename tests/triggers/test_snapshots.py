@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from airflow_provider_workato.models import iter_connections
+from airflow_provider_workato.client.answers import iter_connections
 from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot, SnapshotSource
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox

@@ -14,7 +14,7 @@ from airflow.sdk import DAG
 from airflow_provider_workato.operators.connections import WorkatoCreateConnectionOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_workato.hooks.provisioning import IfExists
+    from airflow_provider_workato.provisioning.create_once import IfExists
 
 MODES: tuple[IfExists, ...] = ("reuse", "update")
 

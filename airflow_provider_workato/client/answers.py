@@ -1,0 +1,226 @@
+"""What Workato's answers hold, as plain data.
+
+Real answers differ from the documentation (missing keys, extra keys, ``application`` or
+``provider``), so nothing but a connection's ``id`` is taken for granted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, TypedDict
+
+from airflow_provider_workato.client.decoding import DECODER, decode, mended, text_of, unreadable
+from airflow_provider_workato.exceptions import WorkatoResponseError
+from airflow_provider_workato.redaction import Sealed, without_credentials
+
+#: What JSON takes for a blank; Python's own idea of it is wider.
+_BLANK = " \t\n\r"
+
+#: A connection as Workato's API describes it; every key but ``id`` may be missing.
+WorkatoConnection = dict[str, Any]
+
+
+class PicklistItem(TypedDict):
+    """One entry of a picklist."""
+
+    label: Any
+    value: Any
+
+
+class RuntimeUserConnection(TypedDict):
+    """A connection that waits for its user to log in."""
+
+    id: int
+    url: str | None
+
+
+def single_or_list(
+    value: int | str | Sequence[int | str], connections: Sequence[WorkatoConnection]
+) -> WorkatoConnection | list[WorkatoConnection]:
+    """Return what the task returns: a list if it was given one, else the connection.
+
+    :param value: what was waited for, as the user gave it.
+    :param connections: the connections, authorized.
+    """
+    return connections[0] if isinstance(value, (int, str)) else list(connections)
+
+
+def parse_connections(
+    payload: object, *, operation: str = "list_connections", secrets: Sealed | None = None
+) -> list[WorkatoConnection]:
+    """Return the connections of a list answer, a bare array or one under ``result``.
+
+    :param payload: the decoded answer.
+    :param operation: the call, for the error.
+    :param secrets: the texts that no row may quote, longest first.
+    :raises WorkatoResponseError: if it is not a list of connections.
+    """
+    rows = _unwrap(payload, "result", "data") if isinstance(payload, dict) else payload
+    if not isinstance(rows, list):
+        raise _unexpected(operation, "a list of connections", payload)
+    for row in rows:
+        _tidy(row, operation, secrets)
+    return rows
+
+
+def parse_connection(payload: object, *, operation: str, secrets: Sealed | None = None) -> WorkatoConnection:
+    """Return the connection of an answer, as it is or under ``result``.
+
+    :param payload: the decoded answer.
+    :param operation: the call, for the error.
+    :param secrets: the texts that it may not quote, longest first.
+    :raises WorkatoResponseError: if it is not a connection.
+    """
+    row = payload
+    if isinstance(row, dict) and "id" not in row:
+        row = _unwrap(row, "result", "data")
+    return _tidy(row, operation, secrets)
+
+
+def iter_connections(body: bytes, *, operation: str = "list_connections") -> Iterator[WorkatoConnection]:
+    """Decode a list answer one connection at a time.
+
+    Decoding a large list in one go holds Python's global lock for all of it, which stops a
+    triggerer's event loop even when done in a thread; between two rows other threads get their turn.
+
+    :param body: the answer, a JSON array or an object with one under ``result``.
+    :param operation: the call, for the error.
+    :raises WorkatoResponseError: if it is not a list of connections.
+    """
+    text = text_of(body, operation)
+    start = re.match(rf"[{_BLANK}]*\[", text)
+    if not start:
+        yield from parse_connections(decode(body, operation=operation), operation=operation)
+        return
+    gap, position = re.compile(rf"[{_BLANK}]*(,?)[{_BLANK}]*"), start.end()
+    first = True
+    while True:
+        between = gap.match(text, position)
+        position = between.end() if between else position
+        if text[position : position + 1] == "]":
+            if text[position + 1 :].strip(_BLANK) or (between and between.group(1)):
+                raise unreadable(operation)
+            return
+        if first == bool(between and between.group(1)):
+            raise unreadable(operation)
+        try:
+            row, end = DECODER.raw_decode(text, position)
+            if text.find("\\u", position, end) >= 0:
+                row = mended(row)
+        except (ValueError, RecursionError):
+            raise unreadable(operation) from None
+        first, position = False, end
+        yield _tidy(row, operation)
+
+
+def parse_picklist(payload: object) -> list[PicklistItem]:
+    """Return a picklist's entries; of each row the first element is the label, the second the value.
+
+    :param payload: the decoded answer, rows under ``data`` or ``result``, or bare.
+    :raises WorkatoResponseError: if it is not a picklist.
+    """
+    rows = _unwrap(payload, "data", "result") if isinstance(payload, dict) else payload
+    if rows is None and isinstance(payload, dict) and ("data" in payload or "result" in payload):
+        return []
+    if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) >= 2 for row in rows):
+        raise _unexpected("get_picklist", "a list of [label, value, …] rows", payload)
+    return [{"label": row[0], "value": row[1]} for row in rows]
+
+
+def parse_runtime_user_connection(payload: object) -> RuntimeUserConnection:
+    """Return the id and the login URL of a new runtime user connection.
+
+    :param payload: the decoded answer, under ``data`` or ``result``.
+    :raises WorkatoResponseError: if it is not one.
+    """
+    operation = "create_runtime_user_connection"
+    body = _unwrap(payload, "data", "result") if isinstance(payload, dict) else payload
+    if not isinstance(body, dict):
+        raise _unexpected(operation, "an object with id and url", payload)
+    url = body.get("url")
+    return {"id": _row_id(body, operation), "url": url if isinstance(url, str) and url else None}
+
+
+def parse_oauth_url(payload: object) -> str:
+    """Return the URL at which a person authorizes a connection.
+
+    :param payload: the decoded answer, under ``data`` or ``result``.
+    :raises WorkatoResponseError: if there is none.
+    """
+    body = _unwrap(payload, "data", "result") if isinstance(payload, dict) else payload
+    url = body.get("url") if isinstance(body, dict) else None
+    if not isinstance(url, str) or not re.match(r"https?://\S+\Z", url):
+        raise _unexpected("get_oauth_url", "an object with a url", payload)
+    return url
+
+
+def parse_outcome(payload: object, *, operation: str) -> dict[str, Any]:
+    """Return what the API said of a disconnect or delete.
+
+    :param payload: the decoded answer.
+    :param operation: the call, for the error.
+    :raises WorkatoResponseError: if it does not report success.
+    """
+    body = _unwrap(payload, "result") if isinstance(payload, dict) and "success" not in payload else payload
+    if not isinstance(body, dict) or body.get("success") is not True:
+        raise _unexpected(operation, 'an object with "success": true', payload)
+    return body
+
+
+def _tidy(row: object, operation: str, secrets: Sealed | None = None) -> WorkatoConnection:
+    if not isinstance(row, dict):
+        raise _unexpected(operation, "a connection", row)
+    if type(row.get("id")) is not int:
+        row["id"] = _row_id(row, operation)
+    if row.get("provider") is None and "application" in row:
+        row["provider"] = row["application"]
+    # No endpoint returns it; should one ever do, it must not reach an XCom.
+    row.pop("input", None)
+    # Written out twice: a list can have many thousand rows, and next to none has either.
+    if row.get("authorization_error"):
+        row["authorization_error"] = _harmless(row["authorization_error"], secrets)
+    if row.get("connection_lost_reason"):
+        row["connection_lost_reason"] = _harmless(row["connection_lost_reason"], secrets)
+    return row
+
+
+def _harmless(said: object, secrets: Sealed | None) -> object:
+    if isinstance(said, (dict, list)):
+        try:
+            said = json.dumps(said, ensure_ascii=False)
+        except RecursionError:
+            return None
+    if not isinstance(said, str):
+        return said
+    return without_credentials(said, secrets.reveal() if secrets else ())
+
+
+def _row_id(row: dict[str, Any], operation: str) -> int:
+    value = row.get("id")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value):
+        return int(value)
+    raise _unexpected(operation, "a numeric id", value)
+
+
+def _unwrap(payload: dict[str, Any], *keys: str) -> Any:
+    inner = next((payload[key] for key in keys if key in payload), payload)
+    # Where an answer has an envelope of its own, another can be around it.
+    return next((inner[key] for key in keys if key in inner), inner) if isinstance(inner, dict) else inner
+
+
+def _kind(value: object) -> str:
+    names = {dict: "an object", list: "an array", str: "a text", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _unexpected(operation: str, wanted: str, got: object) -> WorkatoResponseError:
+    return WorkatoResponseError(
+        f"Workato answered {operation} with {_kind(got)} where {wanted} was expected. "
+        "Check that the Airflow connection's Base URL leads to Workato's API.",
+        status=200,
+        operation=operation,
+    )

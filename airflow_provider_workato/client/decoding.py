@@ -1,0 +1,93 @@
+"""JSON answers as values that Airflow can pass on and store."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from airflow_provider_workato.exceptions import WorkatoResponseError
+
+#: Half a character, which no encoding can write.
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def decode(body: bytes, *, operation: str) -> Any:
+    """Decode a JSON answer into values that Airflow can pass on and store.
+
+    JSON allows what the rest of the world does not: half a character becomes U+FFFD, an integer beyond 64
+    bits a string of its digits, and what is no finite number ``None``.
+
+    :param body: the answer's bytes.
+    :param operation: the call, for the error.
+    :raises WorkatoResponseError: if it is not JSON; the body is not quoted.
+    """
+    text = text_of(body, operation)
+    try:
+        value = DECODER.decode(text)
+        return mended(value) if "\\u" in text else value
+    except (ValueError, RecursionError):
+        pass
+    # Raised here and not above: the decoder's own error carries the whole body.
+    raise unreadable(operation)
+
+
+def text_of(body: bytes, operation: str) -> str:
+    """Return an answer's text, with U+FFFD for lone surrogates.
+
+    :param body: the answer's bytes.
+    :param operation: the call, for the error.
+    :raises WorkatoResponseError: if the bytes are not in one of JSON's encodings.
+    """
+    encoding = json.detect_encoding(body)
+    for errors in ("strict", "surrogatepass"):
+        try:
+            text = body.decode(encoding, errors)
+        except UnicodeDecodeError:
+            continue
+        return text if errors == "strict" else _SURROGATE.sub("\ufffd", text)
+    # Raised here and not above: the error of the encoding carries the whole body.
+    raise unreadable(operation)
+
+
+def _integer(digits: str) -> int | str:
+    if len(digits) < 19:
+        return int(digits)
+    # Python refuses to read more than some thousand digits.
+    return int(digits) if len(digits) <= 20 and -(2**63) <= int(digits) < 2**64 else digits
+
+
+def _number(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=lambda _: None)
+
+
+def mended(value: Any) -> Any:
+    """Return a decoded value in which U+FFFD replaces lone surrogates.
+
+    :param value: a decoded JSON value.
+    """
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [mended(item) for item in value]
+    if isinstance(value, dict):
+        return {mended(key): mended(item) for key, item in value.items()}
+    return value
+
+
+def unreadable(operation: str) -> WorkatoResponseError:
+    """Return the error for an answer that is not JSON.
+
+    :param operation: the call.
+    """
+    return WorkatoResponseError(
+        f"The answer to {operation} is not complete JSON. A proxy or a login page may have answered in "
+        "Workato's place: check the Airflow connection's Base URL and Proxies.",
+        status=200,
+        operation=operation,
+    )

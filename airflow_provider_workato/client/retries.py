@@ -1,0 +1,106 @@
+"""Decide which failed calls are retried, and when."""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import TYPE_CHECKING
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
+
+from airflow_provider_workato.exceptions import (
+    WorkatoRateLimitError,
+    WorkatoResponseError,
+    WorkatoServerError,
+    WorkatoTLSError,
+    WorkatoTransportError,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_workato.client.calls import Call
+    from airflow_provider_workato.client.endpoints import Endpoint
+
+log = logging.getLogger(__name__)
+
+_backoff = wait_random_exponential(multiplier=0.5, max=30)
+
+
+def retrying(call: Call, *, budget: float) -> Retrying:
+    """Return the retry policy of a call.
+
+    :param call: the call.
+    :param budget: seconds of attempts and pauses after which no further attempt starts.
+    """
+    return Retrying(
+        retry=retry_if_exception(lambda error: may_repeat(call.endpoint, error)),
+        wait=_wait,
+        stop=lambda state: _spent(state, call) >= budget,
+        before_sleep=_announce,
+        reraise=True,
+    )
+
+
+def is_ambiguous(error: BaseException) -> bool:
+    """Return whether a failed call may have been carried out.
+
+    :param error: the exception that :meth:`Transport.send` raised.
+    """
+    if isinstance(error, WorkatoTransportError):
+        return error.request_sent
+    if isinstance(error, WorkatoResponseError):
+        return error.status is not None and 200 <= error.status < 300
+    return isinstance(error, WorkatoServerError)
+
+
+def may_still_run(error: BaseException) -> bool:
+    """Return whether Workato may still be processing the call.
+
+    A 500 or 503 is Workato's own final answer. A 408 or any other 5xx comes from a proxy in front of it.
+
+    :param error: an ambiguous error.
+    """
+    if isinstance(error, WorkatoServerError):
+        return error.status not in (500, 503)
+    return isinstance(error, WorkatoTransportError) and error.request_sent
+
+
+def may_repeat(endpoint: Endpoint, error: BaseException) -> bool:
+    """Return whether a failed call may be sent again.
+
+    :param endpoint: the call's endpoint.
+    :param error: the exception that the call raised.
+    """
+    if isinstance(error, WorkatoRateLimitError):
+        return True
+    if isinstance(error, WorkatoTLSError):
+        return False
+    if isinstance(error, WorkatoTransportError) and not error.request_sent:
+        return True
+    return is_ambiguous(error) and not endpoint.creates
+
+
+def _spent(state: RetryCallState, call: Call) -> float:
+    """Return the seconds spent on attempts and pauses, including the next pause.
+
+    Waiting for the rate limiter does not count: it depends on other calls and not on this one's chances.
+    """
+    return (state.seconds_since_start or 0.0) - call.waited + state.upcoming_sleep
+
+
+def _wait(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    floor = getattr(error, "retry_after", None)
+    if floor is None:
+        return float(_backoff(state))
+    # Spread the retries of calls that were rejected together.
+    return float(floor) + random.uniform(0, 0.5)  # noqa: S311
+
+
+def _announce(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning(
+        "%s Trying again in %.1f s (attempt %d).",
+        error,
+        state.next_action.sleep if state.next_action else 0,
+        state.attempt_number + 1,
+    )

@@ -1,0 +1,165 @@
+"""Send a call: rate-limited, within its timeouts, and retried where that is safe."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow_provider_workato.client.decoding import decode
+from airflow_provider_workato.client.endpoints import Quota
+from airflow_provider_workato.client.failures import Failures
+from airflow_provider_workato.client.rate_limiter import RateLimiter, rate_limiter_for
+from airflow_provider_workato.client.retries import is_ambiguous, retrying
+from airflow_provider_workato.client.session import Answer, open_session, read_body
+from airflow_provider_workato.exceptions import WorkatoError, WorkatoRateLimitError, WorkatoResponseError
+
+if TYPE_CHECKING:
+    from airflow_provider_workato.client.calls import Call
+    from airflow_provider_workato.client.settings import WorkatoSettings
+
+#: How many seconds after ``before_send`` a call may be sent. If it is later, ``before_send`` runs again.
+_STALE = 5.0
+#: How often ``before_send`` runs at most, so that a slow one does not hold the call back for ever.
+_MOST_PREPARATIONS = 3
+
+
+class Transport:
+    """Sends calls to one workspace over one HTTP session.
+
+    :param settings: the workspace's settings.
+    """
+
+    def __init__(self, settings: WorkatoSettings) -> None:
+        self.settings = settings
+        self.failures = Failures(settings)
+        # The hash distinguishes two tokens of one host without storing either.
+        token = hashlib.sha256(settings.token.reveal().encode()).hexdigest()
+        self._limiters: dict[Quota, RateLimiter] = {
+            Quota.LIST: rate_limiter_for(
+                (settings.base_url, token, Quota.LIST),
+                calls_per_period=settings.list_calls_per_minute,
+                period=60,
+                shared=True,
+            ),
+            Quota.OTHER: rate_limiter_for(
+                (settings.base_url, token, Quota.OTHER),
+                calls_per_period=settings.calls_per_second,
+                period=1,
+                shared=True,
+            ),
+        }
+        del token
+        self.session = open_session(settings)
+        # Merge once: requests would read the environment's proxies and .netrc again for each request.
+        self._options: dict[str, Any] = dict(
+            self.session.merge_environment_settings(
+                settings.base_url, dict(settings.proxies.reveal()), True, settings.verify, None
+            )
+        )
+
+    def send(self, call: Call) -> Any:
+        """Send *call* and return the decoded answer.
+
+        :param call: the call.
+        :raises WorkatoError: if the call fails; the class depends on the remedy.
+        """
+        return decode(self.send_raw(call), operation=call.endpoint.operation)
+
+    def send_raw(self, call: Call) -> bytes:
+        """Send *call* and return the bytes of the answer, which are complete JSON or look like a list.
+
+        :param call: the call.
+        :raises WorkatoError: if the call fails; the class depends on the remedy.
+        """
+        return retrying(call, budget=self.settings.retry_budget)(self._attempt, call)
+
+    def _attempt(self, call: Call) -> bytes:
+        limiter = self._limiters[call.endpoint.quota]
+        self._wait_to_start(call, limiter)
+        outcome = self._exchange(call)
+        error = self._error_in(outcome, call) if isinstance(outcome, Answer) else outcome
+        if error is None:
+            return cast("Answer", outcome).body
+        if isinstance(error, WorkatoError):
+            call.answer_lost = call.answer_lost or is_ambiguous(error)
+        if isinstance(error, WorkatoRateLimitError) and error.retry_after:
+            limiter.pause(error.retry_after)
+        # Raise outside any except block: the local variables of the HTTP library's frames hold the request
+        # with its credentials.
+        raise error
+
+    def _wait_to_start(self, call: Call, limiter: RateLimiter) -> None:
+        began = time.monotonic()
+        granted = limiter.acquire()
+        leave = None
+        for _ in range(_MOST_PREPARATIONS if call.before_send else 0):
+            prepared_at = time.monotonic()
+            leave = call.before_send() if call.before_send else None
+            if limiter.confirm(granted):
+                break
+            # Keep the place in the queue: a slow preparation would miss every start it queued for.
+            granted = limiter.acquire(first=True)
+            if time.monotonic() - prepared_at <= _STALE:
+                break
+        call.waited += time.monotonic() - began
+        if leave is not None:
+            leave()
+
+    def _exchange(self, call: Call) -> Answer | BaseException:
+        import http.client
+
+        import requests
+        import urllib3
+
+        settings = self.settings
+        try:
+            request = self.session.prepare_request(
+                requests.Request(
+                    call.endpoint.method,
+                    settings.base_url + call.path(),
+                    data=None if call.body is None else call.body.reveal(),
+                    headers=None if call.body is None else {"Content-Type": "application/json"},
+                )
+            )
+            # Bypass Session.send: even with redirects off it reads the body without a deadline and fails on
+            # an invalid Location.
+            response = self.session.get_adapter(settings.base_url).send(
+                request,
+                timeout=(settings.connect_timeout, settings.read_timeout),
+                **self._options,
+            )
+            with response:
+                body = read_body(response, within=settings.read_timeout)
+        except requests.exceptions.SSLError as error:
+            return self.failures.tls_error(call, error)
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            http.client.HTTPException,
+            OSError,
+        ) as error:
+            return self.failures.transport_error(call, error)
+        except BaseException as error:  # noqa: BLE001 - the task's timeout or an interrupt
+            return error.with_traceback(None)
+        return Answer(status=response.status_code, headers=response.headers, body=body)
+
+    def _error_in(self, answer: Answer, call: Call) -> WorkatoError | None:
+        """Return the error that an answer reports, or ``None`` if it reports success."""
+        if 300 <= answer.status < 400:
+            return self.failures.redirected(answer, call)
+        payload: Any = None
+        if not (
+            200 <= answer.status < 300 and call.endpoint.quota is Quota.LIST and answer.looks_like_a_list
+        ):
+            try:
+                payload = decode(answer.body, operation=call.endpoint.operation)
+            except WorkatoResponseError as error:
+                if 200 <= answer.status < 300:
+                    return error.with_traceback(None)
+        refused = isinstance(payload, dict) and payload.get("success") is False
+        if 200 <= answer.status < 300 and not refused:
+            return None
+        return self.failures.api_error(
+            answer, payload if isinstance(payload, dict) else {}, call, refused=refused
+        )

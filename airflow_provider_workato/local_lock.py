@@ -1,0 +1,76 @@
+"""File locks between the processes of one user on one machine."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+import time
+from pathlib import Path
+
+
+def open_locked(name: str, *, wait: float) -> int:
+    """Open and lock a file, and return its descriptor.
+
+    The lock ends with :func:`unlock`, or with the process, even if that is killed.
+
+    :param name: the file's name, in a folder that only this user can read.
+    :param wait: how many seconds to wait while another process holds the lock.
+    :raises BlockingIOError: if another process still holds the lock after that.
+    :raises OSError: if the file cannot be opened.
+    """
+    file = os.open(_folder() / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        _lock(file, wait=wait)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def unlock(file: int) -> None:
+    """Unlock and close a file.
+
+    :param file: the descriptor that :func:`open_locked` returned.
+    """
+    # Closing alone would keep the lock while a fork of this process still has the file open.
+    with contextlib.suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_UN)
+    with contextlib.suppress(OSError):
+        os.close(file)
+
+
+def remove_locked(name: str) -> None:
+    """Remove a file that this process has locked.
+
+    A process that is waiting for the lock then locks the deleted file.
+
+    :param name: the file's name.
+    """
+    with contextlib.suppress(OSError):
+        (_folder() / name).unlink()
+
+
+def _folder() -> Path:
+    folder = Path(tempfile.gettempdir(), f"airflow-provider-workato-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    # Another user who made a folder or link of this name could control the locks.
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to another user")
+    return folder
+
+
+def _lock(file: int, *, wait: float) -> None:
+    end = time.monotonic() + wait
+    pause = 0.002
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.25) if wait > 1 else pause
+        else:
+            return

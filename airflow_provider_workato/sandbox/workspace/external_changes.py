@@ -1,0 +1,95 @@
+"""Changes that do not come through the API: people authorize connections, apps lose them, tests seed them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from airflow_provider_workato.sandbox.workspace.connection import StoredConnection, timestamp
+from airflow_provider_workato.sandbox.workspace.seeds import Folder
+from airflow_provider_workato.sandbox.workspace.workspace import Workspace
+
+
+class ExternalChanges:
+    """What people, apps and tests change.
+
+    :param workspace: the workspace to change.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def authorize(self, connection_id: int) -> StoredConnection:
+        """Authorize a connection, as a person would.
+
+        :param connection_id: the connection.
+        """
+        return self._settle(connection_id, status="success", error=None)
+
+    def fail(self, connection_id: int, *, status: str, error: str) -> StoredConnection:
+        """Let an attempt to authorize fail.
+
+        :param connection_id: the connection.
+        :param status: ``failed`` or ``exception``.
+        :param error: the new ``authorization_error``.
+        """
+        return self._settle(connection_id, status=status, error=error)
+
+    def _settle(self, connection_id: int, *, status: str, error: str | None) -> StoredConnection:
+        connection = self._workspace.find(connection_id)
+        connection.set_status(status, error=error)
+        self._workspace.changed(connection)
+        return connection
+
+    def lose(self, connection_id: int, *, reason: str, status: str | None) -> StoredConnection:
+        """Lose a connection, as a refused token refresh does.
+
+        :param connection_id: the connection.
+        :param reason: the new ``connection_lost_reason``.
+        :param status: the new ``authorization_status``, None to leave it.
+        """
+        connection = self._workspace.find(connection_id)
+        connection.connection_lost_at = timestamp()
+        connection.connection_lost_reason = reason
+        if status is not None:
+            connection.authorization_status = status
+            connection.authorization_error = reason
+        self._workspace.changed(connection)
+        return connection
+
+    def use(self, connection_id: int, *, active_recipes: int, audit_log_streaming: bool) -> StoredConnection:
+        """Set what uses a connection. One in use cannot be deleted.
+
+        :param connection_id: the connection.
+        :param active_recipes: number of active recipes that use it.
+        :param audit_log_streaming: whether audit log streaming uses it.
+        """
+        connection = self._workspace.find(connection_id)
+        connection.active_recipes = active_recipes
+        connection.audit_log_streaming = audit_log_streaming
+        return connection
+
+    def seed(self, rows: Iterable[dict[str, Any]]) -> list[int]:
+        """Add connections in any state and return their ids. A connection with the same id is replaced.
+
+        :param rows: fields of :class:`~airflow_provider_workato.sandbox.workspace.seeds.SeedRow`.
+        """
+        rows = list(rows)
+        # Reserve the given ids first, or a row without an id could take the id of another row.
+        for row in rows:
+            if row.get("id") is not None:
+                self._workspace.reserve_id(row["id"])
+        return [self._seed(row) for row in rows]
+
+    def _seed(self, row: dict[str, Any]) -> int:
+        fields = {**row, "id": row.get("id") or self._workspace.take_id()}
+        if fields["authorization_status"] == "success" and fields["authorized_at"] is None:
+            fields["authorized_at"] = timestamp()
+        return self._workspace.add(StoredConnection(**fields)).id
+
+    def add_folders(self, folders: Iterable[Folder]) -> None:
+        """Add folders.
+
+        :param folders: the folders.
+        """
+        self._workspace.folders.update({folder.id: folder for folder in folders})

@@ -1,0 +1,528 @@
+"""Every method of the hook: what goes over the wire, and what it does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_workato.exceptions import (
+    WorkatoConfigurationError,
+    WorkatoNotFoundError,
+    WorkatoRejectedError,
+    WorkatoValidationError,
+)
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+from airflow_provider_workato.redaction import Sealed
+from tests.support.hook import Connect
+from tests.support.listener import listening
+from tests.support.sandbox import RunningSandbox
+from tests.support.secrets import everything_shown
+
+PARENT, FOLDER, USERS_FOLDER = 36, 1892, 26204321
+
+
+def only_request(sandbox: RunningSandbox) -> tuple[str, str, str]:
+    """Return method, path and query of the one call that was made."""
+    (request,) = sandbox.control.requests()
+    return request["method"], request["path"], request["query"]
+
+
+def ids(rows: list[dict[str, Any]]) -> list[int]:
+    return [row["id"] for row in rows]
+
+
+# List and find
+
+
+def test_list_everything(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    (row,) = hook.list_connections()
+    assert (row["id"], row["provider"], row["authorization_status"]) == (PARENT, "salesforce", "success")
+    assert row["tags"] is None
+    assert only_request(sandbox) == ("GET", "/api/connections", "")
+
+
+def test_how_filters_are_spelled(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    hook.list_connections(
+        folder_id="1892",
+        project_id=301,
+        parent_id=PARENT,
+        external_id="a b&c=ü",
+        provider="jira",
+        include_runtime_connections=True,
+        include_tags=True,
+        updated_after=datetime(2026, 1, 31, 9, tzinfo=UTC),
+    )
+    assert only_request(sandbox)[2] == (
+        "folder_id=1892&project_id=301&parent_id=36&external_id=a+b%26c%3D%C3%BC&provider=jira"
+        "&include_runtime_connections=true&includes%5B%5D=tags&updated_after=2026-01-31T09%3A00%3A00Z"
+    )
+
+
+def test_filters_find_what_they_name(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    jira, rest, user = sandbox.control.seed(
+        [
+            {"provider": "jira", "folder_id": FOLDER, "external_id": "j-1"},
+            {"provider": "rest", "folder_id": FOLDER, "external_id": "r-1"},
+            {"provider": "salesforce", "parent_id": PARENT, "external_id": "u-1", "is_runtime_user": True},
+        ]
+    )
+    assert ids(hook.list_connections(folder_id=FOLDER)) == [rest, jira]
+    assert ids(hook.list_connections(project_id=301)) == [rest, jira]
+    assert ids(hook.list_connections(provider="jira")) == [jira]
+    assert ids(hook.list_connections(external_id="r-1")) == [rest]
+    assert ids(hook.list_connections(parent_id=PARENT)) == []
+    assert ids(hook.list_connections(parent_id=PARENT, include_runtime_connections=True)) == [user]
+    assert ids(hook.list_connections()) == [rest, jira, PARENT]
+    assert hook.list_connections(provider="salesforce", include_tags=True)[0]["tags"] == [
+        "tag-ANgeffPL-3gxQwA"
+    ]
+
+
+def test_updated_after(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    sandbox.control.authorize(PARENT)
+    changed = datetime.fromisoformat(sandbox.control.connection(PARENT)["updated_at"])
+    assert ids(hook.list_connections(updated_after=changed - timedelta(seconds=2))) == [PARENT]
+    assert hook.list_connections(updated_after=(changed + timedelta(seconds=2)).isoformat()) == []
+
+
+def test_a_data_center_may_ignore_a_filter(connect: Connect) -> None:
+    rows = [
+        {"id": 1, "provider": "jira", "external_id": "a", "parent_id": 36, "project_id": 5},
+        {"id": 2, "application": "rest", "external_id": "b", "parent_id": None, "project_id": 6},
+        {"id": 3, "provider": "jira"},
+    ]
+    with listening(body=json.dumps(rows).encode()) as workato:
+        connect(host=workato.url)
+        hook = WorkatoConnectionsHook()
+        assert ids(hook.list_connections(provider="jira")) == [1, 3]
+        assert ids(hook.list_connections(external_id="b")) == [2, 3]
+        assert ids(hook.list_connections(parent_id=36)) == [1, 3]
+        assert ids(hook.list_connections(project_id=6)) == [2, 3]
+        hook.close()
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"folder_id": "x"},
+        {"parent_id": ""},
+        {"project_id": True},
+        {"external_id": ""},
+        {"provider": 5},
+        {"updated_after": "x"},
+    ],
+)
+def test_wrong_filters_are_not_sent(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, filters: dict[str, Any]
+) -> None:
+    with pytest.raises(WorkatoConfigurationError, match=next(iter(filters))):
+        hook.list_connections(**filters)
+    assert sandbox.control.requests() == []
+
+
+def test_a_filter_that_does_not_exist(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    """Mypy reports an unused ignore as an error, so it checks here that it knows the names of the filters."""
+    with pytest.raises(
+        TypeError, match="unknown list filter 'folder'; the filters are folder_id, project_id"
+    ):
+        hook.list_connections(folder=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unknown list filter 'folder'"):
+        hook.iter_connections(folder=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unknown list filter 'folder'"):
+        hook.find_connection(36, folder=1)  # type: ignore[call-arg]
+    with pytest.raises(WorkatoConfigurationError, match="folder_id must be a number"):
+        hook.list_connections(folder_id=[1])  # type: ignore[arg-type]
+    assert sandbox.control.requests() == []
+
+
+@pytest.mark.parametrize("flag", ["include_runtime_connections", "include_tags"])
+def test_a_flag_may_be_a_string(hook: WorkatoConnectionsHook, sandbox: RunningSandbox, flag: str) -> None:
+    filters: dict[str, Any] = {flag: "false"}
+    hook.list_connections(**filters)
+    assert only_request(sandbox)[2] == ""
+    with pytest.raises(WorkatoConfigurationError, match=f"{flag} must be true or false"):
+        hook.list_connections(**{flag: "perhaps"})  # type: ignore[arg-type]
+
+
+def test_iter_connections_gives_the_same(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    sandbox.control.seed(count=20, name="Many", provider="jira")
+    assert list(hook.iter_connections()) == hook.list_connections()
+    assert len(list(hook.iter_connections(provider="jira"))) == 20
+
+
+@pytest.mark.parametrize("envelope", ["result_envelope", "extra_keys", "missing_keys"])
+def test_real_answers_differ(hook: WorkatoConnectionsHook, sandbox: RunningSandbox, envelope: str) -> None:
+    sandbox.control.add_fault(envelope, times=None)
+    assert ids(hook.list_connections()) == ids(list(hook.iter_connections())) == [PARENT]
+
+
+def test_find(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    (user,) = sandbox.control.seed([{"is_runtime_user": True, "parent_id": PARENT}])
+    assert hook.find_connection(str(user))["id"] == user
+    assert only_request(sandbox)[2] == "include_runtime_connections=true"
+    assert hook.find_connection(PARENT, folder_id=4515, include_runtime_connections=False)["id"] == PARENT
+
+
+def test_find_what_is_not_there(hook: WorkatoConnectionsHook) -> None:
+    with pytest.raises(WorkatoNotFoundError, match="deleted, or not visible to this token"):
+        hook.find_connection(404)
+
+
+# Create and update
+
+
+def test_create_without_credentials(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    made = hook.create_connection(name="Empty", provider="jira")
+    assert made["authorization_status"] is None
+    assert only_request(sandbox) == ("POST", "/api/connections", "")
+    assert sandbox.control.connection(made["id"])["name"] == "Empty"
+
+
+def test_create_with_everything(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    made = hook.create_connection(
+        name="Full",
+        provider="salesforce",
+        folder_id="4515",
+        parent_id=str(PARENT),
+        external_id="full-1",
+        shell_connection=True,
+        input={"auth_type": "api_token"},
+    )
+    row = sandbox.control.connection(made["id"])
+    wanted = {
+        "name": "Full",
+        "provider": "salesforce",
+        "folder_id": 4515,
+        "parent_id": PARENT,
+        "external_id": "full-1",
+    }
+    assert row | wanted == row
+    assert row["authorization_status"] is None, "a shell connection is not tested"
+
+
+@pytest.mark.parametrize(
+    ("credentials", "status"),
+    [
+        ({"apitoken": "good"}, "success"),
+        ({"a": [{"b": "wrong-credentials"}]}, "failed"),
+        ({"a": "raise-exception"}, "exception"),
+    ],
+)
+@pytest.mark.parametrize("wrap", [dict, Sealed])
+def test_credentials_are_tested_at_once(
+    hook: WorkatoConnectionsHook,
+    credentials: dict[str, Any],
+    status: str,
+    wrap: Callable[[dict[str, Any]], Any],
+) -> None:
+    made = hook.create_connection(name="A", provider="jira", input=wrap(credentials))
+    assert made["authorization_status"] == status
+
+
+def test_what_a_body_looks_like(connect: Connect) -> None:
+    with listening(body=b'{"id": 7, "success": true, "data": []}') as workato:
+        connect(host=f"{workato.url}/prefix/api")
+        hook = WorkatoConnectionsHook()
+        hook.create_connection(
+            name="Ä", provider="jira", folder_id="5", shell_connection=False, input={"a": [1, None]}
+        )
+        hook.update_connection("7", external_id="e")
+        hook.disconnect_connection(7, force=True)
+        hook.disconnect_connection(7)
+        hook.get_picklist(7, "tables_list")
+        hook.get_picklist(7, "columns_list", {"table": "T"})
+        hook.close()
+    heard = workato.heard
+    assert [json.loads(request.body or b"null") for request in heard] == [
+        {
+            "name": "Ä",
+            "provider": "jira",
+            "folder_id": 5,
+            "shell_connection": False,
+            "input": {"a": [1, None]},
+        },
+        {"external_id": "e"},
+        {"force": True},
+        None,
+        {"pick_list_name": "tables_list", "pick_list_params": {}},
+        {"pick_list_name": "columns_list", "pick_list_params": {"table": "T"}},
+    ]
+    assert [f"{request.method} {request.path}" for request in heard[:5]] == [
+        "POST /prefix/api/connections",
+        "PUT /prefix/api/connections/7",
+        "POST /prefix/api/connections/7/disconnect",
+        "POST /prefix/api/connections/7/disconnect",
+        "POST /prefix/api/connections/7/pick_list",
+    ]
+    for request in heard:
+        assert request.headers["Authorization"].startswith("Bearer ")
+        assert request.headers["Accept"] == "application/json"
+        assert request.headers["User-Agent"].startswith("airflow-provider-workato/")
+        assert request.headers.get("Content-Type") == ("application/json" if request.body else None)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"name": ""},
+        {"name": "  "},
+        {"provider": None},
+        {"folder_id": "abc"},
+        {"parent_id": -1},
+        {"external_id": ""},
+        {"input": "not an object"},
+        {"input": {"a": {1, 2}}},
+        {"input": {"a": float("nan")}},
+        {"input": [("a", "b")]},
+    ],
+)
+def test_what_is_not_sent(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, arguments: dict[str, Any]
+) -> None:
+    with pytest.raises(WorkatoConfigurationError, match=next(iter(arguments))):
+        hook.create_connection(**{"name": "A", "provider": "jira"} | arguments)
+    assert sandbox.control.requests() == []
+
+
+def test_field_errors(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    with pytest.raises(WorkatoValidationError) as caught:
+        hook.create_connection(name="A", provider="no_such_app", folder_id=1)
+    assert caught.value.status == 400
+    assert set(caught.value.field_errors) == {"folder_id", "provider"}
+    assert "folder_id: is not a folder of this workspace" in str(caught.value)
+    assert len(sandbox.control.requests()) == 1, "what is wrong stays wrong"
+
+
+@pytest.mark.parametrize("call", ["create_connection", "ensure_connection", "update_connection"])
+def test_an_input_that_rendered_to_a_string(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, call: str
+) -> None:
+    given: dict[str, Any] = {"connection_id": 7} if call == "update_connection" else {"provider": "jira"}
+    with pytest.raises(WorkatoConfigurationError) as caught:
+        getattr(hook, call)(name="A", input='{"apitoken": "s3cret-t0ken"}', **given)
+    assert "input must be a dict of parameters such as {'email': '…', 'apitoken': '…'}, not str" in str(
+        caught.value
+    )
+    assert "render_template_as_native_obj=True" in str(caught.value)
+    assert "s3cret-t0ken" not in everything_shown(caught.value)
+    assert sandbox.control.requests() == []
+
+
+def test_update_sends_what_is_given(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    (number,) = sandbox.control.seed(
+        [{"name": "Old", "provider": "jira", "external_id": "e", "authorization_status": "success"}]
+    )
+    assert hook.update_connection(number, name="New")["name"] == "New"
+    assert only_request(sandbox) == ("PUT", f"/api/connections/{number}", "")
+    row = sandbox.control.connection(number)
+    assert (row["name"], row["external_id"], row["authorization_status"]) == ("New", "e", "success")
+    hook.update_connection(str(number), folder_id=FOLDER, input={"a": "wrong-credentials"})
+    row = sandbox.control.connection(number)
+    assert (row["name"], row["folder_id"], row["authorization_status"]) == ("New", FOLDER, "failed")
+
+
+def test_update_of_nothing(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    with pytest.raises(WorkatoConfigurationError, match="Nothing to change on connection 36"):
+        hook.update_connection(PARENT)
+    assert sandbox.control.requests() == []
+
+
+# Disconnect and delete
+
+
+def test_disconnect_twice(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    for _ in range(2):
+        assert hook.disconnect_connection(PARENT) == {"success": True, "status": "disconnected"}
+    assert sandbox.control.connection(PARENT)["authorization_status"] is None
+
+
+def test_disconnect_by_force(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    sandbox.control.use(PARENT, active_recipes=2)
+    with pytest.raises(
+        WorkatoRejectedError, match=r"active recipes use the connection.*force=True"
+    ) as caught:
+        hook.disconnect_connection(PARENT)
+    assert caught.value.status == 200
+    assert caught.value.detail == "You can't disconnect a connection used by active recipes"
+    assert sandbox.control.connection(PARENT)["authorization_status"] == "success"
+    assert hook.disconnect_connection(PARENT, force=True)["success"] is True
+
+
+def test_delete(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    assert hook.delete_connection(PARENT) == {"success": True, "status": "deleted"}
+    assert only_request(sandbox) == ("DELETE", "/api/connections/36", "")
+    with pytest.raises(WorkatoNotFoundError):
+        hook.delete_connection(PARENT)
+
+
+@pytest.mark.parametrize(
+    ("use", "advice"),
+    [
+        ({"active_recipes": 1}, "Stop them first"),
+        ({"audit_log_streaming": True}, "Choose another destination"),
+    ],
+)
+def test_delete_of_what_is_in_use(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, use: dict[str, Any], advice: str
+) -> None:
+    sandbox.control.use(PARENT, **use)
+    with pytest.raises(WorkatoRejectedError, match=advice):
+        hook.delete_connection(PARENT)
+
+
+def test_rejected_for_another_reason(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    sandbox.control.add_fault("success_false", message="Not today")
+    with pytest.raises(WorkatoRejectedError, match=r"Workato rejected the call\. Workato said: 'Not today'"):
+        hook.delete_connection(PARENT)
+
+
+# Picklists and runtime users
+
+
+def test_picklist(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    rows = hook.get_picklist(str(PARENT), "all_sobjects")
+    assert rows[-1] == {"label": "Invoice", "value": "Invoice__c"}
+    assert only_request(sandbox) == ("POST", "/api/connections/36/pick_list", "")
+    fields = hook.get_picklist(PARENT, "sobject_fields", {"sobject_name": "Invoice__c"})
+    assert fields[2]["label"] == "Invoice__c Name"
+
+
+@pytest.mark.parametrize("fault", ["result_envelope", "missing_keys", "extra_keys"])
+def test_picklist_rows_of_any_length(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, fault: str
+) -> None:
+    sandbox.control.add_fault(fault)
+    assert hook.get_picklist(PARENT, "all_sobjects")[0] == {"label": "Account", "value": "Account"}
+
+
+def test_picklist_of_an_unknown_name(hook: WorkatoConnectionsHook) -> None:
+    with pytest.raises(WorkatoValidationError, match="salesforce has no pick list of this name"):
+        hook.get_picklist(PARENT, "nonsense")
+
+
+@pytest.mark.parametrize("arguments", [("", None), ("x", ["a"]), ("x", "a"), ("x", {"a": object()})])
+def test_wrong_picklist_arguments(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, arguments: tuple[str, Any]
+) -> None:
+    with pytest.raises(WorkatoConfigurationError):
+        hook.get_picklist(PARENT, *arguments)
+    assert sandbox.control.requests() == []
+
+
+def test_runtime_user_connection(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    made = hook.create_runtime_user_connection(
+        parent_id=str(PARENT),
+        folder_id=USERS_FOLDER,
+        external_id="ada",
+        name="Ada",
+        callback_url="https://example.com/done",
+        redirect_url="https://example.com/thanks",
+    )
+    assert only_request(sandbox) == ("POST", "/api/connections/runtime_user_connections", "")
+    row = sandbox.control.connection(made["id"])
+    assert (row["name"], row["parent_id"], row["external_id"]) == ("Ada", PARENT, "ada")
+    assert made["url"] is not None
+    assert sandbox.control.click_authorize(made["url"]) == 303
+    assert hook.find_connection(made["id"])["authorization_status"] == "success"
+
+
+def test_another_oauth_url(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    made = hook.create_runtime_user_connection(parent_id=PARENT, folder_id=USERS_FOLDER, external_id="ada")
+    sandbox.control.clear_requests()
+    url = hook.get_oauth_url(str(made["id"]))
+    assert only_request(sandbox)[:2] == (
+        "GET",
+        f"/api/connections/runtime_user_connections/{made['id']}/get_oauth_url",
+    )
+    assert url != made["url"]
+    sandbox.control.click_deny(url)
+    assert hook.find_connection(made["id"])["authorization_status"] == "failed"
+
+
+# Ids
+
+
+@pytest.mark.parametrize("bad", ["36/../../users/me", "", None, [36], "36?x", True])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda hook, bad: hook.find_connection(bad),
+        lambda hook, bad: hook.update_connection(bad, name="A"),
+        lambda hook, bad: hook.disconnect_connection(bad),
+        lambda hook, bad: hook.delete_connection(bad),
+        lambda hook, bad: hook.get_picklist(bad, "x"),
+        lambda hook, bad: hook.get_oauth_url(bad),
+    ],
+    ids=["find", "update", "disconnect", "delete", "picklist", "oauth"],
+)
+def test_ids_are_digits(
+    hook: WorkatoConnectionsHook,
+    sandbox: RunningSandbox,
+    call: Callable[[WorkatoConnectionsHook, object], object],
+    bad: object,
+) -> None:
+    with pytest.raises(WorkatoConfigurationError, match="connection_id must be a connection's number"):
+        call(hook, bad)
+    assert sandbox.control.requests() == []
+
+
+# The Airflow side
+
+
+def test_connection_test(hook: WorkatoConnectionsHook, sandbox: RunningSandbox, connect: Connect) -> None:
+    assert hook.test_connection() == (
+        True,
+        f"Workato at host {sandbox.url} accepts the API token and lets it list connections.",
+    )
+    assert only_request(sandbox)[:2] == ("GET", "/api/connections")
+    connect(password="another-token")
+    works, said = WorkatoConnectionsHook().test_connection()
+    assert not works
+    assert "the API token of Airflow connection 'workato_default' is not valid" in said
+    assert sandbox.url in said
+    connect(host="http://workato.example")
+    works, said = WorkatoConnectionsHook().test_connection()
+    assert not works
+    assert "'Base URL' (host) uses plain http" in said
+
+
+def test_one_session_for_all_calls(hook: WorkatoConnectionsHook) -> None:
+    session = hook.get_conn()
+    hook.list_connections()
+    assert hook.get_conn() is session
+    hook.close()
+    hook.close()
+    assert hook.get_conn() is not session
+
+
+def test_the_session_keeps_its_line(connect: Connect) -> None:
+    with listening() as workato:
+        connect(host=workato.url)
+        hook = WorkatoConnectionsHook()
+        for _ in range(3):
+            hook.list_connections()
+        pools = hook.get_conn().get_adapter(workato.url).poolmanager.pools  # type: ignore[attr-defined]
+        assert [pools[key].num_connections for key in pools.keys()] == [1]  # noqa: SIM118 - no mapping
+        hook.close()
+
+
+def test_the_session_carries_the_token_by_itself(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    answer = hook.get_conn().get(f"{sandbox.url}/api/users/me", timeout=10)
+    assert answer.json()["name"] == "Sandbox workspace"
+
+
+def test_another_airflow_connection(connect: Connect, sandbox: RunningSandbox) -> None:
+    connect("workato_eu", password="another-token")
+    assert WorkatoConnectionsHook("workato_eu").test_connection()[0] is False
+    assert WorkatoConnectionsHook().test_connection()[0] is True
+
+
+def test_the_hook_reads_nothing_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW_CONN_WORKATO_DEFAULT", raising=False)
+    WorkatoConnectionsHook().close()

@@ -1,0 +1,661 @@
+"""Exactly one connection, whatever was there, whatever got lost, and whatever was tried before."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from airflow_provider_workato.exceptions import (
+    WorkatoAuthorizationError,
+    WorkatoConfigurationError,
+    WorkatoExistsError,
+    WorkatoPermissionError,
+    WorkatoRateLimitError,
+    WorkatoResponseError,
+    WorkatoServerError,
+    WorkatoTransportError,
+    WorkatoValidationError,
+)
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+from airflow_provider_workato.provisioning import create_once
+from airflow_provider_workato.provisioning.identity import Identity
+from tests.support.hook import Connect
+from tests.support.sandbox import RunningSandbox
+
+GOOD = {"apitoken": "g00d-s3cret"}
+WRONG = {"apitoken": "wrong-credentials-s3cret"}
+JIRA: dict[str, Any] = {"name": "A", "provider": "jira", "folder_id": 1892, "external_id": "a-1"}
+PARENT = 36
+
+
+class Memory:
+    """A ledger that remembers every note, and begins with one for the task's connection in its workspace."""
+
+    def __init__(self, sandbox: RunningSandbox | None = None, **note: Any) -> None:
+        self.notes = [note | ({"at": sandbox.url} if sandbox else {})]
+
+    def read(self) -> dict[str, Any]:
+        return self.notes[-1]
+
+    def write(self, note: dict[str, Any]) -> None:
+        self.notes.append(note)
+
+
+class Told:
+    """Hears of connections as soon as they are known."""
+
+    def __init__(self) -> None:
+        self.connections: list[dict[str, Any]] = []
+        self.created: list[bool] = []
+
+    def __call__(self, connection: dict[str, Any], /, *, created: bool) -> None:
+        self.connections.append(connection)
+        self.created.append(created)
+
+
+def made(sandbox: RunningSandbox) -> list[dict[str, Any]]:
+    """Return what is there beside the connection of a fresh workspace."""
+    return [row for row in sandbox.control.connections() if row["id"] != PARENT]
+
+
+def calls(sandbox: RunningSandbox) -> dict[str, int]:
+    counts: dict[str, int] = sandbox.control.counts()["by_operation"]
+    return counts
+
+
+# What is there already
+
+
+def test_made_if_it_is_not_there(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    connection = hook.ensure_connection(**JIRA, input=GOOD)
+    (row,) = made(sandbox)
+    assert (connection["id"], connection["authorization_status"]) == (row["id"], "success")
+    assert calls(sandbox) == {"list_connections": 1, "create_connection": 1}
+
+
+@pytest.mark.parametrize("by", [JIRA, {**JIRA, "external_id": None}, {"name": "A", "provider": "jira"}])
+def test_reused_if_it_is_there(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, by: dict[str, Any]
+) -> None:
+    first = hook.ensure_connection(**by, input=GOOD)
+    second = hook.ensure_connection(**by, input=GOOD)
+    assert second["id"] == first["id"]
+    assert calls(sandbox) == {"list_connections": 2, "create_connection": 1}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"external_id": "a-2"},
+        {"provider": "rest"},
+        {"folder_id": 4515},
+        {"external_id": None, "name": "B"},
+        {"external_id": None, "folder_id": 4515},
+    ],
+)
+def test_another_one_is_another_one(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, other: dict[str, Any]
+) -> None:
+    first = hook.ensure_connection(**JIRA)
+    assert hook.ensure_connection(**JIRA | other)["id"] != first["id"]
+    assert len(made(sandbox)) == 2
+
+
+def test_updated_with_all_that_is_given(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    first = hook.ensure_connection(**JIRA, input=GOOD)
+    changed = hook.ensure_connection(
+        name="B", provider="jira", external_id="a-1", input=GOOD, if_exists="update"
+    )
+    assert (changed["id"], changed["name"], changed["folder_id"]) == (first["id"], "B", 1892)
+    assert made(sandbox)[0]["name"] == "B"
+    assert calls(sandbox)["update_connection"] == 1
+
+
+def test_an_update_may_be_refused(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    first = hook.ensure_connection(**JIRA, input=GOOD)
+    with pytest.raises(WorkatoAuthorizationError) as caught:
+        hook.ensure_connection(**JIRA, input=WRONG, if_exists="update")
+    assert caught.value.connection_id == first["id"]
+    assert caught.value.authorization_error is not None
+
+
+def test_fails_if_it_is_there(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    first = hook.ensure_connection(**JIRA, if_exists="fail")
+    with pytest.raises(WorkatoExistsError, match=f"Connection {first['id']} exists already") as caught:
+        hook.ensure_connection(**JIRA, if_exists="fail")
+    assert caught.value.connection_ids == [first["id"]]
+    assert len(made(sandbox)) == 1
+
+
+def test_a_duplicate_on_purpose(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    ids = {hook.ensure_connection(**JIRA, if_exists="duplicate")["id"] for _ in range(3)}
+    assert len(ids) == len(made(sandbox)) == 3
+
+
+@pytest.mark.parametrize("if_exists", ["reuse", "update", "fail"])
+def test_never_a_guess_among_several(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, if_exists: Any
+) -> None:
+    ids = sandbox.control.seed([JIRA] * 2)
+    with pytest.raises(WorkatoExistsError, match=f"2 connections match.*: {ids[0]}, {ids[1]}") as caught:
+        hook.ensure_connection(**JIRA, if_exists=if_exists)
+    assert caught.value.connection_ids == ids
+    assert calls(sandbox) == {"list_connections": 1}
+
+
+def test_an_unknown_mode(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    with pytest.raises(WorkatoConfigurationError, match="if_exists must be one of reuse, update, fail, dup"):
+        hook.ensure_connection(**JIRA, if_exists="replace")  # type: ignore[arg-type]
+    assert calls(sandbox) == {}
+
+
+# Credentials that are refused, and repaired
+
+
+@pytest.mark.parametrize("if_exists", ["reuse", "update"])
+def test_the_next_try_repairs_what_the_app_refused(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, if_exists: Any
+) -> None:
+    with pytest.raises(WorkatoAuthorizationError) as caught:
+        hook.ensure_connection(**JIRA, input=WRONG, if_exists=if_exists)
+    (row,) = made(sandbox)
+    assert caught.value.connection_id == row["id"]
+    assert "jira: 401 Unauthorized, the app refused the credentials" in str(caught.value)
+    repaired = hook.ensure_connection(**JIRA, input=GOOD, if_exists=if_exists)
+    assert (repaired["id"], repaired["authorization_status"]) == (row["id"], "success")
+    assert repaired["authorization_error"] is None
+    assert len(made(sandbox)) == 1
+
+
+def test_still_refused(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    for _ in range(2):
+        with pytest.raises(WorkatoAuthorizationError):
+            hook.ensure_connection(**JIRA, input=WRONG)
+    assert len(made(sandbox)) == 1
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"authorization_status": None},
+        {"authorization_status": "exception", "authorization_error": "x"},
+        {"authorization_status": "success", "connection_lost_at": "2099-01-01T00:00:00Z"},
+    ],
+    ids=["null", "exception", "lost"],
+)
+def test_what_is_not_authorized_is_repaired(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, state: dict[str, Any]
+) -> None:
+    (number,) = sandbox.control.seed([JIRA | state])
+    connection = hook.ensure_connection(**{**JIRA, "name": "Only the credentials change"}, input=GOOD)
+    assert (connection["id"], connection["name"]) == (number, "A")
+    assert connection["authorization_status"] == "success"
+
+
+@pytest.mark.parametrize("given", [{}, {"input": GOOD, "shell_connection": True}])
+def test_nothing_to_repair_with(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, given: dict[str, Any]
+) -> None:
+    (number,) = sandbox.control.seed([JIRA | {"authorization_status": "failed"}])
+    assert hook.ensure_connection(**JIRA, **given)["id"] == number
+    assert calls(sandbox) == {"list_connections": 1}
+
+
+def test_what_works_is_left_alone(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    hook.ensure_connection(**JIRA, input=GOOD)
+    assert hook.ensure_connection(**JIRA, input=WRONG)["authorization_status"] == "success"
+    assert "update_connection" not in calls(sandbox)
+
+
+def test_a_definite_refusal_leaves_nothing(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    ledger = Memory()
+    with pytest.raises(WorkatoValidationError):
+        hook.ensure_connection(**JIRA, input={"a": "malformed-credentials"}, ledger=ledger)
+    assert made(sandbox) == []
+    assert ledger.notes[-1]["refused"] is True
+
+
+# Lost answers
+
+ADOPTED, SENT_AGAIN = "Adopted connection", "The connection was not made; sending the request again."
+
+
+@pytest.mark.parametrize(
+    ("fault", "performed", "outcome"),
+    [
+        ("reset_before_answer", True, ADOPTED),
+        ("reset_before_answer", False, SENT_AGAIN),
+        ("reset_mid_body", True, ADOPTED),
+        ("timeout", True, ADOPTED),
+        ("timeout", False, SENT_AGAIN),
+        ("server_error", True, ADOPTED),
+        ("server_error", False, SENT_AGAIN),
+        ("gateway_timeout_html", True, ADOPTED),
+        ("gateway_timeout_html", False, SENT_AGAIN),
+        ("html_page", True, ADOPTED),
+        ("html_page", False, SENT_AGAIN),
+        ("truncated_json", True, ADOPTED),
+    ],
+)
+def test_a_lost_answer_makes_no_second_connection(
+    connect: Connect,
+    sandbox: RunningSandbox,
+    caplog: pytest.LogCaptureFixture,
+    fault: str,
+    performed: bool,
+    outcome: str,
+) -> None:
+    connect(connect_timeout=1, read_timeout=0.5)
+    sandbox.control.add_fault(fault, operation="create_connection", performed=performed)
+    hook = WorkatoConnectionsHook()
+    with caplog.at_level("INFO"):
+        connection = hook.ensure_connection(**JIRA, input=GOOD)
+    hook.close()
+    (row,) = made(sandbox)
+    assert connection["id"] == row["id"]
+    assert connection["authorization_status"] == "success"
+    assert calls(sandbox)["create_connection"] == (1 if outcome == ADOPTED else 2)
+    assert outcome in caplog.text
+    assert caplog.text.count(ADOPTED) + caplog.text.count(SENT_AGAIN) == 1, "the log says which happened"
+
+
+def test_gives_up_within_the_budget(connect: Connect, sandbox: RunningSandbox) -> None:
+    connect(retry_budget=1.5)
+    sandbox.control.add_fault("server_error", operation="create_connection", times=None)
+    ledger = Memory()
+    with pytest.raises(WorkatoServerError):
+        WorkatoConnectionsHook().ensure_connection(**JIRA, input=GOOD, ledger=ledger)
+    assert made(sandbox) == []
+    assert calls(sandbox)["create_connection"] > 1
+    assert "intent" not in ledger.notes[-1], "the next try has nothing of its own to find"
+
+
+def test_looks_for_as_long_as_workato_may_be_at_work(connect: Connect, sandbox: RunningSandbox) -> None:
+    connect(retry_budget=0, server_timeout=1.5)
+    sandbox.control.add_fault("reset_before_answer", operation="create_connection", performed=False)
+    begin = time.monotonic()
+    with pytest.raises(WorkatoTransportError):
+        WorkatoConnectionsHook().ensure_connection(**JIRA, input=GOOD)
+    assert time.monotonic() - begin >= 1.5, "to look is no attempt, so that the retry budget is not for it"
+    assert calls(sandbox)["create_connection"] == 1
+
+
+def test_what_was_there_before_is_not_adopted(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    (old,) = sandbox.control.seed([JIRA])
+    sandbox.control.add_fault("reset_before_answer", operation="create_connection", performed=True)
+    connection = hook.ensure_connection(**JIRA, input=GOOD, if_exists="duplicate")
+    assert connection["id"] != old
+    assert len(made(sandbox)) == 2
+
+
+def test_credentials_are_judged_though_the_answer_was_lost(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    sandbox.control.add_fault("reset_before_answer", operation="create_connection", performed=True)
+    with pytest.raises(WorkatoAuthorizationError):
+        hook.ensure_connection(**JIRA, input=WRONG)
+    assert len(made(sandbox)) == 1
+
+
+def test_the_look_up_must_be_readable(connect: Connect, sandbox: RunningSandbox) -> None:
+    connect(retry_budget=0)
+    sandbox.control.add_fault("html_page", operation="list_connections")
+    with pytest.raises(WorkatoResponseError):
+        WorkatoConnectionsHook().ensure_connection(**JIRA)
+    assert made(sandbox) == []
+
+
+# Earlier tries
+
+WHO = str(Identity(name="A", provider="jira", folder_id=1892, external_id="a-1"))
+
+
+def test_the_notes_of_a_try(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    ledger = Memory()
+    before = time.time()
+    connection = hook.ensure_connection(**JIRA, input=GOOD, ledger=ledger)
+    assert ledger.notes[1:] == [
+        {"intent": ledger.notes[1]["intent"], "known": [], "for": WHO, "at": sandbox.url},
+        {"id": connection["id"], "for": WHO, "at": sandbox.url},
+    ]
+    assert before <= ledger.notes[1]["intent"] <= time.time()
+    assert "g00d-s3cret" not in str(ledger.notes)
+
+
+@pytest.mark.parametrize("if_exists", ["reuse", "update", "fail", "duplicate"])
+def test_what_an_interrupted_try_made_is_ours(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, if_exists: Any
+) -> None:
+    old, mine = sandbox.control.seed([JIRA] * 2)
+    ledger = Memory(sandbox, intent=time.time(), known=[old], **{"for": WHO})
+    connection = hook.ensure_connection(**JIRA, input=GOOD, if_exists=if_exists, ledger=ledger)
+    assert (connection["id"], connection["authorization_status"]) == (mine, "success")
+    assert ledger.notes[-1] == {"id": mine, "for": WHO, "at": sandbox.url}
+    assert len(made(sandbox)) == 2
+
+
+def test_several_after_an_interrupted_try(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    ids = sandbox.control.seed([JIRA] * 2)
+    with pytest.raises(WorkatoExistsError) as caught:
+        hook.ensure_connection(
+            **JIRA,
+            if_exists="duplicate",
+            ledger=Memory(sandbox, intent=time.time(), known=[], **{"for": WHO}),
+        )
+    assert caught.value.connection_ids == ids
+
+
+def test_an_interrupted_try_that_made_nothing(connect: Connect, sandbox: RunningSandbox) -> None:
+    connect(server_timeout=1)
+    intent = time.time()
+    WorkatoConnectionsHook().ensure_connection(
+        **JIRA, ledger=Memory(sandbox, intent=intent, known=[], **{"for": WHO})
+    )
+    assert time.time() - intent >= 1, "the call of that try may have run for so long"
+    assert len(made(sandbox)) == 1
+    assert calls(sandbox)["list_connections"] > 1
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        {"intent": 1_000_000_000.0, "known": [], "for": WHO},
+        {"intent": 9_000_000_000.0, "known": [], "for": "name='Another', provider='jira'"},
+        {"refused": True, "for": WHO},
+        {"id": 5, "for": WHO},
+        {"unknown": 1},
+        {},
+    ],
+)
+def test_notes_that_change_nothing(connect: Connect, sandbox: RunningSandbox, note: dict[str, Any]) -> None:
+    connect(server_timeout=600)
+    WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=Memory(sandbox, **note))
+    assert calls(sandbox) == {"list_connections": 1, "create_connection": 1}
+
+
+def test_a_note_of_tomorrow_waits_no_longer_than_workato_works(
+    connect: Connect, sandbox: RunningSandbox
+) -> None:
+    connect(server_timeout=0.5)
+    note = {"intent": time.time() + 86_400, "known": [], "for": WHO}
+    WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=Memory(sandbox, **note))
+    assert len(made(sandbox)) == 1
+
+
+def test_what_was_renamed_is_still_ours(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    by_name: dict[str, Any] = {"name": "A", "provider": "jira"}
+    ledger = Memory()
+    mine = hook.ensure_connection(**by_name, ledger=ledger)
+    hook.update_connection(mine["id"], name="B")
+    assert hook.ensure_connection(**by_name, ledger=ledger)["id"] == mine["id"]
+    assert len(made(sandbox)) == 1
+
+
+ELSEWHERE = [{"at": "https://www.workato.com"}, {"at": None}]
+
+
+@pytest.mark.parametrize("other", ELSEWHERE)
+def test_the_intent_of_another_workspace_is_not_ours(
+    connect: Connect, sandbox: RunningSandbox, other: dict[str, Any]
+) -> None:
+    connect(server_timeout=600)
+    ledger = Memory(**{"for": WHO, "intent": time.time(), "known": [], **other})
+    connection = WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=ledger)
+    assert [row["id"] for row in made(sandbox)] == [connection["id"]]
+    assert calls(sandbox) == {"list_connections": 1, "create_connection": 1}
+
+
+@pytest.mark.parametrize("other", ELSEWHERE)
+def test_the_id_of_another_workspace_is_not_ours(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, other: dict[str, Any]
+) -> None:
+    # There the id is of what is meant; here it is of something else.
+    (theirs,) = sandbox.control.seed([{"name": "B", "provider": "jira"}])
+    ledger = Memory(**{"for": "name='A', provider='jira'", "id": theirs, **other})
+    assert hook.ensure_connection(name="A", provider="jira", ledger=ledger)["id"] != theirs
+
+
+def test_the_id_of_a_note_must_be_of_the_same_app(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    (other,) = sandbox.control.seed([{"name": "A", "provider": "rest"}])
+    ledger = Memory(sandbox, id=other, **{"for": "name='A', provider='jira'"})
+    assert hook.ensure_connection(name="A", provider="jira", ledger=ledger)["id"] != other
+
+
+def test_what_somebody_made_much_later_is_not_ours(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    (theirs,) = sandbox.control.seed([JIRA | {"authorization_status": "success"}])
+    yesterday = time.time() - 86_400
+    told = Told()
+    hook.ensure_connection(
+        **JIRA, ledger=Memory(sandbox, intent=yesterday, known=[], **{"for": WHO}), on_known=told
+    )
+    assert told.created == [False]
+    assert [row["id"] for row in made(sandbox)] == [theirs]
+
+
+@pytest.mark.parametrize(("late", "created"), [(-200, False), (200, False), (-60, True), (60, True)])
+def test_only_what_was_made_about_when_the_request_left_is_ours(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, late: float, created: bool
+) -> None:
+    sandbox.control.seed([JIRA])
+    told = Told()
+    note = {"intent": time.time() - late, "known": [], "for": WHO}
+    hook.ensure_connection(**JIRA, ledger=Memory(sandbox, **note), on_known=told)
+    assert told.created == [created]
+
+
+def failing_try(connect: Connect, sandbox: RunningSandbox, ledger: Memory, **arguments: Any) -> None:
+    """Make a try whose create is answered with a 500, after which nothing is there."""
+    connect(retry_budget=0)
+    sandbox.control.add_fault("server_error", operation="create_connection", performed=False)
+    with pytest.raises(WorkatoServerError):
+        WorkatoConnectionsHook().ensure_connection(**arguments, input=GOOD, ledger=ledger)
+    assert made(sandbox) == []
+
+
+def test_what_people_make_after_a_try_that_made_nothing_is_theirs(
+    connect: Connect, sandbox: RunningSandbox
+) -> None:
+    ledger, told = Memory(), Told()
+    failing_try(connect, sandbox, ledger, **JIRA)
+    (theirs,) = sandbox.control.seed([JIRA | {"authorization_status": "success"}])
+    connection = WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=ledger, on_known=told)
+    assert connection["id"] == theirs
+    assert told.created == [False], "a teardown would delete it"
+
+
+def test_a_stranger_of_the_same_name_gets_no_credentials(connect: Connect, sandbox: RunningSandbox) -> None:
+    ledger, told = Memory(), Told()
+    failing_try(connect, sandbox, ledger, name="A", provider="jira")
+    sandbox.control.seed([{"name": "A", "provider": "jira", "folder_id": 777, "authorization_status": None}])
+    with pytest.raises(WorkatoExistsError, match="by its name alone"):
+        WorkatoConnectionsHook().ensure_connection(
+            name="A", provider="jira", input=GOOD, ledger=ledger, on_known=told
+        )
+    assert told.created == []
+    assert "update_connection" not in calls(sandbox)
+
+
+def test_an_interrupted_try_is_looked_for_once(connect: Connect, sandbox: RunningSandbox) -> None:
+    connect(retry_budget=0, server_timeout=0.1)
+    ledger = Memory(sandbox, intent=time.time(), known=[], **{"for": WHO})
+    sandbox.control.add_fault("rate_limited_seconds", operation="create_connection", seconds=1)
+    with pytest.raises(WorkatoRateLimitError):
+        WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=ledger)
+    intents = [note for note in ledger.notes if "intent" in note]
+    assert len(intents) == 2, "that of the interrupted try, and our own"
+    assert ledger.notes[1] == {"refused": True, "for": WHO, "at": sandbox.url}
+
+
+def test_a_failed_look_after_a_refusal_leaves_no_intent(
+    connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(create_once, "FRESH", 1.5)
+    ledger = Memory()
+    # The first request is refused for its rate; by the second one the look is old.
+    sandbox.control.add_fault("rate_limited_seconds", operation="create_connection", seconds=2)
+    sandbox.control.add_fault("forbidden", operation="list_connections", skip=1)
+    with pytest.raises(WorkatoPermissionError):
+        WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=ledger)
+    assert any("intent" in note for note in ledger.notes)
+    assert "intent" not in ledger.notes[-1]
+
+
+# Whose connection it is
+
+BY_NAME_ONLY: dict[str, Any] = {"name": "A", "provider": "jira"}
+
+
+@pytest.mark.parametrize(
+    ("status", "given"),
+    [
+        (None, {"input": GOOD}),
+        ("failed", {"input": GOOD}),
+        ("success", {"input": GOOD, "if_exists": "update"}),
+        ("success", {"if_exists": "update"}),
+    ],
+)
+def test_a_name_alone_is_not_enough_to_change_a_connection(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, status: str | None, given: dict[str, Any]
+) -> None:
+    (theirs,) = sandbox.control.seed([{**BY_NAME_ONLY, "folder_id": 4515, "authorization_status": status}])
+    told = Told()
+    with pytest.raises(WorkatoExistsError, match=r"by its name alone.*folder_id=4515.*external_id") as caught:
+        hook.ensure_connection(**BY_NAME_ONLY, **given, on_known=told)
+    assert told.connections == [], "a clean-up must not get the id of somebody else's connection"
+    assert caught.value.connection_ids == [theirs]
+    assert calls(sandbox) == {"list_connections": 1}
+
+
+def test_a_name_is_enough_to_use_what_works(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    (theirs,) = sandbox.control.seed([{**BY_NAME_ONLY, "authorization_status": "success"}])
+    assert hook.ensure_connection(**BY_NAME_ONLY, input=GOOD)["id"] == theirs
+
+
+@pytest.mark.parametrize("if_exists", ["reuse", "update"])
+def test_a_name_in_a_folder_is_certain(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, if_exists: Any
+) -> None:
+    (mine,) = sandbox.control.seed([{**BY_NAME_ONLY, "folder_id": 4515}])
+    connection = hook.ensure_connection(**BY_NAME_ONLY, folder_id=4515, input=GOOD, if_exists=if_exists)
+    assert (connection["id"], connection["authorization_status"]) == (mine, "success")
+
+
+def test_what_this_task_made_is_repaired_by_name(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    ledger = Memory()
+    with pytest.raises(WorkatoAuthorizationError):
+        hook.ensure_connection(**BY_NAME_ONLY, input=WRONG, ledger=ledger)
+    connection = hook.ensure_connection(**BY_NAME_ONLY, input=GOOD, ledger=ledger)
+    assert connection["authorization_status"] == "success"
+    assert len(made(sandbox)) == 1
+
+
+# What is told as soon as it is known
+
+
+def test_told_before_the_credentials_are_refused(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    told, ledger = Told(), Memory()
+    for _ in range(2):
+        with pytest.raises(WorkatoAuthorizationError):
+            hook.ensure_connection(**JIRA, input=WRONG, ledger=ledger, on_known=told)
+    (row,) = made(sandbox)
+    # Made; then, by the next try, found and changed.
+    assert [connection["id"] for connection in told.connections] == [row["id"]] * 3
+    assert told.created == [True] * 3
+
+
+def test_told_of_an_adopted_one_and_of_another_s(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    told = Told()
+    sandbox.control.add_fault("reset_before_answer", operation="create_connection", performed=True)
+    for _ in range(2):
+        hook.ensure_connection(**JIRA, on_known=told)
+    assert told.created == [True, False], "adopted after a lost answer; there when another task looked"
+
+
+def test_what_an_app_quotes_is_not_passed_on(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    told = Told()
+    quoting = {
+        "authorization_error": f"{GOOD['apitoken']} is wrong, and so is {sandbox.token}",
+        "connection_lost_reason": f"no {GOOD['apitoken']}",
+        "connection_lost_at": "2026-01-01T00:00:00Z",
+        "authorization_status": "failed",
+    }
+    sandbox.control.seed([JIRA | quoting])
+    connection = hook.ensure_connection(**JIRA, input=GOOD, shell_connection=True, on_known=told)
+    assert "***" in connection["authorization_error"]
+    for secret in (GOOD["apitoken"], sandbox.token):
+        assert secret not in str([connection, told.connections])
+
+
+# Runtime user connections
+
+ADA: dict[str, Any] = {"parent_id": PARENT, "folder_id": 26204321, "external_id": "ada"}
+
+
+def test_a_runtime_user_connection_once(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    ledger = Memory()
+    first = hook.ensure_runtime_user_connection(**ADA, name="Ada", ledger=ledger)
+    assert (first["external_id"], first["parent_id"]) == ("ada", PARENT)
+    assert calls(sandbox) == {"list_connections": 1, "create_runtime_user_connection": 1}
+    second = hook.ensure_runtime_user_connection(**ADA)
+    assert second["id"] == first["id"] == ledger.notes[-1]["id"]
+    assert second["url"] != first["url"], "links are used once"
+    assert sandbox.control.click_authorize(second["url"]) == 200
+    assert len(made(sandbox)) == 1
+
+
+def test_another_user_gets_another_one(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    hook.ensure_runtime_user_connection(**ADA)
+    hook.ensure_runtime_user_connection(**ADA | {"external_id": "bob"})
+    assert len(made(sandbox)) == 2
+
+
+def test_an_ordinary_connection_of_this_external_id_is_another_one(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    sandbox.control.seed([{"provider": "salesforce", "external_id": "ada"}])
+    hook.ensure_runtime_user_connection(**ADA)
+    assert len(made(sandbox)) == 2
+
+
+def test_modes_of_runtime_user_connections(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    first = hook.ensure_runtime_user_connection(**ADA, name="Ada")
+    changed = hook.ensure_runtime_user_connection(**ADA, name="Countess", if_exists="update")
+    assert (changed["id"], changed["name"]) == (first["id"], "Countess")
+    with pytest.raises(WorkatoExistsError):
+        hook.ensure_runtime_user_connection(**ADA, if_exists="fail")
+    assert hook.ensure_runtime_user_connection(**ADA, if_exists="duplicate")["id"] != first["id"]
+    with pytest.raises(WorkatoExistsError, match="2 connections match external_id='ada'"):
+        hook.ensure_runtime_user_connection(**ADA)
+
+
+@pytest.mark.parametrize("performed", [True, False])
+def test_a_lost_answer_makes_no_second_runtime_user_connection(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, performed: bool
+) -> None:
+    sandbox.control.add_fault(
+        "reset_before_answer", operation="create_runtime_user_connection", performed=performed
+    )
+    connection = hook.ensure_runtime_user_connection(**ADA)
+    assert [row["id"] for row in made(sandbox)] == [connection["id"]]
+    assert connection["url"].startswith(sandbox.url)
+
+
+@pytest.mark.parametrize("wrong", [{"parent_id": "x"}, {"folder_id": None}, {"external_id": ""}])
+def test_wrong_arguments_of_runtime_user_connections(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(WorkatoConfigurationError, match=next(iter(wrong))):
+        hook.ensure_runtime_user_connection(**ADA | wrong)
+    assert calls(sandbox) == {}

@@ -1,0 +1,55 @@
+"""What makes two connections the same one."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_workato.exceptions import WorkatoResponseError
+from airflow_provider_workato.provisioning.identity import Identity
+
+ROW = {"id": 1, "name": "A", "provider": "jira", "folder_id": 5, "parent_id": None, "external_id": "e-1"}
+
+
+@pytest.mark.parametrize(
+    ("identity", "same"),
+    [
+        pytest.param(Identity(provider="jira", name="A"), True, id="name and provider"),
+        pytest.param(Identity(provider="jira", name="B"), False, id="another name"),
+        pytest.param(Identity(provider="rest", name="A"), False, id="another provider"),
+        pytest.param(Identity(provider="jira", name="A", folder_id=5), True, id="in the folder"),
+        pytest.param(Identity(provider="jira", name="A", folder_id=6), False, id="in another folder"),
+        pytest.param(Identity(provider="jira", name="A", parent_id=9), False, id="below a parent"),
+        pytest.param(Identity(provider="jira", name="B", external_id="e-1"), True, id="external id"),
+        pytest.param(Identity(provider="jira", name="A", external_id="e-2"), False, id="another external id"),
+        pytest.param(Identity(provider="rest", name="A", external_id="e-1"), False, id="of another provider"),
+        pytest.param(Identity(provider=None, external_id="e-1"), True, id="of any provider"),
+        pytest.param(Identity(provider="jira", external_id="e-1", folder_id=6), False, id="folder counts"),
+        pytest.param(Identity(provider="jira", external_id="e-1", parent_id=9), False, id="parent counts"),
+    ],
+)
+def test_identity(identity: Identity, same: bool) -> None:
+    assert identity.matches(ROW) is same
+
+
+def test_a_child_is_not_its_parents_namesake() -> None:
+    child = ROW | {"parent_id": 36}
+    assert not Identity(provider="jira", name="A").matches(child)
+    assert Identity(provider="jira", name="A", parent_id=36).matches(child)
+
+
+def test_what_an_answer_leaves_out_proves_nothing() -> None:
+    assert Identity(provider="jira", name="A", folder_id=6, parent_id=36).matches({"id": 1, "name": "A"})
+    assert Identity(provider="jira", external_id="e-1").matches({"id": 1, "external_id": "e-1"})
+
+
+def test_an_answer_without_what_decides_stops_the_look_up() -> None:
+    with pytest.raises(WorkatoResponseError, match="shows no external_id for connection 1"):
+        Identity(provider="jira", name="A", external_id="e-1").matches({"id": 1, "name": "A"})
+    with pytest.raises(WorkatoResponseError, match="shows no name for connection 1"):
+        Identity(provider="jira", name="A").matches({"id": 1})
+    assert not Identity(provider="jira", name="A").matches({"id": 1, "provider": "rest"})
+
+
+def test_identity_says_what_it_looks_for() -> None:
+    assert str(Identity(provider="jira", name="A", folder_id=5)) == "name='A', provider='jira', folder_id=5"
+    assert str(Identity(provider="jira", name="A", external_id="e")) == "external_id='e', provider='jira'"

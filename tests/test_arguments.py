@@ -1,0 +1,98 @@
+"""Arguments are checked before any request is made."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from airflow_provider_workato.arguments import connection_ids, parse_time, to_id, to_optional_id, to_timestamp
+from airflow_provider_workato.exceptions import WorkatoConfigurationError
+
+
+@pytest.mark.parametrize(("value", "number"), [(36, 36), ("36", 36), ("0036", 36), (2**62, 2**62)])
+def test_ids(value: int | str, number: int) -> None:
+    assert to_id(value) == number
+    assert to_optional_id(value, what="folder_id") == number
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        " 36",
+        "36\n",
+        "36/../../users/me",
+        "3.6",
+        "-1",
+        "0",
+        "٣٦",
+        "9" * 20,
+        "None",
+        None,
+        0,
+        -1,
+        True,
+        3.0,
+        [36],
+        {},
+    ],
+)
+def test_what_is_no_id(value: object) -> None:
+    with pytest.raises(WorkatoConfigurationError, match="connection_id must be a connection's number"):
+        to_id(value)
+    with pytest.raises(WorkatoConfigurationError, match="folder_id must be a number such as 1892"):
+        to_id(value, what="folder_id")
+
+
+def test_the_error_shows_a_bounded_piece_of_what_is_no_id() -> None:
+    with pytest.raises(WorkatoConfigurationError) as caught:
+        to_id("x" * 1000)
+    assert len(str(caught.value)) < 200
+
+
+def test_an_id_that_was_not_given() -> None:
+    assert to_optional_id(None, what="folder_id") is None
+
+
+def test_one_id_or_a_list_of_them() -> None:
+    assert connection_ids(36) == connection_ids("36") == [36]
+    assert connection_ids([36, "37"]) == connection_ids((36, 37)) == [36, 37]
+
+
+@pytest.mark.parametrize("empty", [[], (), ""])
+def test_nothing_to_wait_for(empty: list[int] | str) -> None:
+    with pytest.raises(WorkatoConfigurationError):
+        connection_ids(empty)
+
+
+# Times
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (datetime(2026, 1, 31, 8, 0, 0, 999, tzinfo=UTC), "2026-01-31T08:00:00Z"),
+        (datetime(2026, 1, 31, 8, tzinfo=timezone(timedelta(hours=-8))), "2026-01-31T16:00:00Z"),
+        ("2026-01-31T08:00:00Z", "2026-01-31T08:00:00Z"),
+        ("2026-01-31 08:00:00+01:00", "2026-01-31T07:00:00Z"),
+    ],
+)
+def test_times_are_sent_in_utc(given: datetime | str, sent: str) -> None:
+    assert to_timestamp(given) == sent
+
+
+@pytest.mark.parametrize("given", ["yesterday", "2026-01-31T08:00:00", datetime(2026, 1, 31), 1, None])  # noqa: DTZ001
+def test_what_is_no_time(given: Any) -> None:
+    with pytest.raises(WorkatoConfigurationError, match="updated_after must be a datetime with a time zone"):
+        to_timestamp(given)
+
+
+def test_offsets_are_understood() -> None:
+    assert parse_time("2020-12-23T14:12:06.751-08:00") == datetime(
+        2020, 12, 23, 22, 12, 6, 751000, tzinfo=UTC
+    )
+    assert parse_time("2020-12-23T22:12:06Z") == datetime(2020, 12, 23, 22, 12, 6, tzinfo=UTC)
+    for nothing in (None, "", "soon", 1608761526):
+        assert parse_time(nothing) is None
