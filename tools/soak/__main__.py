@@ -62,7 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 broker=stack.enter_context(running_redis()),
                 triggerers=2,
                 slots=6,
-                env={"SOAK_INTERVAL": str(INTERVAL)},
+                env={
+                    "SOAK_INTERVAL": str(INTERVAL),
+                    # Airflow's default: a machine that is busy for ten seconds is not dead.
+                    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "30",
+                },
                 connections=_connections(sandbox),
             )
         )

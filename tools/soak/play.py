@@ -129,7 +129,7 @@ class Soak:
         self._names: Counter[str] = Counter()
         self._to_delete: list[tuple[float, int]] = []
         self._to_lose: list[tuple[float, int]] = []
-        self._restarted = 0
+        self._restarted = self._started = 0
         # What is so already when a watch begins is not told.
         self._first = max((row["seq"] for row in control.changes()), default=0)
 
@@ -177,7 +177,8 @@ class Soak:
             self._control.delete(number)
         # No more tasks than a run's worth wait for a worker: those are no waits yet.
         queued, deferred = self._count("scheduled", "queued", "running", "none"), self._count("deferred")
-        if queued < WAITS_PER_RUN and queued + deferred <= self._waits - WAITS_PER_RUN:
+        room = queued < WAITS_PER_RUN and queued + deferred <= self._waits - WAITS_PER_RUN
+        if room and self._all_expanded():
             self._start_waits()
         self.outcome.most_waits = max(self.outcome.most_waits, deferred)
 
@@ -192,6 +193,7 @@ class Soak:
     def _start_waits(self) -> None:
         ids = list(range(self._next_id, self._next_id + WAITS_PER_RUN))
         self._next_id += WAITS_PER_RUN
+        self._started += WAITS_PER_RUN
         rows = [{"id": number, "name": f"soak {number}", "provider": "salesforce"} for number in ids]
         self._control.seed(rows)
         run_id = self._api.trigger("soak_waits", conf={"ids": ids})
@@ -331,6 +333,14 @@ class Soak:
 
     def _pending(self) -> int:
         return self._count("deferred")
+
+    def _all_expanded(self) -> bool:
+        """Tell whether Airflow has made the tasks of every run."""
+        [(count,)] = self._rows(
+            "select count(*) from task_instance "
+            "where dag_id = 'soak_waits' and task_id = 'wait' and map_index >= 0"
+        )
+        return int(count) == self._started
 
     def _count(self, *states: str) -> int:
         query = """

@@ -40,7 +40,7 @@ with dag("soak_waits"):
     wait = WorkatoConnectionSensor.partial(
         task_id="wait", deferrable=True, poke_interval=INTERVAL, timeout=7200
     ).expand(connection_id=wanted())
-    read(wait.output)  # type: ignore[arg-type]
+    read(wait.output)
 
 with dag("soak_creates"):
     WorkatoCreateConnectionOperator.partial(
@@ -50,6 +50,8 @@ with dag("soak_creates"):
         input={"apitoken": "{{ conn.jira.password }}"},
         retries=5,
         retry_delay=timedelta(seconds=10),
+        # Before the many waits that want a worker for a moment.
+        priority_weight=100,
     ).expand_kwargs(
         [
             {"name": f"{{{{ run_id }}}} {number}", "external_id": f"{{{{ run_id }}}} {number}"}
