@@ -34,8 +34,7 @@ _FIGURES = pytest.StashKey[list[Figures]]()
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """
-    How large the scenarios are.
+    """How large the scenarios are.
 
     :param interval: seconds between two polls
     """
@@ -53,8 +52,7 @@ SHORT = Size(waits=60, creates=16, restarted=20, rotated=10, interval=5.0)
 
 @dataclass(kw_only=True)
 class Stage:
-    """
-    Where the scenarios happen.
+    """Where the scenarios happen.
 
     :param ids: the connections that each DAG waits for
     :param whole: counts from the start of the first scenario

@@ -19,8 +19,7 @@ TRIGGERERS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """
-    The figures of one scenario.
+    """The figures of one scenario.
 
     :param duplicates: connections of the workspace that have the app and external id of another
     :param lost_waits: waits that did not end, or not with their own connection
@@ -55,8 +54,7 @@ class Figures:
 
 
 class Meter:
-    """
-    Counts from its making on.
+    """Counts from its making on.
 
     :param scenario: what the figures are of
     :param watched: the apps whose changes are told, each to an asset ``cluster_<app>``
@@ -86,8 +84,7 @@ class Meter:
         return time.monotonic() - self._began
 
     def told(self, *, so_far: bool = False) -> Told:
-        """
-        Compare what changed with what was told.
+        """Compare what changed with what was told.
 
         :param so_far: miss the states that hold now, however new they are
         """
@@ -109,7 +106,6 @@ class Meter:
 
     def wait_until_told(self) -> None:
         """Wait until nothing is left to be told; what stays untold is in the figures."""
-
         try:
             wait_until(
                 lambda: not self.told(so_far=True).missed,
@@ -121,8 +117,7 @@ class Meter:
             print(error)
 
     def figures(self, runs: Mapping[str, Collection[str]], *, lost_waits: int = 0) -> Figures:
-        """
-        Return the figures of everything since the start.
+        """Return the figures of everything since the start.
 
         :param runs: the runs by DAG
         """
@@ -155,8 +150,7 @@ class Meter:
 
 
 def most_polls(seconds: float, *, interval: float, starts: int = TRIGGERERS) -> float:
-    """
-    Return how many polls there may be: one an interval for each triggerer.
+    """Return how many polls there may be: one an interval for each triggerer.
 
     :param starts: how often a triggerer began to poll, at which it need not wait for its interval
     """
