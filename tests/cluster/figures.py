@@ -149,10 +149,11 @@ class Meter:
         return int(self._control.counts()["too_many_requests"])
 
 
-def most_polls(seconds: float, *, interval: float, starts: int = TRIGGERERS) -> float:
+def most_polls(seconds: float, *, interval: float, starts: int = 2 * TRIGGERERS) -> float:
     """Return how many polls there may be: one an interval for each triggerer.
 
-    :param starts: how often a triggerer began to poll, at which it need not wait for its interval
+    :param starts: how often a triggerer may have begun to poll, which does not wait for an interval: once
+        each, and once more when waits or watches moved there
     """
     return TRIGGERERS * seconds / interval + starts
 

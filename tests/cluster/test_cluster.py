@@ -52,6 +52,8 @@ def test_a_triggerer_killed_while_connections_are_authorized(stage: Stage) -> No
     meter = stage.meter(f"{len(ids)} waits, a triggerer killed")
     run_id = stage.api.trigger(dag_id)
     _all_deferred(stage, dag_id, run_id)
+    triggerers = {task["trigger"]["triggerer_id"] for task in _waits(stage, dag_id, run_id)}
+    assert len(triggerers) == TRIGGERERS
     order = random.Random(8).sample(ids, len(ids))  # noqa: S311 - no secret
     half = len(order) // 2
     for number in order[:half]:
@@ -67,7 +69,7 @@ def test_a_triggerer_killed_while_connections_are_authorized(stage: Stage) -> No
     stage.cluster.start_triggerer(0)
     lost = _lost_waits(stage, dag_id, run_id)
     figures = _figures(stage, meter, {dag_id: [run_id]}, lost_waits=lost)
-    _one_poll_an_interval(stage, figures, starts=TRIGGERERS + 1)
+    _one_poll_an_interval(stage, figures, starts=2 * TRIGGERERS + 1)
 
 
 def test_a_worker_killed_while_it_creates(stage: Stage) -> None:
@@ -83,6 +85,8 @@ def test_a_worker_killed_while_it_creates(stage: Stage) -> None:
     stage.cluster.kill("worker-1")
     stage.cluster.start_worker(1)
     _succeeds(stage, dag_id, run_id)
+    retried = [task for task in stage.api.task_instances(dag_id, run_id) if task["try_number"] > 1]
+    assert retried, "the worker had no task when it was killed"
     assert made() == stage.size.creates
     _ids_are_read(stage, dag_id, run_id)
     figures = _figures(stage, meter, {dag_id: [run_id]})
@@ -117,7 +121,7 @@ def test_a_rolling_restart_while_sensors_wait(stage: Stage) -> None:
         stage.cluster.restart(name)
     lost = _lost_waits(stage, dag_id, run_id)
     figures = _figures(stage, meter, {dag_id: [run_id]}, lost_waits=lost)
-    _one_poll_an_interval(stage, figures, starts=2 * TRIGGERERS)
+    _one_poll_an_interval(stage, figures, starts=3 * TRIGGERERS)
 
 
 def test_a_token_rotated_while_sensors_wait(stage: Stage) -> None:
@@ -158,7 +162,7 @@ def _figures(stage: Stage, meter: Meter, runs: dict[str, list[str]], *, lost_wai
     return figures
 
 
-def _one_poll_an_interval(stage: Stage, figures: Figures, *, starts: int = TRIGGERERS) -> None:
+def _one_poll_an_interval(stage: Stage, figures: Figures, *, starts: int = 2 * TRIGGERERS) -> None:
     most = most_polls(figures.seconds, interval=stage.size.interval, starts=starts)
     assert len(figures.polls) <= most, figures.polls
 
@@ -189,14 +193,18 @@ def _lost_waits(stage: Stage, dag_id: str, run_id: str) -> int:
     ids = stage.ids[dag_id]
     ended = {
         task["map_index"]
-        for task in stage.api.task_instances(dag_id, run_id)
-        if task["task_id"] == "wait" and task["state"] == "success" and task["try_number"] == 1
+        for task in _waits(stage, dag_id, run_id)
+        if task["state"] == "success" and task["try_number"] == 1
     }
     read = stage.api.xcom(dag_id, run_id, "read_waits") or []
     lost = {number for index, number in enumerate(ids) if index not in ended or number not in read}
     if lost:
         print(_logs_of_failures(stage, dag_id, run_id))
     return len(lost)
+
+
+def _waits(stage: Stage, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    return [task for task in stage.api.task_instances(dag_id, run_id) if task["task_id"] == "wait"]
 
 
 def _ids_are_read(stage: Stage, dag_id: str, run_id: str) -> list[int]:
