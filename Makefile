@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer, make and a package registry. PYTHON=/path/to/python chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help install demo sandbox test test-2.11 test-lowest test-airflow test-combined test-kill bench lint format clean
+.PHONY: help install demo sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster soak matrix matrix-short package bench lint format clean
 SHELL := /bin/bash
 
 PINS := pyproject.toml tools/venv.sh tools/find_python.sh
@@ -46,13 +46,27 @@ test-cluster: .venv-cluster/.installed ## Play scenarios on Celery workers and t
 soak: .venv-cluster/.installed ## Keep such a cluster busy for 30 minutes (ARGS="--minutes 5"); writes docs/soak.md
 	.venv-cluster/bin/python -m tools.soak $(ARGS)
 
+matrix: .venv-tools/.installed ## Test every supported Airflow and Python, wheel and sdist; writes docs/compatibility.md (minutes)
+	rm -rf build/matrix
+	.venv-tools/bin/python -m nox --session distributions leg installed show $(if $(ARGS),-- $(ARGS))
+
+matrix-short: .venv-tools/.installed ## The same for the oldest, a middle and the newest leg only
+	rm -rf build/matrix
+	.venv-tools/bin/python -m nox --tags short $(if $(ARGS),-- $(ARGS))
+
+package: .venv-tools/.installed ## Build wheel and sdist into build/dist, and check them (RELEASE_TAG=v1.2.3: as a release)
+	.venv-tools/bin/python -m tools.matrix.distributions
+
 bench: .venv-bench/.installed ## Measure beside what else one would use; writes docs/benchmarks.md
 	.venv-bench/bin/python -m tools.bench $(ARGS)
 
-lint: .venv/.installed ## ruff, ruff format, mypy --strict
+lint: .venv/.installed .venv-tools/.installed ## ruff, ruff format, mypy --strict, the GitHub workflows
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
 	.venv/bin/python -m mypy
+	.venv-tools/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv-tools/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	.venv-tools/bin/zizmor --offline --quiet .github
 
 format: .venv/.installed ## Let ruff format the code; write the README's table of settings
 	.venv/bin/python -m ruff check --fix .
@@ -60,8 +74,8 @@ format: .venv/.installed ## Let ruff format the code; write the README's table o
 	.venv/bin/python -m tools.settings_table
 
 clean: ## Remove the environments and every cache
-	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-cluster .venv-bench .coverage .coverage.* htmlcov build dist
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-cluster .venv-bench .venv-tools .nox
+	rm -rf .coverage .coverage.* htmlcov build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed: $(PINS) constraints/airflow-3.3.txt
@@ -82,3 +96,6 @@ clean: ## Remove the environments and every cache
 
 .venv-bench/.installed: $(PINS) constraints/bench.txt
 	tools/venv.sh .venv-bench constraints/bench.txt "$(MINORS_3)" bench cluster
+
+.venv-tools/.installed: $(PINS) constraints/tools.txt
+	tools/venv.sh .venv-tools constraints/tools.txt "$(MINORS_3)" tools

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make a virtual environment with the package in it, pinned: tools/venv.sh DIRECTORY CONSTRAINTS MINORS GROUP...
-# MINORS are the Python minor versions that may serve, e.g. "11 12 13".
+# MINORS are the Python minor versions that may serve, e.g. "11 12 13". Constraints without Airflow leave the package out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -34,7 +34,11 @@ groups=()
 for group in "$@"; do
     groups+=(--group "$group")
 done
-"${pip[@]}" --editable '.[sandbox]' "${groups[@]}"
+if grep -q '^apache-airflow==' "$constraints"; then
+    "${pip[@]}" --editable '.[sandbox]' "${groups[@]}"
+    airflow=", Airflow $("$venv/bin/python" -c 'from importlib.metadata import version; print(version("apache-airflow"))')"
+else
+    "${pip[@]}" "${groups[@]}"
+fi
 touch "$venv/.installed"
-echo "$venv: $("$venv/bin/python" --version), Airflow $("$venv/bin/python" -c \
-    'from importlib.metadata import version; print(version("apache-airflow"))')"
+echo "$venv: $("$venv/bin/python" --version)${airflow-}"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import DAG
+from packaging.version import Version
 
 from airflow_provider_workato.sandbox.client import SandboxProcess, running_sandbox
 from tests.support.airflow import AIRFLOW
@@ -54,16 +58,30 @@ def run_dag(dag: DAG) -> Run:
     return Run(instances={(ti.task_id, ti.map_index): ti for ti in run.get_task_instances()})
 
 
-def _register(dag: DAG) -> None:
-    import os
+def dag_bag(path: Path) -> Any:
+    """Return the DAGs of a file, as Airflow parses them.
 
+    :param path: the file.
+    """
+    return _dagbag_module().DagBag(path)
+
+
+def _dagbag_module() -> Any:
+    return import_module(f"airflow.{'models' if Version('3.2') > AIRFLOW else 'dag_processing'}.dagbag")
+
+
+def _register(dag: DAG) -> None:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 
     DagBundlesManager().sync_bundles_to_db()
-    bag = DagBag(os.devnull)
+    bag = dag_bag(Path(os.devnull))
     bag.bag_dag(dag)
-    sync_bag_to_db(bag, "dags-folder", None)
+    if Version("3.1") > AIRFLOW:
+        # Only a DAG that is parsed from a file gets it.
+        dag.relative_fileloc = dag.fileloc
+        bag.sync_to_db("dags-folder", None)
+    else:
+        _dagbag_module().sync_bag_to_db(bag, "dags-folder", None)
 
 
 @contextmanager
