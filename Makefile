@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer, make and a package registry. PYTHON=/path/to/python chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help install demo sandbox test test-2.11 test-lowest test-airflow test-combined test-kill matrix matrix-short package bench lint format clean
+.PHONY: help install demo sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster soak matrix matrix-short package bench lint format clean
 SHELL := /bin/bash
 
 PINS := pyproject.toml tools/venv.sh tools/find_python.sh
@@ -40,6 +40,12 @@ test-kill: .venv/.installed ## Kill real task and triggerer processes, and check
 test-combined: .venv/.installed ## Play random histories of tasks, waits, faults and kills, and check them against a model (minutes)
 	.venv/bin/python -m pytest -m combined -s tests/combined $(ARGS)
 
+test-cluster: .venv-cluster/.installed ## Play scenarios on Celery workers and two triggerers (minutes; ARGS=--short)
+	.venv-cluster/bin/python -m pytest -m cluster -s tests/cluster $(ARGS)
+
+soak: .venv-cluster/.installed ## Keep such a cluster busy for 30 minutes (ARGS="--minutes 5"); writes docs/soak.md
+	.venv-cluster/bin/python -m tools.soak $(ARGS)
+
 matrix: .venv-tools/.installed ## Test every supported Airflow and Python, wheel and sdist; writes docs/compatibility.md (minutes)
 	rm -rf build/matrix
 	.venv-tools/bin/python -m nox --session distributions leg installed show $(if $(ARGS),-- $(ARGS))
@@ -68,7 +74,7 @@ format: .venv/.installed ## Format the code with ruff, and write the README's ta
 	.venv/bin/python -m tools.settings_table
 
 clean: ## Remove the environments and all caches
-	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-bench .venv-tools .nox
+	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-cluster .venv-bench .venv-tools .nox
 	rm -rf .coverage .coverage.* htmlcov build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -84,6 +90,9 @@ clean: ## Remove the environments and all caches
 
 .venv-lowest/.installed: $(PINS) constraints/lowest.txt
 	tools/venv.sh .venv-lowest constraints/lowest.txt "$(MINORS_2)" test
+
+.venv-cluster/.installed: $(PINS) constraints/airflow-3.3.txt
+	tools/venv.sh .venv-cluster constraints/airflow-3.3.txt "$(MINORS_3)" test cluster celery
 
 .venv-bench/.installed: $(PINS) constraints/bench.txt
 	tools/venv.sh .venv-bench constraints/bench.txt "$(MINORS_3)" bench cluster

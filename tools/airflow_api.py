@@ -191,6 +191,16 @@ class AirflowApi:
         content = self._get(path, map_index=map_index, full_content="true")["content"]
         return "\n".join(_line(entry) for entry in content)
 
+    def set_password(self, conn_id: str, password: str) -> None:
+        """Replace the password of an Airflow connection.
+
+        :param conn_id: the connection.
+        :param password: the new password.
+        """
+        given = self._get(f"/connections/{quote(conn_id)}")
+        body = {"connection_id": conn_id, "conn_type": given["conn_type"], "password": password}
+        self._call("PATCH", f"/connections/{quote(conn_id)}", params={"update_mask": "password"}, json=body)
+
     def asset_events(self, uri: str) -> list[dict[str, Any]]:
         """Return the events of an asset.
 
