@@ -129,7 +129,7 @@ class Soak:
         self._names: Counter[str] = Counter()
         self._to_delete: list[tuple[float, int]] = []
         self._to_lose: list[tuple[float, int]] = []
-        self._restarted = self._started = 0
+        self._restarted = self._started = self._authorized = 0
         # What is so already when a watch begins is not told.
         self._first = max((row["seq"] for row in control.changes()), default=0)
 
@@ -168,7 +168,10 @@ class Soak:
     def _step(self) -> None:
         now = time.monotonic()
         self._check_ended()
-        self._authorize(until=now)
+        deferred = self._count("deferred")
+        # On a slow machine they go no faster than they come.
+        waiting = deferred - (self._authorized - self._count("success"))
+        self._authorize(until=now, most=waiting - int(0.8 * self._waits))
         for at, number in [entry for entry in self._to_lose if entry[0] <= now]:
             self._to_lose.remove((at, number))
             self._control.lose(number)
@@ -176,7 +179,7 @@ class Soak:
             self._to_delete.remove((at, number))
             self._control.delete(number)
         # No more tasks than a run's worth wait for a worker: those are no waits yet.
-        queued, deferred = self._count("scheduled", "queued", "running", "none"), self._count("deferred")
+        queued = self._count("scheduled", "queued", "running", "none")
         room = queued < WAITS_PER_RUN and queued + deferred <= self._waits - WAITS_PER_RUN
         if room and self._all_expanded():
             self._start_waits()
@@ -201,11 +204,12 @@ class Soak:
         due = {number: now + self._random.uniform(*LIFE) for number in ids}
         self._active.append(WaitRun(run_id=run_id, due=due))
 
-    def _authorize(self, *, until: float) -> None:
-        for run in self._active:
-            for number in [number for number, at in run.due.items() if at <= until]:
-                del run.due[number]
-                self._control.authorize(number)
+    def _authorize(self, *, until: float, most: int) -> None:
+        due = [(at, number, run) for run in self._active for number, at in run.due.items() if at <= until]
+        for _, number, run in sorted(due, key=lambda entry: entry[0])[: max(most, 0)]:
+            del run.due[number]
+            self._control.authorize(number)
+            self._authorized += 1
 
     def _check(self, run: WaitRun) -> None:
         ids = [int(number) for number in self._api.xcom("soak_waits", run.run_id, "wanted") or []]
