@@ -177,9 +177,10 @@ class Soak:
         for at, number in [entry for entry in self._to_delete if entry[0] <= now]:
             self._to_delete.remove((at, number))
             self._control.delete(number)
-        # No more tasks than a run's worth wait for a worker: those are no waits yet.
+        # Airflow starts low map indexes first, whatever run they are of: a run that starts while tasks of others
+        # want a worker can keep those out for good.
         queued = self._count("scheduled", "queued", "running", "none")
-        room = queued < WAITS_PER_RUN and queued + deferred <= self._waits - WAITS_PER_RUN
+        room = not queued and deferred <= self._waits - WAITS_PER_RUN
         if room and self._all_expanded():
             self._start_waits()
         self.outcome.most_waits = max(self.outcome.most_waits, deferred)
