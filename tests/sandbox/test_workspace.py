@@ -105,8 +105,10 @@ class TestCreate:
             ({}, {"name": "can't be blank", "provider": "can't be blank"}),
             ({**JIRA, "name": ""}, {"name": "can't be blank"}),
             ({**JIRA, "name": 5}, {"name": "is invalid"}),
-            ({**JIRA, "provider": "JIRA!"}, {"provider": "is not included in the list"}),
-            ({**JIRA, "provider": "no_such_app"}, {"provider": "is not included in the list"}),
+            (
+                {**JIRA, "provider": "jirra"},
+                {"provider": "is not included in the list of connectors; did you mean jira?"},
+            ),
             ({**JIRA, "folder_id": 1}, {"folder_id": "is not a folder of this workspace"}),
             ({**JIRA, "parent_id": 99}, {"parent_id": "is not a connection of this workspace"}),
             ({**JIRA, "parent_id": 36}, {"parent_id": "must be a connection of the same provider"}),

@@ -28,7 +28,7 @@ async def connection_page(sandbox: TheSandbox, connection_id: int) -> Response:
     if connection is None:
         text = f"There is no connection {connection_id} in this workspace. It was deleted, or never there."
         return page("notice.html", title="Not found", text=text, status=404)
-    folder = sandbox.workspace.folders.get(connection.folder_id)
+    folder = sandbox.workspace.folders.find(connection.folder_id)
     about = {
         "Number": connection.id,
         "App": connection.provider,
