@@ -25,8 +25,9 @@ class Fault:
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
 
 
-#: Every fault by name. Faults that break or alter the real response carry the call out first. Faults that
-#: respond in place of Workato do not. ``performed`` in a rule changes that where the fault allows it.
+#: Every fault by name. Faults that break or alter the real response carry the call out first; faults that
+#: send an error instead do not. ``performed`` in a rule changes that, except where the real response is
+#: needed.
 FAULTS: Final[Mapping[str, Fault]] = {
     # The TCP connection breaks.
     "reset_before_answer": Fault(what="TCP reset before the first byte of the response", performed=True),
