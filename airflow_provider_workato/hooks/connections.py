@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -17,6 +17,8 @@ from airflow_provider_workato.client.answers import (
     PicklistItem,
     RuntimeUserConnection,
     WorkatoConnection,
+    decode_connections,
+    encode_connection,
     iter_connections,
     parse_connection,
     parse_connections,
@@ -24,9 +26,9 @@ from airflow_provider_workato.client.answers import (
     parse_outcome,
     parse_picklist,
     parse_runtime_user_connection,
+    split_connections,
 )
 from airflow_provider_workato.client.calls import Call, json_body
-from airflow_provider_workato.client.decoding import decode
 from airflow_provider_workato.client.settings import WorkatoSettings
 from airflow_provider_workato.client.transport import Transport
 from airflow_provider_workato.exceptions import (
@@ -41,6 +43,7 @@ from airflow_provider_workato.redaction import Sealed, seal
 if TYPE_CHECKING:
     from datetime import datetime
 
+    import msgspec
     import requests
 
     from airflow_provider_workato.client.calls import BeforeSend
@@ -49,6 +52,9 @@ if TYPE_CHECKING:
     from airflow_provider_workato.provisioning.ledger import Ledger
 
 T = TypeVar("T")
+
+#: Filters that are not documented everywhere: a data center that does not know one ignores it.
+_EXACT = frozenset({"provider", "external_id", "parent_id", "project_id"})
 
 #: What a delete or disconnect returns that found nothing to do.
 MISSING: dict[str, Any] = {"success": True, "status": "missing"}
@@ -157,6 +163,16 @@ class WorkatoConnectionsHook(BaseHook):
         :param filters: as for :meth:`list_connections`.
         """
         return self._matching(iter_connections, **filters)
+
+    def raw_connections(self, **filters: Any) -> list[msgspec.Raw]:
+        """Like :meth:`list_connections`, without decoding the rows: neither checked nor free of credentials.
+
+        :param filters: as for :meth:`list_connections`.
+        """
+        if _EXACT.isdisjoint(filters):
+            return list(self._matching(split_connections, **filters))
+        # Only a decoded row can be compared with a filter.
+        return [encode_connection(row) for row in self.iter_connections(**filters)]
 
     def find_connection(self, connection_id: int | str, **filters: Any) -> WorkatoConnection:
         """Return one connection. Workato has no call for that: it is picked from the list.
@@ -613,13 +629,13 @@ class WorkatoConnectionsHook(BaseHook):
 
         def parse(body: bytes) -> list[WorkatoConnection]:
             unseen = Sealed(self.transport.failures.secrets_of(call))
-            return parse_connections(decode(body, operation=call.endpoint.operation), secrets=unseen)
+            return decode_connections(body, operation=call.endpoint.operation, secrets=unseen)
 
         return list(self._matching(parse, **filters))
 
     def _matching(
         self,
-        parse: Callable[[bytes], Iterator[WorkatoConnection] | list[WorkatoConnection]],
+        parse: Callable[[bytes], Iterable[Any]],
         *,
         folder_id: int | str | None = None,
         project_id: int | str | None = None,
@@ -629,7 +645,7 @@ class WorkatoConnectionsHook(BaseHook):
         include_runtime_connections: bool = False,
         include_tags: bool = False,
         updated_after: datetime | str | None = None,
-    ) -> Iterator[WorkatoConnection]:
+    ) -> Iterator[Any]:
         wanted = _given(
             folder_id=to_optional_id(folder_id, what="folder_id"),
             project_id=to_optional_id(project_id, what="project_id"),
@@ -645,12 +661,7 @@ class WorkatoConnectionsHook(BaseHook):
         if updated_after is not None:
             query.append(("updated_after", to_timestamp(updated_after)))
         rows = parse(self.transport.send_raw(Call(endpoint=endpoints.LIST, query=query)))
-        # These filters are not documented everywhere; a data center that does not know one ignores it.
-        exact = {
-            key: wanted[key]
-            for key in ("provider", "external_id", "parent_id", "project_id")
-            if key in wanted
-        }
+        exact = {key: value for key, value in wanted.items() if key in _EXACT}
         if not exact:
             return iter(rows)
         return (row for row in rows if all(row.get(key, value) == value for key, value in exact.items()))
