@@ -409,12 +409,13 @@ def test_a_large_workspace_takes_little_of_the_loop_and_a_small_note() -> None:
     rows = {number: {"id": number, "authorization_status": "success"} for number in ids}
     store, seen = Store(), []
 
+    before = snapshot(rows)
+    after = snapshot({**rows, ids[0]: {"id": ids[0], "authorization_status": "failed"}}, before)
+
     async def lists() -> AsyncIterator[Snapshot]:
-        for step in range(4):
-            if step == 3:
-                rows[ids[0]] = {"id": ids[0], "authorization_status": "failed"}
+        for item in (before, before, before, after):
             began = time.thread_time()
-            yield snapshot(rows)
+            yield item
             seen.append(time.thread_time() - began)
 
     async def scenario() -> list[Any]:
