@@ -136,3 +136,5 @@ class RowFeed:
             if number % _LOOKED_AT == 0 or woken >= _WOKEN:
                 woken = 0
                 await asyncio.sleep(0)
+        # If the last wait ends now, there is no next poll.
+        await asyncio.sleep(0)
