@@ -1,12 +1,15 @@
-"""Checks of arguments, before any request is made."""
+"""Checks of arguments, before a request is sent."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
+
+T = TypeVar("T")
 
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -14,9 +17,9 @@ _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0"
 def to_id(value: object, *, what: str = "connection_id") -> int:
     """Return *value* as the number that Workato uses as an id.
 
-    :param value: an integer or a text of digits (as templates give).
+    :param value: an integer or a string of digits, which is what a template gives.
     :param what: the argument's name, for the error.
-    :raises WorkatoConfigurationError: for everything else, before any request is made.
+    :raises WorkatoConfigurationError: if *value* is neither.
     """
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
@@ -32,22 +35,22 @@ def to_id(value: object, *, what: str = "connection_id") -> int:
 def to_optional_id(value: object, *, what: str) -> int | None:
     """Like :func:`to_id`, with ``None`` for an argument that was not given.
 
-    :param value: an integer, a text of digits, or ``None``.
+    :param value: an integer, a string of digits, or ``None``.
     :param what: the argument's name, for the error.
     """
     return None if value is None else to_id(value, what=what)
 
 
 def to_flag(value: object, *, what: str) -> bool:
-    """Return a boolean, as it is or as a template gives it.
+    """Return *value* as a boolean.
 
-    :param value: a boolean, or one of the strings true, false, yes, no, 1 and 0 in any case.
+    :param value: a boolean, or true, false, yes, no, 1 or 0 in any case, as a template gives them.
     :param what: the argument's name, for the error.
-    :raises WorkatoConfigurationError: for everything else, before any request is made.
+    :raises WorkatoConfigurationError: if *value* is anything else.
     """
     if isinstance(value, bool):
         return value
-    flag = _FLAGS.get(value.strip().lower()) if isinstance(value, str) else None
+    flag = _FLAGS.get(str(value).strip().lower()) if isinstance(value, (str, int)) else None
     if flag is None:
         raise WorkatoConfigurationError(
             f"{what} must be true or false (also yes, no, 1 or 0), not {_shown(value)}."
@@ -64,27 +67,62 @@ def to_optional_flag(value: object, *, what: str) -> bool | None:
     return None if value is None else to_flag(value, what=what)
 
 
+def to_string(value: object, *, what: str) -> str:
+    """Return *value*, a string that names something.
+
+    :param value: a non-empty string.
+    :param what: the argument's name, for the error.
+    :raises WorkatoConfigurationError: if it is empty, ``"None"`` or not a string.
+    """
+    if isinstance(value, str) and value.strip() in ("", "None"):
+        # Two connections with the external id "None" would be taken for one.
+        raise WorkatoConfigurationError(
+            f"{what} is {value!r}: probably a template rendered a value that is None or empty. Nothing was "
+            "sent. Correct the template, or leave the argument out."
+        )
+    if not isinstance(value, str):
+        raise WorkatoConfigurationError(f"{what} must be a string, not {type(value).__name__}.")
+    return value
+
+
+def to_optional_string(value: object, *, what: str) -> str | None:
+    """Like :func:`to_string`, with ``None`` for an argument that was not given.
+
+    :param value: a non-empty string, or ``None``.
+    :param what: the argument's name, for the error.
+    """
+    return None if value is None else to_string(value, what=what)
+
+
+def drop_none(**arguments: T | None) -> dict[str, T]:
+    """Return the arguments that were given, by name.
+
+    :param arguments: arguments, ``None`` for those left out.
+    """
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
 def one_of(value: object, choices: Sequence[str], *, what: str) -> None:
     """Check an argument that has a closed set of values.
 
-    :param value: what was given.
-    :param choices: the values there are.
+    :param value: the argument.
+    :param choices: the values allowed.
     :param what: the argument's name, for the error.
-    :raises WorkatoConfigurationError: if *value* is none of them.
+    :raises WorkatoConfigurationError: if *value* is not among *choices*.
     """
     if value not in choices:
         raise WorkatoConfigurationError(f"{what} must be one of {', '.join(choices)}, not {_shown(value)}.")
 
 
 def connection_ids(value: int | str | Sequence[int | str]) -> list[int]:
-    """Return the numbers of the connections to wait for.
+    """Return the ids of the connections to wait for.
 
-    :param value: one id, or a list of them.
-    :raises WorkatoConfigurationError: if there is none or one is no number.
+    :param value: an id, or a list of ids.
+    :raises WorkatoConfigurationError: if the list is empty, or an item is not an id.
     """
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         return [to_id(value)]
-    # The output of mapped tasks is a lazy sequence: a slice is one call to Airflow, a loop one per item.
+    # The output of mapped tasks is a lazy sequence: a slice costs one call to Airflow, a loop one per item.
     items = value if isinstance(value, (list, tuple)) else value[:]
     if not items:
         raise WorkatoConfigurationError(
@@ -94,24 +132,24 @@ def connection_ids(value: int | str | Sequence[int | str]) -> list[int]:
 
 
 def to_timestamp(value: datetime | str, *, what: str = "updated_after") -> str:
-    """Return a point in time as Workato's filters want it, such as ``2026-01-31T08:00:00Z``.
+    """Return a time as Workato's filters expect it, such as ``2026-01-31T08:00:00Z``.
 
-    :param value: an aware datetime, or ISO 8601 text with an offset.
+    :param value: an aware datetime, or an ISO 8601 string with an offset.
     :param what: the argument's name, for the error.
-    :raises WorkatoConfigurationError: if it is no time or has no time zone.
+    :raises WorkatoConfigurationError: if it is not a time or has no time zone.
     """
     moment = parse_time(value) if isinstance(value, str) else value
     if not isinstance(moment, datetime) or moment.tzinfo is None:
         raise WorkatoConfigurationError(
-            f"{what} must be a datetime with a time zone or ISO 8601 text such as 2026-01-31T08:00:00Z."
+            f"{what} must be a datetime with a time zone, or an ISO 8601 string such as 2026-01-31T08:00:00Z."
         )
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def parse_time(value: object) -> datetime | None:
-    """Return the time that *value* stands for, ``None`` if it is none.
+    """Parse a timestamp of an answer; return ``None`` if it is not one.
 
-    :param value: a timestamp from an answer, with ``Z`` or the workspace's offset.
+    :param value: a timestamp with ``Z`` or the workspace's offset.
     """
     if not isinstance(value, str):
         return None

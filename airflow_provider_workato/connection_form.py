@@ -1,170 +1,252 @@
-"""The form of a Workato connection, written once for every Airflow version.
+"""The settings of a Workato connection in Airflow, each declared once.
 
-Airflow 3.2 and later read it as metadata, older ones ask the hook for widgets.
+What follows from :data:`SETTINGS`: the form (metadata for Airflow 3.2 and later, widgets of the hook for
+older versions), how :mod:`~airflow_provider_workato.client.settings` reads and checks a connection, the names
+that errors use, and the README's table, which ``make format`` writes.
 
-Airflow reads the metadata while it is itself being imported: nothing here may import Airflow.
+Airflow reads the metadata while it is itself being imported, so nothing here may import Airflow.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+Kind: TypeAlias = Literal["string", "choice", "number", "flag", "ca_bundle", "proxies"]
 
-DATA_CENTERS: dict[str, str] = {
-    "us": "https://www.workato.com",
-    "eu": "https://app.eu.workato.com",
-    "jp": "https://app.jp.workato.com",
-    "sg": "https://app.sg.workato.com",
-    "au": "https://app.au.workato.com",
-    "il": "https://app.il.workato.com",
-    "cn": "https://app.workatoapp.cn",
-    "kr": "https://app.kr.workato.com",
-    "uk": "https://app.uk.workato.com",
-    "trial": "https://app.trial.workato.com",
-}
-DEFAULT_DATA_CENTER = "us"
-DEFAULT_CONNECT_TIMEOUT = 5.0
-#: Longer than the 40 s after which Workato itself gives up, so that its answer is always heard.
-DEFAULT_READ_TIMEOUT = 45.0
-DEFAULT_RETRY_BUDGET = 120.0
-#: How long Workato may still work on a call whose answer was lost.
-DEFAULT_SERVER_TIMEOUT = 40.0
-DEFAULT_LIST_CALLS_PER_MINUTE = 60.0
-DEFAULT_CALLS_PER_SECOND = 1.0
-
-#: How the connection form names the fields; errors use the same words.
-LABELS: dict[str, str] = {
-    "host": "Base URL",
-    "password": "API token",
-    "port": "Port",
-    "data_center": "Data center",
-    "allow_http": "Allow plain HTTP",
-    "connect_timeout": "Connect timeout (s)",
-    "read_timeout": "Read timeout (s)",
-    "retry_budget": "Retry budget (s)",
-    "server_timeout": "Server time limit (s)",
-    "verify": "Verify TLS",
-    "proxies": "Proxies",
-    "list_calls_per_minute": "List calls per minute",
-    "calls_per_second": "Other calls per second",
+#: What the form's schema calls the type of a setting of each kind.
+_SCHEMA_TYPES: dict[Kind, str] = {
+    "string": "string",
+    "choice": "string",
+    "number": "number",
+    "flag": "boolean",
+    "ca_bundle": "string",
+    "proxies": "string",
 }
 
 
-def _field(name: str, description: str, **schema: Any) -> dict[str, Any]:
-    # Without "null" the form would refuse to be saved with the field empty.
-    schema["type"] = [schema["type"], "null"]
-    return {"label": LABELS[name], "description": description, "schema": schema}
+class DataCenter(NamedTuple):
+    """A data center of Workato."""
+
+    region: str
+    url: str
 
 
+#: https://docs.workato.com/en/workato-api/workato-api.html names the hosts.
+DATA_CENTERS: dict[str, DataCenter] = {
+    "us": DataCenter("United States", "https://www.workato.com"),
+    "eu": DataCenter("Europe", "https://app.eu.workato.com"),
+    "jp": DataCenter("Japan", "https://app.jp.workato.com"),
+    "sg": DataCenter("Singapore", "https://app.sg.workato.com"),
+    "au": DataCenter("Australia", "https://app.au.workato.com"),
+    "il": DataCenter("Israel", "https://app.il.workato.com"),
+    "cn": DataCenter("China", "https://app.workatoapp.cn"),
+    "kr": DataCenter("South Korea", "https://app.kr.workato.com"),
+    "uk": DataCenter("United Kingdom", "https://app.uk.workato.com"),
+    "trial": DataCenter("developer sandbox", "https://app.trial.workato.com"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A setting of the Airflow connection.
+
+    :param name: the standard field or the extra that holds it.
+    :param label: its name in the form and in errors.
+    :param help: what it does, for the form and the README; code in backticks.
+    :param kind: how it is written, shown and read.
+    :param default: the value of an empty field, as the form shows it.
+    :param minimum: the least number allowed. One above 0 keeps divisions by the setting from overflowing.
+    :param maximum: the largest number allowed. More is a slip of the pen, and some would overflow.
+    :param choices: the values of a *choice*.
+    :param standard: whether Airflow has a field for it; all others are extras.
+    :param placeholder: what an empty standard field shows.
+    :param required: whether a connection needs it.
+    :param secret: whether the form hides what is typed.
+    """
+
+    name: str
+    label: str
+    help: str
+    kind: Kind = "string"
+    default: Any = None
+    minimum: float = 0.001
+    maximum: float = 1e9
+    choices: tuple[str, ...] = ()
+    standard: bool = False
+    placeholder: str = ""
+    required: bool = False
+    secret: bool = False
+
+    @property
+    def key(self) -> str:
+        """Where the setting stands in an Airflow connection, as errors name it."""
+        return self.name if self.standard else f"extra {self.name}"
+
+    @property
+    def plain_help(self) -> str:
+        """The help without Markdown."""
+        return self.help.replace("`", "")
+
+
+#: In the order of the form. To add a setting, add it here and run ``make format``. If it is an extra, also
+#: add its name and type to ``WorkatoSettings``: mypy and editors only see fields that are written out.
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        name="password",
+        label="API token",
+        help="The token of an API client (Workspace admin → API clients).",
+        standard=True,
+        required=True,
+        placeholder="the token of an API client",
+    ),
+    Setting(
+        name="data_center",
+        label="Data center",
+        help="Where the workspace is hosted. "
+        + "; ".join(
+            f"`{name}`: {region}, {url.removeprefix('https://')}"
+            for name, (region, url) in DATA_CENTERS.items()
+        )
+        + ".",
+        kind="choice",
+        choices=tuple(DATA_CENTERS),
+        default="us",
+    ),
+    Setting(
+        name="host",
+        label="Base URL",
+        help="A private or preview host. Overrides the data center.",
+        standard=True,
+        placeholder=f"overrides Data center, for example {DATA_CENTERS['eu'].url}",
+    ),
+    Setting(
+        name="port",
+        label="Port",
+        # The only field that the form keeps although few need it.
+        help="Enter 443 to use the Test button of Airflow 3.3, which fails for a connection without a port.",
+        standard=True,
+        placeholder="443 (needed by the Test button of Airflow 3.3)",
+    ),
+    Setting(
+        name="connect_timeout",
+        label="Connect timeout (s)",
+        help="How long to wait for a network connection.",
+        kind="number",
+        default=5.0,
+    ),
+    Setting(
+        name="read_timeout",
+        label="Read timeout (s)",
+        # The default outlasts Workato's own limit, so that its answer is heard.
+        help="How long to wait for an answer to begin, and again for its end. Workato gives up after 40 s.",
+        kind="number",
+        default=45.0,
+    ),
+    Setting(
+        name="retry_budget",
+        label="Retry budget (s)",
+        help="How long to repeat a failed call, not counting waits for the rate limit; 0: one attempt only.",
+        kind="number",
+        default=120.0,
+        minimum=0.0,
+    ),
+    Setting(
+        name="server_timeout",
+        label="Server time limit (s)",
+        help="How long Workato may keep working on a call whose answer was lost.",
+        kind="number",
+        default=40.0,
+        minimum=0.0,
+    ),
+    Setting(
+        name="verify",
+        label="Verify TLS",
+        help="`true`, `false`, or the path of a CA bundle.",
+        kind="ca_bundle",
+        default="true",
+    ),
+    Setting(
+        name="proxies",
+        label="Proxies",
+        help='A proxy URL, or JSON such as `{"https": "http://proxy:3128"}`. Default: the environment.',
+        kind="proxies",
+        secret=True,
+    ),
+    Setting(
+        name="allow_http",
+        label="Allow plain HTTP",
+        help="Send the token unencrypted to a host other than this machine.",
+        kind="flag",
+        default=False,
+    ),
+    Setting(
+        name="list_calls_per_minute",
+        label="List calls per minute",
+        help="The workspace's quota of list calls, if Workato granted you another.",
+        kind="number",
+        default=60.0,
+    ),
+    Setting(
+        name="calls_per_second",
+        label="Other calls per second",
+        help="The workspace's quota of all other calls, if Workato granted you another.",
+        kind="number",
+        default=1.0,
+    ),
+)
+
+EXTRAS: tuple[Setting, ...] = tuple(setting for setting in SETTINGS if not setting.standard)
+_STANDARD = tuple(setting for setting in SETTINGS if setting.standard)
+
+#: The form's name of each setting, which errors use too.
+LABELS: dict[str, str] = {setting.name: setting.label for setting in SETTINGS}
+
+
+def _conn_field(setting: Setting) -> dict[str, Any]:
+    # Without "null" the form could not be saved with the field empty.
+    schema: dict[str, Any] = {"type": [_SCHEMA_TYPES[setting.kind], "null"]}
+    if setting.choices:
+        schema["enum"] = list(setting.choices)
+    if setting.default is not None:
+        schema["default"] = setting.default
+    if setting.kind == "number":
+        # A round bound to show; the reader also refuses what lies between 0 and the minimum.
+        schema["exclusiveMinimum" if setting.minimum else "minimum"] = 0
+    if setting.secret:
+        schema["format"] = "password"
+    return {"label": setting.label, "description": setting.plain_help, "schema": schema}
+
+
+#: The form as Airflow 3.2 and later read it from the provider's metadata.
 CONNECTION_FORM: dict[str, dict[str, Any]] = {
     "ui-field-behaviour": {
-        # The port stays although nobody needs it: the Test button of Airflow 3.3 answers "Bad Request" for a
-        # connection that was saved without one.
         "hidden-fields": ["login", "schema"],
-        "relabeling": {name: LABELS[name] for name in ("host", "password")},
-        "placeholders": {
-            "host": f"overrides {LABELS['data_center']}, for example {DATA_CENTERS['eu']}",
-            "port": "443 (needed by the Test button of Airflow 3.3)",
-            "password": "the token of an API client",
-        },
+        "relabeling": {setting.name: setting.label for setting in _STANDARD},
+        "placeholders": {setting.name: setting.placeholder for setting in _STANDARD},
     },
-    "conn-fields": {
-        "data_center": _field(
-            "data_center",
-            "Where the workspace lives.",
-            type="string",
-            enum=list(DATA_CENTERS),
-            default=DEFAULT_DATA_CENTER,
-        ),
-        "connect_timeout": _field(
-            "connect_timeout",
-            "How long to wait for a connection.",
-            type="number",
-            default=DEFAULT_CONNECT_TIMEOUT,
-            exclusiveMinimum=0,
-        ),
-        "read_timeout": _field(
-            "read_timeout",
-            "How long to wait for an answer. Workato itself gives up after 40 s.",
-            type="number",
-            default=DEFAULT_READ_TIMEOUT,
-            exclusiveMinimum=0,
-        ),
-        "retry_budget": _field(
-            "retry_budget",
-            "How long a failed call is repeated; 0 to never repeat one.",
-            type="number",
-            default=DEFAULT_RETRY_BUDGET,
-            minimum=0,
-        ),
-        "server_timeout": _field(
-            "server_timeout",
-            "How long Workato may still work on a call whose answer was lost.",
-            type="number",
-            default=DEFAULT_SERVER_TIMEOUT,
-            minimum=0,
-        ),
-        "verify": _field(
-            "verify",
-            "true, false, or the path of a CA bundle.",
-            type="string",
-            default="true",
-        ),
-        "proxies": _field(
-            "proxies",
-            'A proxy\'s URL, or JSON such as {"https": "http://proxy:3128"}.',
-            type="string",
-            format="password",
-        ),
-        "allow_http": _field(
-            "allow_http",
-            "Send the token unencrypted to a host that is not this machine.",
-            type="boolean",
-            default=False,
-        ),
-        "list_calls_per_minute": _field(
-            "list_calls_per_minute",
-            "The workspace's quota of list calls.",
-            type="number",
-            default=DEFAULT_LIST_CALLS_PER_MINUTE,
-            exclusiveMinimum=0,
-        ),
-        "calls_per_second": _field(
-            "calls_per_second",
-            "The workspace's quota of all other calls.",
-            type="number",
-            default=DEFAULT_CALLS_PER_SECOND,
-            exclusiveMinimum=0,
-        ),
-    },
+    "conn-fields": {setting.name: _conn_field(setting) for setting in EXTRAS},
 }
 
 
 def ui_field_behaviour() -> dict[str, Any]:
-    """Return the form's standard fields as ``BaseHook.get_ui_field_behaviour`` has them."""
+    """Return the form's standard fields as ``BaseHook.get_ui_field_behaviour`` does."""
     return {key.replace("-", "_"): value for key, value in CONNECTION_FORM["ui-field-behaviour"].items()}
 
 
 def form_widgets() -> dict[str, Any]:
-    """Return the form's own fields as ``BaseHook.get_connection_form_widgets`` has them."""
-    return {name: _widget(field) for name, field in CONNECTION_FORM["conn-fields"].items()}
+    """Return the form's own fields as ``BaseHook.get_connection_form_widgets`` does."""
+    return {setting.name: _widget(setting) for setting in EXTRAS}
 
 
-def _widget(field: Mapping[str, Any]) -> Any:
+def _widget(setting: Setting) -> Any:
     from flask_appbuilder.fieldwidgets import BS3PasswordFieldWidget, BS3TextFieldWidget
     from wtforms import BooleanField, PasswordField, StringField
 
-    schema = field["schema"]
-    description = field["description"]
-    if "enum" in schema:
-        # There is no drop-down among the field classes that Airflow 2 accepts.
-        description = f"{description} One of {', '.join(schema['enum'])}."
-    common = {"label": field["label"], "description": description, "default": schema.get("default")}
-    if "boolean" in schema["type"]:
+    common = {"label": setting.label, "description": setting.plain_help, "default": setting.default}
+    if setting.kind == "flag":
         return BooleanField(**common)
-    if schema.get("format") == "password":
+    if setting.secret:
         return PasswordField(**common, widget=BS3PasswordFieldWidget())
-    # Nor one for numbers with a fraction.
+    # The field classes that Airflow 2 accepts include none for choices or for decimal numbers.
     return StringField(**common, widget=BS3TextFieldWidget())

@@ -1,7 +1,28 @@
-"""What can go wrong, by what can be done about it.
+"""The errors of this provider, one class per remedy.
 
-The errors that also are an ``AirflowFailException`` fail the task at once: trying again cannot
-cure them. All others leave the task to Airflow's ``retries``.
+An error that is also an ``AirflowFailException`` fails the task at once, because a retry would fail the same
+way. Every other error is left to Airflow's ``retries``.
+
+::
+
+    WorkatoError
+    ├── WorkatoConfigurationError *     argument or Airflow connection
+    ├── WorkatoTransportError           no answer
+    │   └── WorkatoTLSError *
+    ├── WorkatoApiError                 an answer that reports a failure
+    │   ├── WorkatoAuthError *          401
+    │   ├── WorkatoPermissionError *    403
+    │   ├── WorkatoNotFoundError *      404
+    │   ├── WorkatoValidationError *    400, 422
+    │   ├── WorkatoRejectedError *      "success": false
+    │   ├── WorkatoRateLimitError       429
+    │   ├── WorkatoServerError          408, 5xx
+    │   └── WorkatoResponseError        not the documented answer
+    ├── WorkatoAuthorizationError *     the app refused the connection
+    ├── WorkatoExistsError *
+    └── WorkatoBusyError
+
+    * fails the task at once
 """
 
 from __future__ import annotations
@@ -14,30 +35,30 @@ from typing import Any, TypeVar
 
 from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
 
-#: Starts the line of a traceback that holds an error's attributes.
+#: The prefix of the traceback line that holds an error's attributes.
 _DETAILS = "details: "
 
-#: The longest attribute that such a line carries, in characters of JSON.
+#: The longest attribute on that line, in characters of JSON.
 _MAX_DETAIL = 2000
 
 E = TypeVar("E", bound="WorkatoError")
 
 
 class WorkatoError(AirflowException):
-    """The base of all errors of this provider."""
+    """The base class of all errors of this provider."""
 
 
 class WorkatoConfigurationError(WorkatoError, AirflowFailException):
-    """An argument or a field of the Airflow connection is missing or wrong. No request was sent."""
+    """An argument or a field of the Airflow connection is missing or invalid. No request was sent."""
 
 
 class WorkatoTransportError(WorkatoError):
-    """No answer came: the network, the TLS handshake or the time limit got in between.
+    """No answer arrived: the network, the TLS handshake or a timeout prevented it.
 
     :param message: what failed, the likely cause and what to do.
     :param operation: the call, for example ``create_connection``.
-    :param request_sent: whether the request may have reached Workato. When it may, a create
-        can have happened although no answer came.
+    :param request_sent: whether the request may have reached Workato. If so, a create may have been
+        carried out.
     """
 
     def __init__(self, message: str, *, operation: str = "", request_sent: bool = True) -> None:
@@ -47,22 +68,22 @@ class WorkatoTransportError(WorkatoError):
 
 
 class WorkatoBusyError(WorkatoError):
-    """Another process of this machine is making the same connection, and does not come to an end."""
+    """Another process on this machine has been creating the same connection for too long."""
 
 
 class WorkatoTLSError(WorkatoTransportError, AirflowFailException):
-    """No request was sent: the server's certificate is not trusted, or it does not speak TLS."""
+    """The server's certificate is not trusted, or the server does not speak TLS. No request was sent."""
 
 
 class WorkatoApiError(WorkatoError):
-    """Workato answered, and the answer is not the one asked for.
+    """Workato's answer reports a failure.
 
     :param message: what failed, the likely cause and what to do.
     :param status: the HTTP status.
     :param operation: the call, for example ``create_connection``.
-    :param detail: what the server said, bounded and redacted.
-    :param field_errors: the server's complaints by field name.
-    :param support_id: the id that Workato's support asks for.
+    :param detail: the server's message, shortened and redacted.
+    :param field_errors: the server's messages by field name.
+    :param support_id: the id under which Workato's support finds the failure.
     """
 
     def __init__(
@@ -82,36 +103,31 @@ class WorkatoApiError(WorkatoError):
         self.field_errors = {name: list(texts) for name, texts in (field_errors or {}).items()}
         self.support_id = support_id
 
-    @property
-    def message(self) -> str:
-        """What the error says."""
-        return str(self)
-
 
 class WorkatoAuthError(WorkatoApiError, AirflowFailException):
-    """401: the token is not accepted, or its role lacks the privilege."""
+    """401: the API token is not valid, or its role lacks the privilege."""
 
 
 class WorkatoPermissionError(WorkatoApiError, AirflowFailException):
-    """403: the token is valid, but not for this project, environment or action."""
+    """403: the API token is valid, but not for this project, environment or action."""
 
 
 class WorkatoNotFoundError(WorkatoApiError, AirflowFailException):
-    """404, or not in the list of connections."""
+    """404, or the connection is not in the list."""
 
 
 class WorkatoValidationError(WorkatoApiError, AirflowFailException):
-    """400 or 422: the server refused what was sent."""
+    """400 or 422: Workato did not accept the values."""
 
 
 class WorkatoRejectedError(WorkatoApiError, AirflowFailException):
-    """The server answered ``success: false``, for example because active recipes use the connection."""
+    """Workato answered ``"success": false``, for example because active recipes use the connection."""
 
 
 class WorkatoRateLimitError(WorkatoApiError):
     """429: the workspace's quota is used up.
 
-    :param retry_after: seconds after which Workato asked to be called again, if it said so.
+    :param retry_after: the seconds of the answer's ``Retry-After`` header, if it has one.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None, **kwargs: Any) -> None:
@@ -120,20 +136,20 @@ class WorkatoRateLimitError(WorkatoApiError):
 
 
 class WorkatoServerError(WorkatoApiError):
-    """5xx: Workato, or something in front of it, failed."""
+    """408 or 5xx: Workato, or a proxy in front of it, failed."""
 
 
 class WorkatoResponseError(WorkatoApiError):
-    """The answer is not what the API documents: HTML, torn JSON, a wrong type or a redirect."""
+    """The answer is not what the API documents: HTML, truncated JSON, a wrong type or a redirect."""
 
 
 class WorkatoAuthorizationError(WorkatoError, AirflowFailException):
-    """A connection is not authorized, and waiting longer does not change that.
+    """The app refused the connection's credentials, or the connection was lost.
 
-    :param message: which connection, what the app said and what to do.
-    :param connection_id: the connection.
-    :param authorization_status: ``failed``, ``exception``, or what the server says of a lost one.
-    :param authorization_error: what the app said, bounded and redacted.
+    :param message: which connection, the app's reason and what to do.
+    :param connection_id: the connection's id.
+    :param authorization_status: ``failed``, ``exception``, or the status of a lost connection.
+    :param authorization_error: the app's reason, shortened and redacted.
     """
 
     def __init__(
@@ -151,10 +167,10 @@ class WorkatoAuthorizationError(WorkatoError, AirflowFailException):
 
 
 class WorkatoExistsError(WorkatoError, AirflowFailException):
-    """The connection exists already, or more than one could be meant.
+    """The connection exists already, or several connections match.
 
-    :param message: what exists and what to do.
-    :param connection_ids: the connections found.
+    :param message: which connections match and what to do.
+    :param connection_ids: the ids of the matching connections.
     """
 
     def __init__(self, message: str, *, connection_ids: Sequence[int] = ()) -> None:
@@ -163,12 +179,12 @@ class WorkatoExistsError(WorkatoError, AirflowFailException):
 
 
 def for_traceback(error: E) -> E:
-    """Return a copy of *error* for a trigger to raise, with no traceback and its attributes as a note.
+    """Return a copy of *error* for a trigger to raise, without a traceback and with its attributes in a note.
 
-    Airflow hands a trigger's exception to the task as the text of its traceback. One that many waits
-    raised would hold the frames of them all.
+    Airflow hands a trigger's exception to the task as a formatted traceback. An error raised by many waits
+    would collect the frames of all of them.
 
-    :param error: what went wrong.
+    :param error: the error to copy.
     """
     fresh = copy.copy(error)
     fresh.__dict__.pop("__notes__", None)
@@ -182,11 +198,12 @@ def for_traceback(error: E) -> E:
 def from_traceback(lines: Sequence[str] | str | None) -> WorkatoError | None:
     """Rebuild the error that ended a trigger from the traceback that Airflow hands to the task.
 
-    A trigger's exception reaches its task as text only; with the type restored, a permanent error
-    fails a deferred task at once, exactly as it fails one that waits on a worker. The attributes come
-    from the note that :func:`for_traceback` left.
+    A task receives its trigger's exception only as a formatted traceback. With the class restored, a
+    permanent error fails a deferred task at once, as it does on a worker. The attributes come from the note
+    that :func:`for_traceback` adds.
 
     :param lines: the traceback, as Airflow stores it.
+    :returns: the error, or ``None`` if the traceback does not end in an error of this provider.
     """
     text = lines if isinstance(lines, str) else "\n".join(lines or ())
     here = sys.modules[__name__]

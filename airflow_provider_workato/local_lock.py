@@ -1,4 +1,4 @@
-"""Locks that every process of this user on this machine respects."""
+"""File locks between the processes of one user on one machine."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 
 
 def open_locked(name: str, *, wait: float) -> int:
-    """Open a file of this name, locked, and return its descriptor; closing it unlocks.
+    """Open and lock a file, and return its descriptor.
 
-    The lock also ends with the process, however that ends.
+    The lock ends with :func:`unlock`, or with the process, even if that is killed.
 
     :param name: the file's name, in a folder that only this user can read.
-    :param wait: how many seconds to wait for whoever holds the lock.
-    :raises BlockingIOError: if it is still held then.
-    :raises OSError: if there can be no such file.
+    :param wait: how many seconds to wait while another process holds the lock.
+    :raises BlockingIOError: if another process still holds the lock after that.
+    :raises OSError: if the file cannot be opened.
     """
     file = os.open(_folder() / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
@@ -30,11 +30,11 @@ def open_locked(name: str, *, wait: float) -> int:
 
 
 def unlock(file: int) -> None:
-    """Close a locked file.
+    """Unlock and close a file.
 
     :param file: the descriptor that :func:`open_locked` returned.
     """
-    # Closing alone keeps the lock where a fork of this process has the file open too.
+    # Closing alone would keep the lock while a fork of this process still has the file open.
     with contextlib.suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_UN)
     with contextlib.suppress(OSError):
@@ -42,7 +42,9 @@ def unlock(file: int) -> None:
 
 
 def remove_locked(name: str) -> None:
-    """Remove a file that this process has locked; who waits for it gets one that no folder shows any more.
+    """Remove a file that this process has locked.
+
+    A process that is waiting for the lock then locks the deleted file.
 
     :param name: the file's name.
     """
@@ -53,9 +55,9 @@ def remove_locked(name: str) -> None:
 def _folder() -> Path:
     folder = Path(tempfile.gettempdir(), f"airflow-provider-workato-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
-    # Whoever else made a folder or link of this name could decide when we call.
+    # Another user who made a folder or link of this name could control the locks.
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} is not ours")
+        raise PermissionError(f"{folder} belongs to another user")
     return folder
 
 

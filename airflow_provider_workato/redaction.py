@@ -1,4 +1,4 @@
-"""Keeping credentials out of sight."""
+"""Hide credentials: seal values so that they are never shown, and remove them from what servers say."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from urllib.parse import quote, quote_plus
 
 MASK = "***"
 
-#: The longest piece of a server's text that an error quotes, in characters.
+#: The longest quote of a server's message in an error, in characters.
 MAX_QUOTE = 500
 
-#: How many characters of an app's own words are kept,
-_MAX_SAID = 300
-#: and of how many.
+#: The longest quote of an app's message, in characters.
+_MAX_APP_QUOTE = 300
+#: How much of an app's message is searched for credentials, in characters.
 _MAX_READ = 2000
 
-#: How a name ends that announces a credential, such as ``X-Api-Key`` or ``client_secret``.
+#: Endings of names whose values are credentials, such as ``X-Api-Key`` or ``client_secret``.
 _NAME = (
     r"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|jwt|key|auth|authorization|credential|cookie"
     r"|session(?:[-_ ]?id)?|signature|sig|bearer|pin|otp|client[-_ ]?id|user(?:[-_ ]?name)?|login)s?"
 )
-#: What may be assigned: it says which error it is.
+#: Names whose values are harmless and tell which error it is.
 _HARMLESS = r"(?:error\w*|code|status|reason|type|scope|grant_type)"
 _QUOTE = r"""(?:\\*["'`])"""
 _VALUE = rf"""(?:{_QUOTE}[^"'`]*{_QUOTE}|[^\s,;&<>()\[\]{{}}]+)"""
@@ -34,9 +34,9 @@ def _rule(sign: str, pattern: str, left: str) -> tuple[str, re.Pattern[str], str
     return sign, re.compile(pattern, re.IGNORECASE | re.DOTALL), left
 
 
-#: What is taken for a credential and what is left of it, looked for only in texts with the first string.
+#: What looks like a credential and what replaces it. A rule applies only to strings that contain its sign.
 _CREDENTIALS = (
-    # The tags of a page: their attributes say as much as its text.
+    # HTML tags: an attribute can hold a credential as well as the page's text.
     _rule("<", r"<[^<>]*>", " "),
     _rule("-----BEGIN", r"-----BEGIN .*?(?:-----END [^-]*-----|\Z)", MASK),
     # https://user:password@host/path?query#fragment, also without the scheme.
@@ -50,7 +50,7 @@ _CREDENTIALS = (
     ),
     # password: abc, "apitoken": "abc", API key provided: abc
     _rule(":", rf"({_NAME}{_QUOTE}?(?:\s+\w+){{0,2}}\s*:\s*){_VALUE}", rf"\1{MASK}"),
-    # Whatever else is assigned.
+    # Any other assignment.
     _rule("=", rf"\b(?!{_HARMLESS}\s*=)([\w.-]+{_QUOTE}?\s*=>?\s*){_VALUE}", rf"\1{MASK}"),
     # password hunter2, the token is 'abc'
     _rule(
@@ -59,19 +59,19 @@ _CREDENTIALS = (
         rf"\1{MASK}",
     ),
 )
-#: Long enough for a key, and neither a time nor an error's code. A key has letters and digits.
+#: Candidates for keys: long enough, and neither a timestamp nor an error code. A key has letters and digits.
 _TOKEN = re.compile(
     r"(?<![\w.+/=~%-])(?![0-9-]{10}T[0-9]|[A-Z]{2,8}[-_]?[0-9]{1,8}(?![\w/]))[\w.+/=~%-]{12,}"
 )
 
 
 class Sealed:
-    """A value that takes part in requests but is never shown.
+    """A value that is sent in requests but never shown.
 
-    ``repr()`` and ``str()`` give ``***``, so that neither a log line nor a traceback
-    that prints local variables can show it; it refuses to be pickled.
+    ``repr()`` and ``str()`` return ``***``, so that neither a log line nor a traceback that prints local
+    variables shows it. It cannot be pickled.
 
-    :param value: what to keep out of sight.
+    :param value: the value to hide.
     """
 
     __slots__ = ("_value",)
@@ -80,15 +80,15 @@ class Sealed:
         self._value = value
 
     def reveal(self) -> Any:
-        """Return the value itself. Do not keep it in a local variable across calls that can fail."""
+        """Return the value. Do not keep it in a local variable across calls that can fail."""
         return self._value
 
     def leaves(self) -> Iterator[Any]:
-        """Yield every leaf of nested dicts and lists, whatever its key is called."""
+        """Yield every leaf of the nested dicts and lists."""
         return _leaves(self._value)
 
     def masked(self) -> Any:
-        """Return a copy of the value's structure with ``***`` for every leaf."""
+        """Return a copy of the value in which every leaf is ``***``."""
         return _masked(self._value)
 
     def __repr__(self) -> str:
@@ -98,7 +98,7 @@ class Sealed:
         return self._value == other._value if isinstance(other, Sealed) else NotImplemented
 
     def __hash__(self) -> int:
-        # The value may be a dict. Few are ever hashed, so one bucket does.
+        # The value may be unhashable. One bucket is enough, since few are ever hashed.
         return hash(Sealed)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Sealed:
@@ -109,7 +109,7 @@ class Sealed:
 
 
 class HiddenBytes(bytes):
-    """Bytes that an HTTP library can send, and neither its debug output nor a traceback can show."""
+    """Bytes that an HTTP library can send, but that its debug output and tracebacks show as ``***``."""
 
     __slots__ = ()
 
@@ -126,20 +126,20 @@ class HiddenBytes(bytes):
 
 
 def seal(value: Any) -> Sealed | None:
-    """Wrap *value* once; ``None`` and what is sealed already stay as they are.
+    """Wrap *value*, unless it is ``None`` or sealed already.
 
-    :param value: a credential or a structure of credentials.
+    :param value: a credential, or a dict or list of credentials.
     """
     return value if value is None or isinstance(value, Sealed) else Sealed(value)
 
 
 def secret_texts(leaves: Iterator[Any]) -> list[str]:
-    """Return the texts by which *leaves* could be recognized, longest first.
+    """Return every spelling in which *leaves* can appear, longest first.
 
-    That is each leaf as it is, and as it reads in a URL, in JSON and in HTML. Booleans and ``None`` say
-    nothing about a credential and are left out.
+    These are each leaf as it is, and as it is written in a URL, in JSON and in HTML. Booleans and ``None``
+    reveal nothing and are left out.
 
-    :param leaves: as given by :meth:`Sealed.leaves`.
+    :param leaves: the leaves, as :meth:`Sealed.leaves` yields them.
     """
     plain = {str(leaf) for leaf in leaves if leaf is not None and not isinstance(leaf, bool)}
     texts = {spelling for text in plain for spelling in _spellings(text)}
@@ -147,37 +147,37 @@ def secret_texts(leaves: Iterator[Any]) -> list[str]:
 
 
 def redact(text: object, secrets: Sequence[str], *, limit: int = MAX_QUOTE) -> str:
-    """Return *text* as one bounded line with every secret replaced by ``***``.
+    """Return *text* as one line of limited length, with every secret replaced by ``***``.
 
-    :param text: what a server said.
-    :param secrets: texts that must not be shown, longest first. Those under five characters are not
-        replaced inside of words, else the text would be riddled with masks.
-    :param limit: the longest result in characters.
+    :param text: a server's message.
+    :param secrets: strings that must not be shown, longest first. A string under five characters is replaced
+        only as a whole word, so that the message stays readable.
+    :param limit: the length of the longest result, in characters.
     """
     shown = _without(secrets, str(text))
     shown = " ".join("".join(c if c.isprintable() else " " for c in shown).split())
-    # Two lines that become one can put a secret together.
+    # Joining two lines can complete a secret.
     shown = _without(secrets, shown)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def without_credentials(text: str, secrets: Sequence[str] = ()) -> str:
-    """Return an app's own words, shortened and without what looks like a credential.
+    """Return an app's message, shortened and with everything that looks like a credential replaced.
 
-    Which words are credentials is a guess unless *secrets* names them. It errs on the side of masking, but a
-    short password that looks like any other word, with nothing to announce it, stays.
+    Without *secrets*, what counts as a credential is a guess. The guess errs towards masking, but keeps a
+    short password that looks like an ordinary word and has no name in front of it.
 
-    :param text: what an app said, for example why it refused a login.
-    :param secrets: texts that must not be shown, longest first.
+    :param text: an app's message, for example why it refused a login.
+    :param secrets: strings that must not be shown, longest first.
     """
-    # Before the text is cut: of a secret in two pieces neither is found.
+    # Remove secrets before shortening: a secret that was cut in two is not found.
     shown = _without(secrets, text)
     if len(shown) > _MAX_READ:
         shown = shown[:_MAX_READ].rpartition(" ")[0] + " …"
     for sign, pattern, left in _CREDENTIALS:
         if sign in shown:
             shown = pattern.sub(left, shown)
-    return redact(_TOKEN.sub(_masked_token, shown), secrets, limit=_MAX_SAID)
+    return redact(_TOKEN.sub(_masked_token, shown), secrets, limit=_MAX_APP_QUOTE)
 
 
 def _masked_token(match: re.Match[str]) -> str:
@@ -198,7 +198,7 @@ def _without(secrets: Sequence[str], text: str) -> str:
 
 
 def _spellings(text: str) -> set[str]:
-    # A lone surrogate has no spelling in a URL.
+    # A lone surrogate cannot be encoded for a URL.
     raw = text.encode("utf-8", "replace")
     return {
         text,

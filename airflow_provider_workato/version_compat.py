@@ -1,7 +1,6 @@
-"""What differs between the supported Airflow versions, in one place.
+"""The only module that knows the differences between the supported Airflow versions.
 
-Everything else in the package imports Airflow's names from ``airflow.providers.common.compat.sdk``
-or from here.
+The other modules import Airflow's names from ``airflow.providers.common.compat.sdk`` or from here.
 """
 
 from __future__ import annotations
@@ -23,30 +22,30 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Airflow 3.3: one poll serves all triggers whose ``shared_stream_key()`` is equal, a trigger's
-#: arguments are rendered in the triggerer, and a task has a store that outlives its tries.
+#: New in Airflow 3.3: triggers with an equal ``shared_stream_key()`` share one poll, a trigger's arguments
+#: are rendered in the triggerer, and a task has a store that outlives its tries.
 AIRFLOW_3_3 = tuple(map(int, _airflow_version.split(".")[:2])) >= (3, 3)
 _AIRFLOW_2 = _airflow_version.startswith("2.")
 
-#: The ``next_method`` by which Airflow tells a task that its trigger failed or timed out.
+#: The ``next_method`` with which Airflow resumes a task whose trigger failed or timed out.
 TRIGGER_FAILED = "__fail__"
 
 _TIMEOUT_REASONS = frozenset({"Trigger timeout", "Trigger/execution timeout"})
 
 
 def is_trigger_timeout(reason: object) -> bool:
-    """Tell whether a deferral ended by Airflow's own timeout.
+    """Return whether a deferral ended because of Airflow's own timeout.
 
-    :param reason: the ``error`` entry of the task's ``next_kwargs``, an enum or a text.
+    :param reason: the ``error`` entry of the task's ``next_kwargs``, an enum member or a string.
     """
     return str(getattr(reason, "value", reason)) in _TIMEOUT_REASONS
 
 
 def shortest_deferral() -> float:
-    """Return for how many seconds a task has to be deferred at least if a worker is to resume it.
+    """Return the shortest deferral in seconds after which a worker can safely resume a task.
 
-    Airflow 3 hears up to a heartbeat interval late that the task left its worker. If the task is
-    queued again by then, Airflow takes that for the end of its second half, and fails it
+    Airflow 3 learns up to one heartbeat interval late that the task left its worker. If the task is queued
+    again by then, Airflow mistakes that for the end of the resumed task and fails it
     (https://github.com/apache/airflow/issues/66374).
     """
     heartbeat: float = conf.getfloat("workers", "min_heartbeat_interval", fallback=0.0)
@@ -54,7 +53,7 @@ def shortest_deferral() -> float:
 
 
 def task_state_store(context: Mapping[str, Any]) -> Any | None:
-    """Return the store that outlives a task's tries, ``None`` before Airflow 3.3.
+    """Return the store that outlives a task's tries, or ``None`` before Airflow 3.3.
 
     :param context: the task's execution context.
     """
@@ -62,7 +61,7 @@ def task_state_store(context: Mapping[str, Any]) -> Any | None:
 
 
 def forget_variables(context: Mapping[str, Any]) -> None:
-    """Let Airflow 2 forget the variable that a template used last, which the context's ``repr()`` shows.
+    """Clear the variable that a template used last: on Airflow 2 the context's ``repr()`` shows its value.
 
     :param context: the task's execution context.
     """
@@ -72,27 +71,27 @@ def forget_variables(context: Mapping[str, Any]) -> None:
 
 
 async def read_connection(conn_id: str, read: Callable[[Connection], T]) -> T:
-    """Look an Airflow connection up in a triggerer and return what *read* makes of it.
+    """Look up an Airflow connection in a triggerer and return the result of *read*.
 
-    The look-up talks to the triggerer's supervisor over the channel that the event loop uses. A thread
-    of ours that did so would break that channel on Airflow 3.0 and 3.1, and with it the triggerer.
+    The look-up uses the event loop's own channel to the triggerer's supervisor. On Airflow 3.0 and 3.1, a
+    look-up from another thread would break that channel and stop the triggerer.
 
-    :param conn_id: the Airflow connection.
-    :param read: called where the connection may be used.
+    :param conn_id: the id of the Airflow connection.
+    :param read: called with the connection, in a thread in which it may be used.
     """
     if hasattr(BaseHook, "aget_connection"):
         return read(await BaseHook.aget_connection(conn_id))
     from asgiref.sync import sync_to_async
 
-    # Airflow 3.0 sends what such a thread asks for over the loop; Airflow 2 reads its database.
+    # From such a thread, Airflow 3.0 sends the request over the loop; Airflow 2 reads its database.
     return await sync_to_async(lambda: read(BaseHook.get_connection(conn_id)))()
 
 
 def asset_stores(trigger: Any) -> list[Any]:
-    """Return the state stores of the assets that a trigger watches, none before Airflow 3.3.
+    """Return the state stores of the assets that a trigger watches; empty before Airflow 3.3.
 
-    Assets with identical watchers share one trigger, and the store that Airflow gives it then refuses
-    to be used as a whole.
+    Assets with identical watchers share one trigger. The combined store that Airflow then provides cannot be
+    read or written, only the store of each asset.
 
     :param trigger: an event trigger in a triggerer.
     """
@@ -105,12 +104,12 @@ def asset_stores(trigger: Any) -> list[Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handover:
-    """How Airflow hands on what a task returns.
+    """How Airflow passes a task's result to other tasks.
 
-    :param do_xcom_push: whether it is kept at all.
-    :param multiple_outputs: whether each item of a dict is an XCom of its own, too.
-    :param mapped_over: whether a task downstream is mapped over it.
-    :param dag_result: whether it is the result of the DAG run.
+    :param do_xcom_push: whether the result is stored at all.
+    :param multiple_outputs: whether each item of a dict is also stored as its own XCom.
+    :param mapped_over: whether a downstream task is mapped over the result.
+    :param dag_result: whether the result is the result of the DAG run.
     """
 
     do_xcom_push: bool = True
@@ -120,9 +119,9 @@ class Handover:
 
     @classmethod
     def of(cls, task: Any, ti: Any) -> Handover:
-        """Read it from a task.
+        """Read a task's settings.
 
-        :param task: the operator, on a worker or as the triggerer knows it.
+        :param task: the operator, or the triggerer's serialized form of it.
         :param ti: the task instance.
         """
         mapped = bool(getattr(ti, "is_mapped", False))
@@ -136,20 +135,20 @@ class Handover:
 
     @classmethod
     def named(cls, names: Iterable[str]) -> Handover:
-        """Rebuild it from what :meth:`names` gave.
+        """Rebuild a handover from the result of :meth:`names`.
 
-        :param names: what holds.
+        :param names: the names of the fields that are true.
         """
         return cls(**{each.name: each.name in set(names) for each in fields(cls)})
 
     def names(self) -> list[str]:
-        """Return what holds, in a form that a trigger can keep on every Airflow version."""
+        """Return the names of the fields that are true, as a list that every Airflow can serialize."""
         return [each.name for each in fields(self) if getattr(self, each.name)]
 
     def takes(self, result: object) -> bool:
-        """Tell whether a worker would hand *result* on; else it fails the task.
+        """Return whether a worker would store *result*; if not, a worker would fail the task.
 
-        :param result: what the task returns.
+        :param result: the task's result.
         """
         if not self.do_xcom_push:
             return not self.mapped_over
@@ -157,15 +156,15 @@ class Handover:
 
 
 async def hand_on(ti: Any, result: Any, handover: Handover, *, links: Mapping[str, str]) -> None:
-    """Leave a task's XComs from a triggerer, as a worker would have (Airflow 3.3 and later).
+    """Push a task's XComs from a triggerer, as a worker would (Airflow 3.3 and later).
 
-    Those of a ``TaskSuccessEvent`` would not do: Airflow 3.3 encodes them twice and records no length
-    to map over. Doing this twice leaves the same XComs.
+    The ``xcoms`` of a ``TaskSuccessEvent`` are no substitute: Airflow 3.3 encodes them twice and records no
+    length to map over. Calling this function twice leaves the same XComs.
 
     :param ti: the task instance.
-    :param result: what the task returns.
-    :param handover: how.
-    :param links: further XComs, which do not depend on that.
+    :param result: the task's result.
+    :param handover: how the result is passed on.
+    :param links: URLs by XCom key, pushed in any case.
     """
     from airflow.sdk.execution_time.xcom import XCom
 
@@ -196,7 +195,7 @@ async def hand_on(ti: Any, result: Any, handover: Handover, *, links: Mapping[st
 
 
 def has_post_execute(task: Any) -> bool:
-    """Tell whether a worker runs code after *task*, which no other process can know of.
+    """Return whether *task* has ``post_execute`` code. Only a process that has read the DAG file can tell.
 
     :param task: the operator, in a DAG file or on a worker.
     """
@@ -208,12 +207,12 @@ def has_post_execute(task: Any) -> bool:
 
 
 def trigger_can_end(task: Any) -> bool:
-    """Tell whether nothing is missed if a trigger ends *task* without a worker.
+    """Return whether a trigger can end *task* without a worker and nothing is left out.
 
-    What only a worker does for a task that succeeds: asset events, callbacks, listeners,
-    ``post_execute``, ``map_index_template`` and a custom XCom backend.
+    For a task that succeeds, only a worker handles asset events, callbacks, listeners, ``post_execute``,
+    ``map_index_template`` and a custom XCom backend.
 
-    :param task: the operator, on a worker, or as the triggerer knows it. That knows no ``post_execute``.
+    :param task: the operator, or the triggerer's serialized form of it, which lacks ``post_execute``.
     """
     if not AIRFLOW_3_3:
         return False

@@ -1,6 +1,6 @@
-"""The life of a connection: create, wait, use, change, disconnect, delete.
+"""The life cycle of a connection: create, wait, use, rename, disconnect, delete.
 
-The credentials come from the Airflow connection ``jira`` when a task runs. Written into this file they
+The credentials come from the Airflow connection ``jira`` when a task runs. Credentials written into this file
 would be stored with the DAG, where Airflow masks nothing.
 """
 
@@ -24,7 +24,7 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    # Between machines nothing else keeps two runs from making the connection twice.
+    # Without it, two runs on different machines could both create the connection.
     max_active_runs=1,
     tags=["example", "workato"],
 ) as dag:
@@ -32,8 +32,8 @@ with DAG(
         task_id="create",
         name="Prod JIRA",
         provider="jira",
-        # If other DAGs make the same connection, add pool= with a pool of one slot.
         folder_id=1892,
+        # If other DAGs create the same connection, also set pool= to a pool with one slot.
         external_id="example-connection-jira",
         input={
             "host_name": "{{ conn.jira.host }}",
@@ -53,8 +53,8 @@ with DAG(
         task_id="rename", connection_id=create.output, name="Prod JIRA ({{ ds_nodash | default('manual') }})"
     )
     disconnect = WorkatoDisconnectConnectionOperator(task_id="disconnect", connection_id=create.output)
-    # Deletes nothing that was there before this run, and also runs if the app refuses the credentials:
-    # with as_teardown(setups=create) Airflow would skip it then.
+    # With created_by, the delete keeps a connection that existed before this run. It also runs if the app
+    # refuses the credentials; with as_teardown(setups=create), Airflow would skip it then.
     delete = WorkatoDeleteConnectionOperator(
         task_id="delete", connection_id=create.output, created_by="create", ignore_missing=True
     )

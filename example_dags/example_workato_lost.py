@@ -1,6 +1,6 @@
-"""Runs when a connection was lost: fetch a new login page and tell its user. Needs Airflow 3.
+"""React to a lost connection: fetch a new login URL and notify the user. Needs Airflow 3.
 
-No task waits for that: the triggerer watches the workspace, with one list call a minute.
+No task waits for the event. The triggerer watches the workspace with one list call a minute.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ with DAG(
 
     @task
     def lost(triggering_asset_events: Any = None) -> list[int]:
-        # One run can answer several events. Only an end user's connection has a login page of its own.
+        # One run can handle several events. Only runtime user connections have a login URL, and a parent.
         connections = [
             event.extra["payload"]["connection"] for event in triggering_asset_events[lost_connections]
         ]
@@ -43,7 +43,7 @@ with DAG(
 
     @task
     def notify(url: str) -> None:
-        # Send it by mail or chat instead, for example with the notifiers of the smtp and slack providers.
+        # In your DAG, send a message instead, for example with a notifier of the smtp or slack provider.
         log.info("Your connection was lost. Please log in again at %s", url)
 
     login_page = WorkatoGetOAuthUrlOperator.partial(task_id="login_page").expand(connection_id=lost())

@@ -1,4 +1,4 @@
-"""A connection that a person has to authorize: hand out the login page, wait until it was used."""
+"""A connection that a person has to authorize: publish the login URL and wait for the login."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    # Between machines nothing else keeps two runs from making a connection twice.
+    # Without it, two runs on different machines could both create the connection.
     max_active_runs=1,
     params={"parent_id": 36, "folder_id": 4515, "user": "ada@example.com"},
     tags=["example", "workato"],
@@ -29,7 +29,7 @@ with DAG(
         external_id="{{ params.user }}",
         name="Salesforce of {{ params.user }}",
     )
-    # The address is this task's result and a button on its page: send it to whoever has to log in.
+    # The login URL is this task's result and a button on its page. Send it to the person who has to log in.
     login_page = WorkatoGetOAuthUrlOperator(task_id="login_page", connection_id=create.output)
     wait = WorkatoConnectionSensor(
         task_id="wait",
@@ -37,7 +37,7 @@ with DAG(
         deferrable=True,
         poke_interval=timedelta(seconds=5),
         timeout=timedelta(days=3),
-        # Whoever pressed Deny may think again.
+        # Keep waiting after a Deny: the person may change their mind.
         fail_fast=False,
     )
 

@@ -1,6 +1,6 @@
-"""One of many is refused: go on with the tenants whose credentials the app accepts, and report the others.
+"""Continue with the tenants whose credentials the app accepts, and report the others.
 
-A tenant's credentials come from the Airflow connection ``jira_<tenant>``, or else from ``jira``.
+A tenant's credentials come from the Airflow connection ``jira_<tenant>``, or from ``jira`` if there is none.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    # Between machines nothing else keeps two runs from making a connection twice.
+    # Without it, two runs on different machines could both create a connection.
     max_active_runs=1,
     tags=["example", "workato"],
 ) as dag:
@@ -33,7 +33,7 @@ with DAG(
         task_id="create",
         provider="jira",
         folder_id=1892,
-        # The next run repairs a refused connection, once its credentials are right.
+        # Do not fail on refused credentials. The next run repairs the connection once they are correct.
         on_refused="return",
         max_active_tis_per_dag=1,
     ).expand_kwargs(
@@ -60,7 +60,7 @@ with DAG(
     def report(connections: Any) -> list[str]:
         refused = [row["name"] for row in connections if row["authorization_status"] != "success"]
         for name in refused:
-            # Send it by mail or chat instead, for example with the notifiers of the smtp and slack providers.
+            # In your DAG, send a message instead, for example with a notifier of the smtp or slack provider.
             log.warning("%s is not authorized.", name)
         return refused
 

@@ -1,7 +1,7 @@
-"""One connection for each tenant, then one wait for all of them.
+"""Create one connection for each tenant, then wait for all of them in one task.
 
-Make the pool before the first run, or the creates wait for it for ever:
-``airflow pools set workato 1 "creates at Workato"``.
+Create the pool before the first run, or the create tasks are never scheduled:
+``airflow pools set workato 1 "creates in Workato"``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    # Between machines nothing else keeps two runs of this DAG from making a connection twice,
+    # Without it, two runs of this DAG on different machines could both create a connection.
     max_active_runs=1,
     tags=["example", "workato"],
 ) as dag:
@@ -34,7 +34,8 @@ with DAG(
             "email": "{{ conn.jira.login }}",
             "apitoken": "{{ conn.jira.password }}",
         },
-        # and nothing else two DAGs: the pool has one slot. Workato allows one create a second anyway.
+        # The pool has one slot, so that two DAGs never create at the same time. Workato allows only one
+        # create a second anyway.
         pool="workato",
     ).expand_kwargs([{"name": f"JIRA of {tenant}", "external_id": f"tenant-{tenant}"} for tenant in TENANTS])
 

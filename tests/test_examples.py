@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -17,7 +16,7 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_workato.sandbox.client import SandboxProcess, wait_until
 from tests.support.airflow import AIRFLOW
-from tests.support.dags import Run, own_workspace, run_dag
+from tests.support.dags import Run, dag_bag, own_workspace, run_dag
 from tools.leaks import search
 
 FOLDER = Path(__file__).parent.parent / "example_dags"
@@ -131,16 +130,6 @@ def test_nothing_of_it_is_on_the_disk(workspace: Workspace) -> None:
 def test_every_example_is_one_that_airflow_accepts(path: Path) -> None:
     if path.stem == "example_workato_lost" and AIRFLOW.major == 2:
         pytest.skip("it is about Airflow 3's asset watchers")
-    bag = _bag(path)
+    bag = dag_bag(path)
     assert bag.import_errors == {}
     assert len(bag.dags) == 1
-
-
-def _bag(path: Path) -> Any:
-    if AIRFLOW.major == 2:
-        from importlib import import_module
-
-        return import_module("airflow.models.dagbag").DagBag(path, include_examples=False)
-    from airflow.dag_processing.dagbag import DagBag
-
-    return DagBag(path)

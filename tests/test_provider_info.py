@@ -11,24 +11,20 @@ from typing import Any
 import pytest
 
 from airflow_provider_workato import __version__
-from airflow_provider_workato.connection_form import LABELS, form_widgets, ui_field_behaviour
+from airflow_provider_workato.connection_form import (
+    DATA_CENTERS,
+    EXTRAS,
+    LABELS,
+    form_widgets,
+    ui_field_behaviour,
+)
 from airflow_provider_workato.get_provider_info import get_provider_info
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from tests.support.airflow import on_airflow_2, on_airflow_33
+from tools.settings_table import README, with_table
 
 STANDARD_FIELDS = {"description", "host", "login", "password", "port", "schema"}
-EXTRAS = {
-    "allow_http",
-    "calls_per_second",
-    "connect_timeout",
-    "data_center",
-    "list_calls_per_minute",
-    "proxies",
-    "read_timeout",
-    "retry_budget",
-    "server_timeout",
-    "verify",
-}
+EXTRA_NAMES = {setting.name for setting in EXTRAS}
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +86,25 @@ def test_older_airflow_is_told_the_same(connection_type: dict[str, Any]) -> None
 
 def test_keys_of_connection_fields(connection_type: dict[str, Any]) -> None:
     fields = connection_type["conn-fields"]
-    assert set(fields) == EXTRAS
+    assert set(fields) == EXTRA_NAMES
     known = {"type", "enum", "default", "format", "minimum", "exclusiveMinimum"}
     for name, field in fields.items():
         assert set(field) == {"label", "description", "schema"}
         assert field["label"] == LABELS[name]
         assert set(field["schema"]) <= known
         assert "null" in field["schema"]["type"]
+
+
+def test_every_data_center_is_named_by_its_region(connection_type: dict[str, Any]) -> None:
+    described = connection_type["conn-fields"]["data_center"]["description"]
+    assert "eu: Europe, app.eu.workato.com;" in described
+    assert all(f"{name}: {center.region}" in described for name, center in DATA_CENTERS.items())
+    assert "`" not in described
+
+
+def test_the_readme_has_the_current_table_of_settings() -> None:
+    page = README.read_text(encoding="utf-8")
+    assert with_table(page) == page, "run `python -m tools.settings_table`"
 
 
 def test_defaults_of_form_satisfy_the_form(connection_type: dict[str, Any]) -> None:
@@ -195,7 +203,7 @@ def test_form_from_widgets(connection_type: dict[str, Any]) -> None:
         for name, widget in manager.connection_form_widgets.items()
         if name.startswith("extra__workato__")
     }
-    assert set(shown) == EXTRAS
+    assert set(shown) == EXTRA_NAMES
     bound = type("Bound", (Form,), shown)()
     for name, field in connection_type["conn-fields"].items():
         assert bound[name].label.text == field["label"]

@@ -37,7 +37,7 @@ class Snippet:
 
 
 def _snippets() -> Iterator[Snippet]:
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]:
         page = path.read_text()
         for found in _BLOCK.finditer(page):
             yield Snippet(

@@ -1,3 +1,3 @@
-"""Programs for people who work on this package. None of them is installed with it."""
+"""Programs for the development of this package; they are not installed with it."""
 
 from __future__ import annotations

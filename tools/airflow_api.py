@@ -1,4 +1,4 @@
-"""Airflow's REST API, as far as the demo, the tests on a real Airflow and the benchmarks ask."""
+"""A client for Airflow's REST API, with the calls that the demo, the tests and the benchmarks need."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class AirflowApi:
     def __init__(self, *, url: str) -> None:
         self.url = url
         self._session = requests.Session()
-        # The API server is on this machine: neither a proxy nor a netrc of the developer's is about it.
+        # The API server is on this machine: ignore the developer's proxies and .netrc.
         self._session.trust_env = False
-        # A line that was idle can be closed by the API server just as the next call takes it.
+        # The API server may close an idle connection at the moment the next call uses it.
         self._session.headers["Connection"] = "close"
 
     def close(self) -> None:
-        """Let go of the connections to the API server."""
+        """Close the connections to the API server."""
         self._session.close()
 
     def health(self) -> dict[str, str]:
-        """Return the status of each component, empty while the API server does not answer."""
+        """Return the status of each component; empty while the API server does not answer."""
         try:
             answer = self._session.get(f"{self.url}/api/v2/monitor/health", timeout=5)
             answer.raise_for_status()
@@ -44,13 +44,13 @@ class AirflowApi:
         return [error["stack_trace"] for error in self._get("/importErrors")["import_errors"]]
 
     def dag_ids(self) -> set[str]:
-        """Return the DAGs that Airflow knows."""
+        """Return the ids of the DAGs that Airflow knows."""
         return {dag["dag_id"] for dag in self._all("/dags", "dags")}
 
     def wait_for_dags(self, *dag_ids: str, deadline: float = 120) -> None:
         """Wait until the DAG processor has read the DAGs.
 
-        :param dag_ids: which.
+        :param dag_ids: the DAGs.
         :param deadline: seconds to wait at most.
         :raises RuntimeError: if a DAG file cannot be imported.
         """
@@ -67,7 +67,7 @@ class AirflowApi:
 
         :param dag_id: the DAG.
         :param conf: the run's configuration.
-        :param run_id: the id that the run shall have, Airflow's own choice if left out.
+        :param run_id: the run's id; Airflow chooses one by default.
         """
         body = {"logical_date": None, "conf": conf or {}} | ({"dag_run_id": run_id} if run_id else {})
         return str(self._call("POST", f"/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
@@ -142,7 +142,7 @@ class AirflowApi:
         :param dag_id: the DAG.
         :param run_id: the run.
         :param task_id: the task.
-        :param map_index: which one, if the task is mapped.
+        :param map_index: the instance, if the task is mapped.
         """
         found: dict[str, Any] = self._get(_task(dag_id, run_id, task_id, map_index))
         return found
@@ -150,13 +150,13 @@ class AirflowApi:
     def xcom(
         self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", *, map_index: int = -1
     ) -> Any:
-        """Return what a task pushed, ``None`` if it pushed nothing.
+        """Return an XCom of a task, or ``None`` if there is none.
 
         :param dag_id: the DAG.
         :param run_id: the run.
         :param task_id: the task.
-        :param key: under which key.
-        :param map_index: which one, if the task is mapped.
+        :param key: the XCom's key.
+        :param map_index: the instance, if the task is mapped.
         """
         path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/xcomEntries/{quote(key)}"
         params = {"map_index": str(map_index), "deserialize": "true"}
@@ -172,7 +172,7 @@ class AirflowApi:
         :param dag_id: the DAG.
         :param run_id: the run.
         :param task_id: the task.
-        :param map_index: which one, if the task is mapped.
+        :param map_index: the instance, if the task is mapped.
         """
         path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/links"
         found: dict[str, str | None] = self._get(path, map_index=map_index)["extra_links"]
@@ -184,22 +184,32 @@ class AirflowApi:
         :param dag_id: the DAG.
         :param run_id: the run.
         :param task_id: the task.
-        :param try_number: which try.
-        :param map_index: which one, if the task is mapped.
+        :param try_number: the number of the try.
+        :param map_index: the instance, if the task is mapped.
         """
         path = f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}/logs/{try_number}"
         content = self._get(path, map_index=map_index, full_content="true")["content"]
         return "\n".join(_line(entry) for entry in content)
 
-    def asset_events(self, uri: str) -> list[dict[str, Any]]:
-        """Return what happened to an asset.
+    def set_password(self, conn_id: str, password: str) -> None:
+        """Replace the password of an Airflow connection.
 
-        :param uri: the asset's URI, which is its name if it was given no other.
+        :param conn_id: the connection.
+        :param password: the new password.
+        """
+        given = self._get(f"/connections/{quote(conn_id)}")
+        body = {"connection_id": conn_id, "conn_type": given["conn_type"], "password": password}
+        self._call("PATCH", f"/connections/{quote(conn_id)}", params={"update_mask": "password"}, json=body)
+
+    def asset_events(self, uri: str) -> list[dict[str, Any]]:
+        """Return the events of an asset.
+
+        :param uri: the asset's URI; by default, that is its name.
         """
         return [event for event in self._all("/assets/events", "asset_events") if event["uri"] == uri]
 
     def audit_log(self, dag_id: str, run_id: str, event: str) -> list[dict[str, Any]]:
-        """Return when tasks of a run came to a state by a worker, oldest first.
+        """Return the log entries of a run's tasks that a worker put into a state, oldest first.
 
         :param dag_id: the DAG.
         :param run_id: the run.
@@ -230,7 +240,7 @@ class AirflowApi:
         url = f"{self.url}/api/v2{path}"
         answer = self._session.request(method, url, timeout=60, **options)
         if answer.status_code == requests.codes.unauthorized:
-            # Airflow 3.1 wants a token though everybody is an admin, and gives it to everybody.
+            # Airflow 3.1 requires a token even if all users are admins, and gives one to any client.
             token = self._session.get(f"{self.url}/auth/token", timeout=60).json()["access_token"]
             self._session.headers["Authorization"] = f"Bearer {token}"
             answer = self._session.request(method, url, timeout=60, **options)

@@ -1,6 +1,6 @@
-"""What the REST API of Airflow 3 tells, on Airflow 2: by its ORM, in a process with the cluster's settings.
+"""A substitute for the REST API on Airflow 2: ORM queries in a process with the cluster's settings.
 
-Airflow 2's own REST API needs a web server with users, and gives an XCom as text.
+Airflow 2's own REST API needs a web server with users, and returns an XCom as a string.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from tools.airflow_api import AirflowApi
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: A component that did not say for so long that it lives does not.
+#: A component without a heartbeat for this long counts as dead.
 _ALIVE = timedelta(seconds=30)
 
 
 class AirflowOrm(AirflowApi):
-    """Asks the database of a cluster of Airflow 2, as far as the tests on several versions ask.
+    """Queries the database of an Airflow 2 cluster, for the tests that run on several Airflow versions.
 
     :param env: the cluster's environment.
     """
@@ -37,7 +37,7 @@ class AirflowOrm(AirflowApi):
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """End the process that asks."""
+        """End the process that runs the queries."""
         super().close()
         process, self._process = self._process, None
         if process is None:
@@ -58,7 +58,7 @@ class AirflowOrm(AirflowApi):
         return list(self._ask("import_errors"))
 
     def dag_ids(self) -> set[str]:
-        """Return the DAGs that Airflow knows."""
+        """Return the ids of the DAGs that Airflow knows."""
         return set(self._ask("dag_ids"))
 
     def trigger(self, dag_id: str, *, conf: dict[str, Any] | None = None, run_id: str | None = None) -> str:
@@ -66,7 +66,7 @@ class AirflowOrm(AirflowApi):
 
         :param dag_id: the DAG.
         :param conf: the run's configuration.
-        :param run_id: the id that the run shall have, Airflow's own choice if left out.
+        :param run_id: the run's id; Airflow chooses one by default.
         """
         return str(self._ask("trigger", dag_id=dag_id, conf=conf or {}, run_id=run_id))
 
@@ -97,13 +97,13 @@ class AirflowOrm(AirflowApi):
     def xcom(
         self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", *, map_index: int = -1
     ) -> Any:
-        """Return what a task pushed, ``None`` if it pushed nothing.
+        """Return an XCom of a task, or ``None`` if there is none.
 
         :param dag_id: the DAG.
         :param run_id: the run.
         :param task_id: the task.
-        :param key: under which key.
-        :param map_index: which one, if the task is mapped.
+        :param key: the XCom's key.
+        :param map_index: the instance, if the task is mapped.
         """
         return self._ask("xcom", dag_id=dag_id, run_id=run_id, task_id=task_id, key=key, map_index=map_index)
 
@@ -111,12 +111,14 @@ class AirflowOrm(AirflowApi):
         with self._lock:
             process = self._running()
             if process.stdin is None or process.stdout is None:
-                raise RuntimeError("no pipe leads to the process that asks Airflow's database")
+                raise RuntimeError("the process that queries Airflow's database has no pipes")
             process.stdin.write(json.dumps([question, arguments]) + "\n")
             process.stdin.flush()
             line = process.stdout.readline()
         if not line:
-            raise RuntimeError(f"asking Airflow's database for {question} ended with {process.wait(30)}")
+            raise RuntimeError(
+                f"the process that queries Airflow's database exited with {process.wait(30)} on {question}"
+            )
         answer = json.loads(line)
         if "error" in answer:
             raise RuntimeError(f"{question}: {answer['error']}")
@@ -138,7 +140,7 @@ class AirflowOrm(AirflowApi):
 
 
 class _Answers:
-    """The answers, from Airflow's models. Their modules are named as strings: Airflow 3 lacks some."""
+    """Queries of Airflow's models. Their modules are named by strings, since Airflow 3 lacks some."""
 
     def __init__(self) -> None:
         self._run = import_module("airflow.models.dagrun").DagRun
@@ -161,7 +163,7 @@ class _Answers:
             return [row[0] for row in session.query(error.stacktrace)]
 
     def dag_ids(self) -> list[str]:
-        # Each is written on its own, and a run needs both.
+        # Airflow writes the two rows separately, and a run needs both.
         model = import_module("airflow.models.dag").DagModel
         serialized = import_module("airflow.models.serialized_dag").SerializedDagModel
         with self._session() as session:
@@ -201,7 +203,7 @@ class _Answers:
 
 
 def _serve() -> None:
-    # Airflow logs to standard output: only answers may go where ours are read.
+    # Airflow logs to standard output, which carries the answers: send its log to standard error.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     source = _Answers()
@@ -209,7 +211,7 @@ def _serve() -> None:
         question, arguments = json.loads(line)
         try:
             answer = {"answer": getattr(source, question)(**arguments)}
-        except Exception as error:  # noqa: BLE001 - whoever asked decides
+        except Exception as error:  # noqa: BLE001 - the caller handles it
             answer = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer, default=_as_json) + "\n")
         answers.flush()

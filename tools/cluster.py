@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -126,16 +125,27 @@ class AirflowCluster:
         (self.home / "tmp").mkdir(exist_ok=True)
         self.run_cli("db", "migrate")
         self._import_connections()
-        if not _AIRFLOW_2:
-            self._spawn("api-server")
-            self._spawn("dag-processor")
-        self._spawn("scheduler", "--skip-serve-logs")
-        for number in range(self._first_triggerers):
-            self.start_triggerer(number)
+        self.start_components()
         # While the components start, which takes longer.
         for name, slots in self._pools.items():
             self.run_cli("pools", "set", name, str(slots), "made for a test")
-        wait_until(self._is_up, what=f"a healthy Airflow in {self.home}", deadline=deadline)
+        wait_until(self.is_up, what=f"a healthy Airflow in {self.home}", deadline=deadline)
+
+    def start_components(self) -> None:
+        """Start everything."""
+        if not _AIRFLOW_2:
+            self.start_component("api-server")
+            self.start_component("dag-processor")
+        self.start_component("scheduler")
+        for number in range(self._first_triggerers):
+            self.start_triggerer(number)
+
+    def start_component(self, name: str) -> None:
+        """Start a component of which there is one.
+
+        :param name: ``api-server``, ``scheduler`` or ``dag-processor``.
+        """
+        self.spawn(name, *["--skip-serve-logs"] * (name == "scheduler"))
 
     def stop(self, *, deadline: float = 10) -> None:
         """End every process of the cluster, including those that its components started.
@@ -190,25 +200,42 @@ class AirflowCluster:
 
         :param number: which one; it must not be running.
         """
-        self._spawn("triggerer", "--skip-serve-logs", name=f"triggerer-{number}")
+        self.spawn("triggerer", "--skip-serve-logs", name=f"triggerer-{number}")
 
-    def kill_triggerer(self, number: int, sig: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to a triggerer and to the process in which its triggers run, and wait for their end.
+    def kill_triggerer(self, number: int) -> None:
+        """Kill a triggerer and the process in which its triggers run, and wait for their end.
 
         :param number: which one.
-        :param sig: the signal.
         """
-        name = f"triggerer-{number}"
+        self.kill(f"triggerer-{number}")
+
+    def kill(self, name: str) -> None:
+        """Kill a component with all of its processes and wait for their end.
+
+        :param name: the component, as :meth:`component_pid` takes it.
+        """
         component = self._components.pop(name)
         for process in _in_sessions({component.pid}):
             with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(sig)
+                process.kill()
         component.wait(timeout=60)
         wait_until(lambda: not _in_sessions({component.pid}), what=f"the end of {name}", deadline=30)
 
     def ended_components(self) -> list[str]:
         """Return the components that ended though nobody stopped them."""
         return [name for name, component in self._components.items() if component.poll() is not None]
+
+    def end(self, name: str, *, deadline: float = 60) -> None:
+        """Ask a component to end, wait for that, and kill what is left of it.
+
+        :param name: the component, as :meth:`component_pid` takes it.
+        :param deadline: seconds that it gets to end by itself.
+        """
+        component = self._components[name]
+        component.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            component.wait(timeout=deadline)
+        self.kill(name)
 
     def component_pid(self, name: str) -> int:
         """Return a component's process id.
@@ -241,12 +268,24 @@ class AirflowCluster:
             file.flush()
             self.run_cli("connections", "import", file.name)
 
-    def _spawn(self, *command: str, name: str | None = None) -> None:
+    def environment_of(self, name: str) -> dict[str, str]:  # noqa: ARG002 - for subclasses
+        """Return a component's environment.
+
+        :param name: the component.
+        """
+        return self.env
+
+    def spawn(self, *command: str, name: str | None = None) -> None:
+        """Start a component.
+
+        :param command: what to run, without ``airflow``.
+        :param name: what to call it, the first word of *command* if left out.
+        """
         name = name or command[0]
         with (self.logs / f"{name}.log").open("ab") as log:
             component = subprocess.Popen(
                 [sys.executable, "-m", "airflow", *command],
-                env=self.env,
+                env=self.environment_of(name),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -256,7 +295,11 @@ class AirflowCluster:
         self._components[name] = component
         self._sessions.add(component.pid)
 
-    def _is_up(self) -> bool:
+    def is_up(self) -> bool:
+        """Tell whether all components are healthy.
+
+        :raises RuntimeError: if one of them ended.
+        """
         for name in self.ended_components():
             raise RuntimeError(f"{name} ended with {self._components[name].returncode}:\n{self.tail(name)}")
         health = self.api.health()

@@ -1,8 +1,8 @@
-"""Run the example DAGs on a real Airflow 3 against a sandbox Workato, and show each connection's life.
+"""Run the example DAGs on a real Airflow 3 against the Workato sandbox, and show what happens.
 
-The sandbox, the API server, the scheduler, the DAG processor and the triggerer are processes of their
-own; where a person would click on the consent page, this program does. At last it searches all that
-Airflow wrote for the API token and the credentials in the examples.
+The sandbox, the API server, the scheduler, the DAG processor and the triggerer are separate processes. The
+program clicks Authorize on the consent page in place of a person. At the end, it searches everything that
+Airflow wrote for the API token and the credentials of the examples.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ COLOURS = {
 class Demo:
     """One demonstration.
 
-    :param console: where to tell what happens.
+    :param console: the console to print to.
     :param home: the ``AIRFLOW_HOME``.
-    :param dags_folder: where the examples are.
+    :param dags_folder: the folder of the example DAGs.
     """
 
     def __init__(self, *, console: Console, home: Path, dags_folder: Path = DAGS_FOLDER) -> None:
@@ -68,12 +68,12 @@ class Demo:
 
     @property
     def seconds(self) -> float:
-        """How long it has been running."""
+        """Seconds since the start."""
         return time.monotonic() - self._start
 
     @property
     def succeeded(self) -> bool:
-        """Whether every task did what it should, and no credential was found."""
+        """Whether every task succeeded and no credential was found."""
         states = {result.state for result in self.results}
         return bool(self.results) and states <= {"success"} and not self.found.hits
 
@@ -85,7 +85,7 @@ class Demo:
             self.say("sandbox", f"ready at {sandbox.url}")
             env = {
                 "AIRFLOW_CONN_WORKATO_DEFAULT": sandbox.airflow_conn,
-                # From here the examples take credentials.
+                # The examples read their credentials from it.
                 "AIRFLOW_CONN_JIRA": json.dumps(jira),
             }
             with AirflowCluster(
@@ -117,18 +117,18 @@ class Demo:
             self.failures = [failure for run in runs for failure in run.failures()]
 
     def say(self, who: str, what: str) -> None:
-        """Tell what just happened.
+        """Print what just happened.
 
-        :param who: to whom.
-        :param what: and what.
+        :param who: the task or component.
+        :param what: its new state, or an event.
         """
         colour = COLOURS.get(what, "default")
         self.console.print(f"[dim]{self.seconds:6.1f} s[/]  {escape(who):<42} [{colour}]{what}[/]")
 
     def report(self) -> None:
-        """Show what became of each task, each connection and each credential."""
+        """Print the outcome of each task and connection, and of the search for credentials."""
         for name, log in self.failures:
-            self.console.print(f"\n[red]{escape(name)}[/] did not end well. The end of its log:")
+            self.console.print(f"\n[red]{escape(name)}[/] did not succeed. The end of its log:")
             self.console.print("\n".join(f"  {line}" for line in log.splitlines()[-LOG_TAIL:]), markup=False)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in ("dag", "task", "state"):
@@ -150,7 +150,7 @@ class Demo:
         self.console.print(table)
         self.console.print(
             f"Workato calls: {self.calls.get('total')}, of which {self.calls.get('too_many_requests')} "
-            "met the quota and were repeated"
+            "exceeded the quota and were retried"
         )
         hits = len(self.found.hits)
         self.console.print(
@@ -163,7 +163,7 @@ class Demo:
         self.console.print(f"{len(self.results)} tasks {verdict} in {self.seconds:.0f} s")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report as JSON has it."""
+        """Return the report as a dict for JSON."""
         return {
             "succeeded": self.succeeded,
             "seconds": round(self.seconds, 1),
@@ -176,16 +176,16 @@ class Demo:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demonstration and return the exit code.
 
-    :param arguments: the command line, ``sys.argv`` if left out.
+    :param arguments: the command line; ``sys.argv`` by default.
     """
     parser = argparse.ArgumentParser(prog="make demo", description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument(
-        "--json", action="store_true", help="print the report as JSON, and all else to stderr"
+        "--json", action="store_true", help="print the report as JSON, and everything else to stderr"
     )
     parser.add_argument("--keep", action="store_true", help="keep Airflow's home: database and logs")
     parser.add_argument("--dags-folder", type=Path, default=DAGS_FOLDER, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    # As Ctrl-C does: everything that was started has to be ended.
+    # Exit as on Ctrl-C, so that every process that was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     console = Console(stderr=options.json, highlight=False, soft_wrap=True)
     if not console.is_terminal:

@@ -1,4 +1,4 @@
-"""Follow runs of the example DAGs: what happened to each task, and to which connection."""
+"""Follow runs of the example DAGs, and report the outcome of each task and its connection."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
     from tools.airflow_api import AirflowApi
 
-#: States that are worth a line.
+#: States that are printed.
 TOLD = FINISHED | {"deferred", "up_for_retry", "up_for_reschedule"}
 
-#: What the examples ask to be made before they run.
+#: The pools that the examples need.
 EXAMPLE_POOLS = {"workato": 1}
 
-#: What the task's page calls the link to the consent page.
+#: The name of the link to the consent page.
 OAUTH_LINK = "Authorize"
 
 
 @dataclass(slots=True, kw_only=True)
 class TaskResult:
-    """How a task ended.
+    """The outcome of a task.
 
     :param dag: its DAG.
-    :param task: its name, with the map index if it is mapped.
+    :param task: its id, with the map index if it is mapped.
     :param state: its state.
-    :param seconds: from its first start to its end, deferrals included.
-    :param connection: the Workato connection that it was about.
-    :param status: what became of that connection.
+    :param seconds: the time from its first start to its end, including deferrals.
+    :param connection: the Workato connection that it worked on.
+    :param status: that connection's final status.
     """
 
     dag: str
@@ -45,7 +45,7 @@ class TaskResult:
     status: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the outcome as a dict for JSON."""
         return asdict(self)
 
 
@@ -53,10 +53,10 @@ class TaskResult:
 class ExampleRun:
     """One run of one example DAG.
 
-    :param api: the Airflow it runs on.
+    :param api: the API of the Airflow that it runs on.
     :param dag_id: the DAG.
     :param run_id: the run.
-    :param say: told when a task changes its state.
+    :param say: called with a task and its new state.
     """
 
     api: AirflowApi
@@ -68,14 +68,14 @@ class ExampleRun:
     _started: dict[str, datetime] = field(default_factory=dict)
 
     def look(self) -> bool:
-        """Ask how far it is, and tell whether it has ended."""
-        # Asked first: when a run has ended, so have its tasks.
+        """Fetch the state of the run and its tasks, and return whether the run has ended."""
+        # Ask for the run first: once it has ended, the tasks no longer change.
         ended = self.api.run_state(self.dag_id, self.run_id) in FINISHED
         self._tasks = self.api.task_instances(self.dag_id, self.run_id)
         for task in self._tasks:
             label = _label(task)
             if task["start_date"]:
-                # A deferred task starts anew when it goes on.
+                # The start date of a deferred task changes when it resumes.
                 start = datetime.fromisoformat(task["start_date"])
                 self._started[label] = min(start, self._started.get(label, start))
             if task["state"] != self._states.get(label):
@@ -85,11 +85,11 @@ class ExampleRun:
         return ended
 
     def waits(self) -> bool:
-        """Tell whether a task waits for something outside."""
+        """Return whether a task is deferred."""
         return any(task["state"] == "deferred" for task in self._tasks)
 
     def oauth_url(self) -> str | None:
-        """Return the consent page that a task of this run offers on its own page."""
+        """Return the URL of the consent page, if a task of this run links to it."""
         for task in self._tasks:
             if task["state"] in FINISHED:
                 links = self.api.links(self.dag_id, self.run_id, task["task_id"], map_index=task["map_index"])
@@ -98,7 +98,7 @@ class ExampleRun:
         return None
 
     def results(self) -> list[TaskResult]:
-        """Return how each task ended, in the order in which they started."""
+        """Return the outcome of each task, in the order in which the tasks started."""
         first: dict[str, int] = {}
         for position, task in enumerate(self._tasks):
             first.setdefault(task["task_id"], position)
@@ -107,7 +107,7 @@ class ExampleRun:
         return [self._result(task) for task in tasks]
 
     def failures(self) -> Iterator[tuple[str, str]]:
-        """Give the name and the log of each task that did not end well."""
+        """Yield the name and the log of each task that did not succeed."""
         for task in self._tasks:
             if task["state"] not in ("success", "skipped", "upstream_failed"):
                 log = "(no log)"
@@ -141,10 +141,10 @@ class ExampleRun:
 
 
 def follow(runs: list[ExampleRun], *, authorize: Callable[[str], object], deadline: float) -> None:
-    """Watch runs until all have ended, and give the consent that they wait for.
+    """Follow runs until all have ended, and give the consent that they wait for.
 
     :param runs: the runs.
-    :param authorize: called once with each consent page that a waiting run offers.
+    :param authorize: called once with the URL of each consent page to which a waiting run links.
     :param deadline: seconds to wait at most.
     """
     authorized: set[str] = set()

@@ -1,4 +1,4 @@
-"""Look for credentials where none may be: in every byte that Airflow left on the disk."""
+"""Search every byte that Airflow left on the disk for credentials."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A credential that was found.
+    """A credential found in a file.
 
     :param secret: the credential's name, not its value.
     :param where: the file, and the table if it is a database.
@@ -30,7 +30,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What a search came to.
+    """The result of a search.
 
     :param files: how many files were read.
     :param size: how many bytes they had.
@@ -46,7 +46,7 @@ def search(folder: Path, secrets: Mapping[str, str]) -> Search:
     """Search every file below a folder, and every value of the SQLite databases among them.
 
     :param folder: where to search.
-    :param secrets: the credentials' values by a name for each.
+    :param secrets: the credentials' values by name.
     """
     needles = {name: _spellings(value) for name, value in secrets.items()}
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -58,7 +58,7 @@ def search(folder: Path, secrets: Mapping[str, str]) -> Search:
         hits += _hits(str(path.relative_to(folder)), content, needles)
         if content.startswith(b"SQLite format 3\0"):
             databases.append(path)
-    # Afterwards: opening a database can remove the files beside it.
+    # Open databases only now: opening one can remove the files beside it.
     for path in databases:
         for table, value in _values(path):
             hits += _hits(f"{path.relative_to(folder)}: {table}", value, needles)
@@ -66,13 +66,13 @@ def search(folder: Path, secrets: Mapping[str, str]) -> Search:
 
 
 def _spellings(value: str) -> set[bytes]:
-    """Return a credential as it would read in a file, a log, JSON, a URL, HTML or base64."""
+    """Return every spelling of a credential in files: as it is, and in logs, JSON, URLs, HTML and base64."""
     in_json = json.dumps(value)[1:-1]
     texts = {
         value,
         in_json,
         json.dumps(value, ensure_ascii=False)[1:-1],
-        # A log line that is JSON and quotes JSON.
+        # A log line in JSON that quotes JSON.
         json.dumps(in_json)[1:-1],
         repr(value)[1:-1],
         repr(value.encode())[2:-1],
@@ -86,12 +86,12 @@ def _spellings(value: str) -> set[bytes]:
 
 
 def _in_base64(value: bytes) -> Iterator[bytes]:
-    # The base64 of a short value is found by chance.
+    # The base64 of a short value would be found by chance.
     if len(value) < 8:
         return
     for offset in range(3):
         encoded = base64.b64encode(b"\0" * offset + value)
-        # What depends on the value alone, wherever in the encoded text it stands.
+        # Keep only the characters that depend on the value alone, at any position in the encoded data.
         yield encoded[offset * 8 // 6 + (offset > 0) : (offset + len(value)) * 8 // 6]
 
 
@@ -104,7 +104,7 @@ def _hits(where: str, content: bytes, needles: Mapping[str, set[bytes]]) -> list
 
 
 def _values(path: Path) -> Iterator[tuple[str, bytes]]:
-    # A value that is longer than a page is not in one piece in the file.
+    # A value longer than a database page is not stored in one piece.
     with closing(sqlite3.connect(path)) as database:
         tables = [name for (name,) in database.execute("select name from sqlite_master where type = 'table'")]
         for table in tables:

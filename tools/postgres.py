@@ -1,4 +1,4 @@
-"""A PostgreSQL server for a while: on SQLite, Airflow's components wait for each other's writes."""
+"""A temporary PostgreSQL server. On SQLite, Airflow's components would wait for each other's writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PROGRAMS = ("initdb", "pg_isready", "postgres")
 
 @contextlib.contextmanager
 def running_postgres() -> Iterator[str]:
-    """Run a server with an empty database and give its SQLAlchemy URL; nothing is left behind."""
+    """Run a server with an empty database, yield its SQLAlchemy URL, and remove everything afterwards."""
     programs = _programs()
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="workato-postgres-") as directory:
@@ -33,7 +33,7 @@ def running_postgres() -> Iterator[str]:
             check=True,
             capture_output=True,
         )
-        # What a crash would do to the data is nothing to a database that is thrown away.
+        # Durability does not matter: the database is deleted afterwards.
         settings = {
             "fsync": "off",
             "listen_addresses": "127.0.0.1",
@@ -72,7 +72,7 @@ def _programs() -> dict[str, str]:
         found = _find()
     if not found:
         raise RuntimeError(
-            f"PostgreSQL's {', '.join(_PROGRAMS)} are not there. Debian: apt-get install postgresql"
+            f"PostgreSQL's {', '.join(_PROGRAMS)} are not installed. On Debian: apt-get install postgresql"
         )
     return found
 
@@ -86,7 +86,10 @@ def _find() -> dict[str, str]:
 
 
 def _give_away(directory: str) -> list[str]:
-    """Return the words that a command has to begin with: PostgreSQL refuses to run as root."""
+    """Give the folder to another user if this is root; return the prefix to run commands as that user.
+
+    PostgreSQL refuses to run as root.
+    """
     if os.geteuid() != 0:
         return []
     shutil.chown(directory, "postgres")
@@ -94,10 +97,10 @@ def _give_away(directory: str) -> list[str]:
 
 
 def _stop(server: subprocess.Popen[bytes], data: Path) -> None:
-    # `runuser` stands between us and the server, which wrote its own process id down.
+    # `runuser` is the parent of the server, which writes its own process id to a file.
     pid_file = data / "postmaster.pid"
     with contextlib.suppress(FileNotFoundError, ProcessLookupError, IndexError):
-        # SIGINT is a fast shutdown: SIGTERM would wait for whoever is still connected.
+        # SIGINT is a fast shutdown; SIGTERM would wait for clients that are still connected.
         os.kill(int(pid_file.read_text().splitlines()[0]), signal.SIGINT)
     try:
         server.wait(timeout=20)

@@ -1,7 +1,7 @@
-"""The recent calls of a quota and the queue for the next ones, shared by the processes of a machine.
+"""The recent calls of a quota and the queue of the next ones, shared by the processes of a machine.
 
-Each Airflow task is a process of its own. If each kept only its own record, most of sixty tasks that create
-a connection at once would be refused. The record holds times, nothing else.
+Each Airflow task is a process of its own. If each knew only its own calls, Workato would reject most calls of
+sixty tasks that start at once. The record holds only times.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ class CallHistory:
 
 
 class SharedCallHistory(CallHistory):
-    """The same for all processes of this user on this machine, kept in a file.
+    """The call history of all processes of this user on this machine, kept in a file.
 
-    If the file cannot be used, each process keeps its own record, and the server's 429 decides.
+    If the file cannot be used, each process limits only its own calls, and the server's 429 applies.
 
     :param calls: how many starts to remember.
     :param key: identifies the quota. Only its hash is visible.
     """
 
-    #: Seconds to wait for the lock: a process stopped while holding it must not stop the others.
+    #: Seconds to wait for the lock: a process that was stopped while holding it must not stop the others.
     LONGEST_WAIT = 1.0
 
     def __init__(self, calls: int, *, key: Hashable) -> None:
@@ -135,5 +135,5 @@ def _boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
-        # Not Linux. Times left from an earlier boot are recognized as impossible and dropped.
+        # Not Linux. Times from an earlier boot are recognized as impossible and dropped.
         return ""

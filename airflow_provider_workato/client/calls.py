@@ -1,4 +1,4 @@
-"""What to ask of Workato in one call."""
+"""One call of Workato's API: its endpoint, query and body."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from airflow_provider_workato.redaction import HiddenBytes, Sealed
 if TYPE_CHECKING:
     from airflow_provider_workato.client.endpoints import Endpoint
 
-#: What to do right before a call leaves. What it returns is called at the very moment, so must not take time.
+#: Runs right before a call is sent. The function it returns runs at the moment of sending, so must be fast.
 BeforeSend: TypeAlias = Callable[[], Callable[[], None] | None]
 
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """What to ask of Workato.
+    """One call of Workato's API.
 
     :param endpoint: the endpoint.
-    :param connection_id: the number in the endpoint's path, if it has one.
+    :param connection_id: the connection's id, if the endpoint's path contains one.
     :param query: the query string's parameters.
     :param body: the JSON body's bytes (see :func:`json_body`); sealed, because they can hold credentials.
     :param secrets: the credentials in the body, which no error may quote.
-    :param before_send: called once the call has its turn, right before each attempt leaves. One that outlasts
-        the turn gets the next one, and is called again only if that comes late. What it raises ends the call
-        unsent; let it be no :class:`WorkatoError`, which might be repeated.
+    :param before_send: called when the rate limiter lets the call start, right before each attempt is sent.
+        If it takes too long, the call waits for the next start; it is called again only if that start is
+        late. An exception from it ends the call unsent. It must not raise a :class:`WorkatoError`, since the
+        call might then be retried.
     """
 
     endpoint: Endpoint
@@ -38,9 +39,9 @@ class Call:
     body: Sealed | None = None
     secrets: Sealed | None = None
     before_send: BeforeSend | None = None
-    #: Seconds spent waiting for turns, all attempts together.
+    #: Seconds spent waiting for the rate limiter, over all attempts.
     waited: float = 0.0
-    #: Whether an earlier attempt may have been carried out although no answer came.
+    #: Whether an earlier attempt may have been carried out although its answer was lost.
     answer_lost: bool = False
 
     def path(self) -> str:
@@ -50,11 +51,11 @@ class Call:
 
 
 def json_body(payload: Mapping[str, Any], *, secrets: Sealed | None = None) -> Sealed:
-    """Return a request's body.
+    """Encode a request's body as JSON.
 
-    :param payload: its keys and values, without the credentials.
+    :param payload: the body's keys and values, without the credentials.
     :param secrets: the credentials, sent under ``input``.
-    :raises WorkatoConfigurationError: if something is no JSON value.
+    :raises WorkatoConfigurationError: if a value cannot be encoded as JSON.
     """
     body = None
     try:
@@ -66,7 +67,7 @@ def json_body(payload: Mapping[str, Any], *, secrets: Sealed | None = None) -> S
         credentials = {}
     if body is None:
         raise WorkatoConfigurationError(
-            f"{'input' if secrets else 'The arguments'} must consist of texts, numbers, booleans, lists and "
-            "objects."
+            f"{'input' if secrets else 'The arguments'} must contain only strings, finite numbers, booleans, "
+            "None, lists and dicts."
         )
     return body

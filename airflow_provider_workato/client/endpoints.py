@@ -1,7 +1,7 @@
 """The endpoints of Workato's connections API.
 
-https://docs.workato.com/en/workato-api/connections.html describes them,
-https://docs.workato.com/en/workato-api/limits.html their quotas.
+Endpoints: https://docs.workato.com/en/workato-api/connections.html.
+Quotas: https://docs.workato.com/en/workato-api/limits.html.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Quota(StrEnum):
-    """Which of the two quotas a call counts against."""
+    """The workspace's two quotas."""
 
     LIST = "list"
     OTHER = "other"
@@ -19,16 +19,18 @@ class Quota(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One call of the API.
+    """An endpoint of the API.
 
     :param operation: its name in logs and errors.
     :param method: the HTTP method.
     :param path: the path below the base URL.
-    :param privilege: what the API client's role must allow, as Workato's role editor calls it.
-    :param quota: the quota it counts against.
-    :param creates: whether carrying it out twice makes two connections. Such a call is repeated
-        only if it provably was not carried out.
-    :param not_found: what a 404 means and what to do; ``{conn_id}`` and the form's labels are filled in.
+    :param privilege: the privilege that the API client's role needs, as Workato's role editor names it.
+    :param quota: the quota that a call counts against.
+    :param creates: whether two calls make two connections. Such a call is retried only if the first one
+        certainly was not carried out.
+    :param reads: whether a call changes nothing in Workato.
+    :param not_found: what a 404 means and what to do; a format string with ``{conn_id}`` and the form's
+        labels as fields.
     """
 
     operation: str
@@ -37,7 +39,11 @@ class Endpoint:
     privilege: str
     quota: Quota = Quota.OTHER
     creates: bool = False
-    not_found: str = "deleted, or not visible to this token"
+    reads: bool = False
+    not_found: str = (
+        "the connection was deleted, or is not visible to this token; check the id and that the API client "
+        "of Airflow connection {conn_id!r} has access to the connection's project"
+    )
 
 
 _ADDRESS = "{host!r} and {data_center!r} of Airflow connection {conn_id!r}"
@@ -48,6 +54,7 @@ LIST = Endpoint(
     path="/api/connections",
     privilege="Connections: List",
     quota=Quota.LIST,
+    reads=True,
     not_found=f"there is no connections API at this address; check {_ADDRESS}",
 )
 CREATE = Endpoint(
@@ -57,8 +64,8 @@ CREATE = Endpoint(
     privilege="Connections: Create",
     creates=True,
     not_found=(
-        "this token sees no such folder or parent connection, or there is no connections API at this "
-        f"address; check folder_id, parent_id, and {_ADDRESS}"
+        "the folder or parent connection does not exist or is not visible to this token, or there is no "
+        f"connections API at this address; check folder_id, parent_id, and {_ADDRESS}"
     ),
 )
 UPDATE = Endpoint(
@@ -84,6 +91,7 @@ PICKLIST = Endpoint(
     method="POST",
     path="/api/connections/{id}/pick_list",
     privilege="Connections: Get picklist values",
+    reads=True,
 )
 CREATE_RUNTIME_USER = Endpoint(
     operation="create_runtime_user_connection",
@@ -92,8 +100,8 @@ CREATE_RUNTIME_USER = Endpoint(
     privilege="Connections: Create",
     creates=True,
     not_found=(
-        "this token sees no such parent connection or folder; check that parent_id is an established OAuth "
-        "connection, and check folder_id"
+        "the parent connection or folder does not exist or is not visible to this token; check folder_id and "
+        "that parent_id is an authorized OAuth connection"
     ),
 )
 OAUTH_URL = Endpoint(
@@ -101,4 +109,5 @@ OAUTH_URL = Endpoint(
     method="GET",
     path="/api/connections/runtime_user_connections/{id}/get_oauth_url",
     privilege="Connections: List",
+    reads=True,
 )

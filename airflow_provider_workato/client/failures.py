@@ -1,4 +1,4 @@
-"""Why a call failed, as an error that says what to do about it."""
+"""Turn a failed call into an error that says what failed, why and what to do."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ if TYPE_CHECKING:
     from airflow_provider_workato.client.settings import WorkatoSettings
 
 _ADVICE: dict[int, tuple[type[WorkatoApiError], str]] = {
-    400: (WorkatoValidationError, "Workato refused the values sent; correct the task's arguments."),
+    400: (WorkatoValidationError, "Workato did not accept the values; correct the task's arguments."),
     401: (
         WorkatoAuthError,
         (
             "the API token of Airflow connection {conn_id!r} is not valid in this data center, or its API "
             "client's role lacks the privilege {privilege!r}. A token works in its own data center only: "
-            "check {data_center!r}, {password!r} and the role."
+            "check {address!r}, {password!r} and the role."
         ),
     ),
     403: (
         WorkatoPermissionError,
         (
             "the API token of Airflow connection {conn_id!r} is valid, but not for this project, environment "
-            "or address. Grant its API client the project and the privilege {privilege!r}."
+            "or action. Grant its API client the project and the privilege {privilege!r}."
         ),
     ),
     404: (WorkatoNotFoundError, "{not_found}."),
-    422: (WorkatoValidationError, "Workato refused the values sent; correct the task's arguments."),
+    422: (WorkatoValidationError, "Workato did not accept the values; correct the task's arguments."),
     429: (
         WorkatoRateLimitError,
         (
-            "the workspace's quota (60 list calls a minute, 1 other call a second) is used up; run fewer "
+            "the workspace's quota (60 list calls a minute and 1 other call a second) is used up; run fewer "
             "Workato tasks in parallel, for example with an Airflow pool."
         ),
     ),
@@ -63,9 +63,9 @@ _ADVICE: dict[int, tuple[type[WorkatoApiError], str]] = {
 
 
 class Failures:
-    """Names the failures of one workspace's calls.
+    """Turns the failed calls to one workspace into errors.
 
-    :param settings: how to reach the workspace.
+    :param settings: the workspace's settings.
     """
 
     def __init__(self, settings: WorkatoSettings) -> None:
@@ -74,16 +74,16 @@ class Failures:
     def api_error(
         self, answer: Answer, payload: Mapping[str, Any], call: Call, *, refused: bool
     ) -> WorkatoApiError:
-        """Return the error for an answer with an error status, or one that reports a failure.
+        """Return the error for an answer that reports a failure, by its status or its body.
 
         :param answer: the answer.
-        :param payload: its decoded body, empty if that is not an object.
-        :param call: what was asked.
+        :param payload: its decoded body; empty if that is not a JSON object.
+        :param call: the call.
         :param refused: whether the body says ``"success": false``.
         """
         secrets = self.secrets_of(call)
         message, fields, support_id = error_details(payload)
-        # The words can be an app's own, of a connection whose credentials this call does not know.
+        # The message can quote an app, and with it credentials that this call does not know.
         message = without_credentials(message, secrets)
         fields = {
             redact(name, secrets, limit=80): [without_credentials(text, secrets) for text in texts[:5]]
@@ -106,7 +106,7 @@ class Failures:
                 " Fields: " + "; ".join(f"{name}: {', '.join(texts)}" for name, texts in fields.items()) + "."
             )
         if support_id:
-            text += f" Workato's support asks for the id {support_id}."
+            text += f" If you contact Workato's support, give them the id {support_id}."
         if kind is WorkatoRateLimitError:
             details["retry_after"] = retry_after(answer.headers)
         return kind(text, **details)
@@ -114,15 +114,16 @@ class Failures:
     def _explain(
         self, status: int, endpoint: Endpoint, message: str, *, refused: bool
     ) -> tuple[type[WorkatoApiError], str]:
-        """Return the class of an error and what to do about it."""
+        """Return the error's class, and the cause with what to do about it."""
         if refused and status not in (401, 403, 404, 429) and status < 500:
             return WorkatoRejectedError, _what_to_do(message)
         if status >= 500 or status == 408:
-            return WorkatoServerError, "Workato or something in front of it failed; try again later."
+            return WorkatoServerError, "Workato, or a proxy in front of it, failed; try again later."
         kind, advice = _ADVICE.get(status, (WorkatoApiError, "Workato refused the call."))
         return kind, advice.format(
             conn_id=self.settings.conn_id,
             privilege=endpoint.privilege,
+            address=LABELS[self.settings.address_setting],
             not_found=endpoint.not_found.format(conn_id=self.settings.conn_id, **LABELS),
             **LABELS,
         )
@@ -131,7 +132,7 @@ class Failures:
         """Return the error for a redirect.
 
         :param answer: the answer.
-        :param call: what was asked.
+        :param call: the call.
         """
         try:
             target = urlsplit(answer.headers.get("Location", "")).hostname
@@ -139,8 +140,8 @@ class Failures:
             target = None
         return WorkatoResponseError(
             f"{_what(call)} was redirected from {self.settings.base_url} to "
-            f"{redact(target or 'another place', self.secrets_of(call), limit=120)}. "
-            "Redirects are not followed, since the API token would go with them: correct "
+            f"{redact(target or 'another address', self.secrets_of(call), limit=120)}. "
+            "Redirects are not followed, so that the API token reaches no other host. Correct "
             f"{LABELS['host']!r} or {LABELS['data_center']!r} of Airflow connection "
             f"{self.settings.conn_id!r}.",
             status=answer.status,
@@ -148,10 +149,10 @@ class Failures:
         )
 
     def tls_error(self, call: Call, error: Exception) -> WorkatoTransportError:
-        """Return the error for a TLS failure of the HTTP library.
+        """Return the error for a TLS failure.
 
-        :param call: what was asked.
-        :param error: what the library raised.
+        :param call: the call.
+        :param error: the HTTP library's exception.
         """
         import ssl
 
@@ -182,8 +183,8 @@ class Failures:
     def transport_error(self, call: Call, error: Exception) -> WorkatoTransportError:
         """Return the error for a call that got no answer.
 
-        :param call: what was asked.
-        :param error: what the HTTP library or the operating system raised.
+        :param call: the call.
+        :param error: the exception of the HTTP library or the operating system.
         """
         import requests
         import urllib3
@@ -202,21 +203,23 @@ class Failures:
             said = f"{type(reason).__name__}: {reason.strerror}"
         else:
             said = type(error).__name__
-        after = "the request may have been carried out" if sent else "the request was not sent"
+        after = "; the request was not sent"
+        if sent:
+            after = "" if call.endpoint.reads else "; the request may have been carried out"
         advice = "" if sent else (
             f" Check {LABELS['host']!r}, {LABELS['data_center']!r} and {LABELS['proxies']!r} of Airflow "
             f"connection {self.settings.conn_id!r}."
         )  # fmt: skip
         return WorkatoTransportError(
-            f"{_what(call)} got no answer from {self.settings.place}: {redact(said, [])}; {after}.{advice}",
+            f"{_what(call)} got no answer from {self.settings.place}: {redact(said, [])}{after}.{advice}",
             operation=call.endpoint.operation,
             request_sent=sent,
         )
 
     def secrets_of(self, call: Call) -> list[str]:
-        """Return the texts that nothing quoted from an answer to *call* may show.
+        """Return the strings that must not be shown when an answer to *call* is quoted.
 
-        :param call: what was asked.
+        :param call: the call.
         """
         sealed = [self.settings.token.reveal()]
         if call.secrets is not None:
@@ -225,7 +228,7 @@ class Failures:
 
 
 def _chain(error: BaseException) -> list[BaseException]:
-    """Return an error of the HTTP library with all that it wraps, outermost first."""
+    """Return an exception of the HTTP library and all exceptions that it wraps, outermost first."""
     found: list[BaseException] = []
     queue: list[object] = [error]
     while queue:
@@ -237,7 +240,7 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _failed_handshake(error: BaseException) -> bool:
-    """Tell whether *error* ended a TLS handshake: no byte of the request goes out before it is done."""
+    """Return whether *error* was raised during a TLS handshake, before any byte of the request is sent."""
     import ssl
 
     return any(
@@ -247,7 +250,7 @@ def _failed_handshake(error: BaseException) -> bool:
 
 
 def _may_pass(error: ssl.SSLError) -> bool:
-    """Tell whether the next handshake may succeed: the line broke, or the server had trouble of its own."""
+    """Return whether the next handshake may succeed: the connection broke, or the server failed."""
     import ssl
 
     broken = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
@@ -274,9 +277,9 @@ def _what_to_do(message: str) -> str:
 
 
 def error_details(payload: Mapping[str, Any]) -> tuple[str, dict[str, list[str]], str | None]:
-    """Return message, errors by field and support id of an error's body.
+    """Return the message, the errors by field and the support id in the body of an error.
 
-    :param payload: the decoded body, in any of the shapes Workato's controllers use.
+    :param payload: the decoded body, in any of the shapes that Workato uses.
     """
     message = next(
         (payload[key] for key in ("message", "error", "detail", "description", "error_type", "title")
@@ -301,7 +304,7 @@ def error_details(payload: Mapping[str, Any]) -> tuple[str, dict[str, list[str]]
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of a ``Retry-After`` header, given in seconds or as a date.
+    """Return the seconds to wait according to a ``Retry-After`` header, which holds seconds or a date.
 
     :param headers: the answer's headers.
     """
@@ -311,7 +314,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     moment, now = _http_date(value), _http_date(headers.get("Date", ""))
     if moment is None:
         return None
-    # The server's own clock, if it tells it: ours may differ.
+    # Compare with the server's own clock, if it sends one: ours may differ.
     return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
 
 

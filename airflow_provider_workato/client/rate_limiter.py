@@ -1,8 +1,8 @@
 """A rate limiter that keeps calls within a workspace's quotas.
 
 Hooks with the same workspace and token share one limiter across the threads and processes of a user on one
-machine, first come, first served. It does not see other machines or other tokens: there, Workato's 429 and
-its ``Retry-After`` apply.
+machine, first come, first served. It does not see calls from other machines or with other tokens; for those,
+Workato's 429 and its ``Retry-After`` apply.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class RateLimiter:
     :param calls: the number of calls.
     :param period: seconds.
     :param clock: a monotonic clock in seconds, the same for all processes that share *history*.
-    :param sleep: waits for a number of seconds.
+    :param sleep: a function that waits for a number of seconds.
     :param history: the shared record of starts and tickets; private to this object by default.
     """
 
@@ -49,7 +49,7 @@ class RateLimiter:
         *,
         calls: int,
         period: float,
-        # Counts from the start of the machine: it is never set, and all processes share it.
+        # The monotonic clock counts from the machine's start: it is never set, and all processes share it.
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         history: CallHistory | None = None,
@@ -116,7 +116,7 @@ class RateLimiter:
                 ticket = int.from_bytes(os.urandom(8))
                 history.queue = {ticket: now, **history.queue} if first else {**history.queue, ticket: now}
             elif ticket not in history.queue:
-                # The ticket was dropped. All others came later, or have waited no longer.
+                # The ticket was dropped while this process slept. No other has waited longer: it goes first.
                 history.queue = {ticket: now, **history.queue}
             self._plan(history, now, own=ticket)
             start = history.queue[ticket]
@@ -184,7 +184,7 @@ def rate_limiter_for(
 
 
 def _after_fork() -> None:
-    global _lock  # noqa: PLW0603 - the parent's may be held by a thread that the child does not have
+    global _lock  # noqa: PLW0603 - a thread that the child does not have may hold the parent's lock
     _lock = threading.Lock()
     for limiter in _limiters.values():
         limiter.renew_lock()

@@ -1,4 +1,4 @@
-"""Which calls may be sent again, and when."""
+"""Decide which failed calls are retried, and when."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _backoff = wait_random_exponential(multiplier=0.5, max=30)
 
 
 def retrying(call: Call, *, budget: float) -> Retrying:
-    """Return what repeats the attempts of a call.
+    """Return the retry policy of a call.
 
     :param call: the call.
     :param budget: seconds of attempts and pauses after which no further attempt starts.
@@ -41,9 +41,9 @@ def retrying(call: Call, *, budget: float) -> Retrying:
 
 
 def is_ambiguous(error: BaseException) -> bool:
-    """Tell whether the call may have been carried out although it failed.
+    """Return whether a failed call may have been carried out.
 
-    :param error: what :meth:`Transport.send` raised.
+    :param error: the exception that :meth:`Transport.send` raised.
     """
     if isinstance(error, WorkatoTransportError):
         return error.request_sent
@@ -53,9 +53,9 @@ def is_ambiguous(error: BaseException) -> bool:
 
 
 def may_still_run(error: BaseException) -> bool:
-    """Tell whether Workato may still be at work on the call.
+    """Return whether Workato may still be processing the call.
 
-    A 500 or 503 is Workato's own last word; any other 5xx, and a 408, comes from something in front of it.
+    A 500 or 503 is Workato's own final answer. A 408 or any other 5xx comes from a proxy in front of it.
 
     :param error: an ambiguous error.
     """
@@ -65,10 +65,10 @@ def may_still_run(error: BaseException) -> bool:
 
 
 def may_repeat(endpoint: Endpoint, error: BaseException) -> bool:
-    """Tell whether the same request may be sent again.
+    """Return whether a failed call may be sent again.
 
-    :param endpoint: what was called.
-    :param error: why it failed.
+    :param endpoint: the call's endpoint.
+    :param error: the exception that the call raised.
     """
     if isinstance(error, WorkatoRateLimitError):
         return True
@@ -80,9 +80,9 @@ def may_repeat(endpoint: Endpoint, error: BaseException) -> bool:
 
 
 def _spent(state: RetryCallState, call: Call) -> float:
-    """Return the seconds that the attempts and the pauses between them take, the next pause included.
+    """Return the seconds spent on attempts and pauses, including the next pause.
 
-    How long others kept this call waiting says nothing about whether it is worth another attempt.
+    Waiting for the rate limiter does not count: it depends on other calls and not on this one's chances.
     """
     return (state.seconds_since_start or 0.0) - call.waited + state.upcoming_sleep
 
@@ -92,7 +92,7 @@ def _wait(state: RetryCallState) -> float:
     floor = getattr(error, "retry_after", None)
     if floor is None:
         return float(_backoff(state))
-    # All who were refused together would otherwise come back together.
+    # Spread the retries of calls that were rejected together.
     return float(floor) + random.uniform(0, 0.5)  # noqa: S311
 
 

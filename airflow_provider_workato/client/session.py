@@ -1,4 +1,4 @@
-"""The HTTP session, and an answer read from it within its time."""
+"""The HTTP session, and reading an answer within its deadline."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow_provider_workato.client.settings import WorkatoSettings
     from airflow_provider_workato.redaction import Sealed
 
-#: An error's body is read up to this many bytes.
+#: How much of the body of an error is read, in bytes.
 _MAX_ERROR_BODY = 64 * 1024
 
 
@@ -32,16 +32,16 @@ class Answer:
 
     @property
     def looks_like_a_list(self) -> bool:
-        """Whether the body can be a JSON array; a large one is decoded only once, by its reader."""
+        """Whether the body can be a JSON array. Only its reader decodes it: a large one takes long."""
         return self.body[:64].lstrip()[:1] == b"[" and self.body[-64:].rstrip()[-1:] == b"]"
 
 
 class TooSlow(OSError):
-    """The answer came byte by byte for longer than the read timeout allows."""
+    """The answer was not complete within the read timeout, although data kept arriving."""
 
 
 class _BearerAuth:
-    """Adds the token. An explicit auth also keeps a ``.netrc`` from replacing it."""
+    """Adds the API token to a request. An explicit auth also keeps ``.netrc`` from replacing the token."""
 
     def __init__(self, token: Sealed) -> None:
         self._token = token
@@ -52,9 +52,9 @@ class _BearerAuth:
 
 
 def open_session(settings: WorkatoSettings) -> requests.Session:
-    """Return a session that adds the token to every request.
+    """Return a session that adds the API token to every request.
 
-    :param settings: how to reach the workspace.
+    :param settings: the workspace's settings.
     """
     import requests
 
@@ -70,11 +70,13 @@ def open_session(settings: WorkatoSettings) -> requests.Session:
 
 
 def read_body(response: requests.Response, *, within: float) -> bytes:
-    """Read a body piece by piece, within one deadline: a socket's timeout starts anew with each byte.
+    """Read a body in pieces, within one deadline.
 
-    :param response: the response, its body unread.
+    The socket's own timeout is not enough, because it starts again with each byte.
+
+    :param response: a response whose body has not been read.
     :param within: seconds.
-    :raises TooSlow: if the body is not complete by then.
+    :raises TooSlow: if the body is not complete after that time.
     """
     deadline = time.monotonic() + within
     limit = None if response.ok else _MAX_ERROR_BODY

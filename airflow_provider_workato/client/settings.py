@@ -1,7 +1,4 @@
-"""The fields of the Airflow connection, read and checked once.
-
-https://docs.workato.com/en/workato-api/workato-api.html names the data centers' hosts.
-"""
+"""The settings of a workspace, read from an Airflow connection and checked once."""
 
 from __future__ import annotations
 
@@ -11,69 +8,54 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from airflow_provider_workato.connection_form import (
-    DATA_CENTERS,
-    DEFAULT_CALLS_PER_SECOND,
-    DEFAULT_CONNECT_TIMEOUT,
-    DEFAULT_DATA_CENTER,
-    DEFAULT_LIST_CALLS_PER_MINUTE,
-    DEFAULT_READ_TIMEOUT,
-    DEFAULT_RETRY_BUDGET,
-    DEFAULT_SERVER_TIMEOUT,
-    LABELS,
-)
+from airflow_provider_workato.connection_form import DATA_CENTERS, EXTRAS, LABELS, SETTINGS, Setting
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.redaction import Sealed
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
+_SETTINGS = {setting.name: setting for setting in SETTINGS}
+_EXTRA_NAMES = tuple(setting.name for setting in EXTRAS)
 
-_EXTRAS = tuple(name for name in LABELS if name not in ("host", "password", "port"))
-
-
+_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 #: Ports that a URL leaves out.
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-#: What numbers may be. Beyond that they are slips, and some overflow.
-_LEAST, _MOST = 0.001, 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkatoSettings:
     """How to reach a workspace.
 
+    The fields below *token* are settings of :data:`~airflow_provider_workato.connection_form.SETTINGS`, which
+    declares their meaning, bounds and defaults. They are repeated here by name and type only, for editors and
+    mypy.
+
     :param conn_id: the Airflow connection that this was read from.
-    :param base_url: scheme, host and optional path prefix, without a slash at the end.
-    :param data_center: the data center's name, ``None`` if *base_url* was given by hand.
+    :param base_url: scheme, host and optional path prefix, without a trailing slash.
+    :param data_center: the data center's name, ``None`` if *base_url* is not one of Workato's data centers.
+    :param address_setting: the setting that *base_url* was read from.
     :param token: the API token.
-    :param connect_timeout: seconds to establish a connection.
-    :param read_timeout: seconds until an answer begins, and again until it is complete.
-    :param retry_budget: seconds of attempts and pauses after which no further attempt starts, not counting
-        waits for a turn under the quota; 0 means one attempt only.
-    :param server_timeout: seconds for which Workato may still work on a call whose answer was lost.
-    :param verify: whether to verify the server's certificate, or the path of a CA bundle.
-    :param proxies: proxy URLs by scheme. They may hold credentials.
-    :param list_calls_per_minute: the workspace's quota of list calls.
-    :param calls_per_second: the workspace's quota of all other calls.
     """
 
     conn_id: str
     base_url: str
+    address_setting: Literal["data_center", "host"]
     data_center: str | None
     token: Sealed
-    connect_timeout: float = DEFAULT_CONNECT_TIMEOUT
-    read_timeout: float = DEFAULT_READ_TIMEOUT
-    retry_budget: float = DEFAULT_RETRY_BUDGET
-    server_timeout: float = DEFAULT_SERVER_TIMEOUT
-    verify: bool | str = True
-    proxies: Sealed = field(default_factory=lambda: Sealed({}))
-    list_calls_per_minute: float = DEFAULT_LIST_CALLS_PER_MINUTE
-    calls_per_second: float = DEFAULT_CALLS_PER_SECOND
+    connect_timeout: float
+    read_timeout: float
+    retry_budget: float
+    server_timeout: float
+    verify: bool | str
+    proxies: Sealed
+    list_calls_per_minute: float
+    calls_per_second: float
 
     @property
     def place(self) -> str:
@@ -101,53 +83,77 @@ class WorkatoSettings:
         del connection
         read = _Reader(conn_id=conn_id, extra=_parsed(extra, conn_id=conn_id))
         read.check_names()
-        data_center = read.data_center()
-        given = (host or "").strip()
-        base_url = read.base_url(given, scheme=scheme, port=port) if given else DATA_CENTERS[data_center]
         read.check_token(token, has_login=has_login)
+        values = {setting.name: read.value(setting) for setting in EXTRAS}
+        data_center, allow_http = values.pop("data_center"), values.pop("allow_http")
+        given = (host or "").strip()
+        if given:
+            base_url = read.base_url(given, scheme=scheme, port=port, allow_http=allow_http)
+            data_center = next((name for name, (_, url) in DATA_CENTERS.items() if url == base_url), None)
+        else:
+            base_url = DATA_CENTERS[data_center].url
         return cls(
             conn_id=conn_id,
             base_url=base_url,
-            data_center=None if given and base_url != DATA_CENTERS[data_center] else data_center,
+            address_setting="host" if given else "data_center",
+            data_center=data_center,
             token=token,
-            connect_timeout=read.seconds("connect_timeout", DEFAULT_CONNECT_TIMEOUT),
-            read_timeout=read.seconds("read_timeout", DEFAULT_READ_TIMEOUT),
-            retry_budget=read.seconds("retry_budget", DEFAULT_RETRY_BUDGET, zero=True),
-            server_timeout=read.seconds("server_timeout", DEFAULT_SERVER_TIMEOUT, zero=True),
-            verify=read.verify(),
-            proxies=read.proxies(),
-            list_calls_per_minute=read.seconds("list_calls_per_minute", DEFAULT_LIST_CALLS_PER_MINUTE),
-            calls_per_second=read.seconds("calls_per_second", DEFAULT_CALLS_PER_SECOND),
+            **values,
         )
 
 
 class _Reader:
-    """Reads the extras of one connection; its errors say which one and where."""
+    """Reads the fields of one connection; its errors name the connection and the field."""
 
     def __init__(self, *, conn_id: str, extra: Sealed) -> None:
         self.conn_id = conn_id
         self.extra = extra
 
     def check_names(self) -> None:
-        """Refuse an extra whose name is nearly one of ours; Airflow and people add others of their own."""
+        """Refuse an extra whose name is nearly that of a setting; ignore all others."""
         for name in self.extra.reveal():
-            if name in _EXTRAS:
+            if name in _EXTRA_NAMES:
                 continue
-            meant = difflib.get_close_matches(name.lower().replace("-", "_"), _EXTRAS, n=1, cutoff=0.85)
+            meant = difflib.get_close_matches(name.lower().replace("-", "_"), _EXTRA_NAMES, n=1, cutoff=0.85)
             if meant:
                 raise WorkatoConfigurationError(
                     f"Airflow connection {self.conn_id!r}: extra {name[:40]!r} is unknown. "
                     f"Did you mean {meant[0]!r} ({LABELS[meant[0]]})?"
                 )
 
-    def data_center(self) -> str:
-        value = self._get("data_center") or DEFAULT_DATA_CENTER
-        name = str(value).strip().lower()
-        if name not in DATA_CENTERS:
-            raise self._wrong("data_center", f"must be one of {', '.join(DATA_CENTERS)}, not {name[:40]!r}")
-        return name
+    def value(self, setting: Setting) -> Any:
+        """Return the value of an extra, or its default if the field is empty.
 
-    def base_url(self, host: str, *, scheme: str | None, port: int | None) -> str:
+        :param setting: the setting.
+        :raises WorkatoConfigurationError: naming the field as the form labels it.
+        """
+        given = self.extra.reveal().get(setting.name)
+        # A proxy's URL can hold a password.
+        given = Sealed(setting.default if given is None or given == "" else given)
+        match setting.kind:
+            case "number":
+                return self._number(setting, given.reveal())
+            case "flag":
+                return self._flag(setting, given.reveal())
+            case "choice":
+                return self._choice(setting, given.reveal())
+            case "ca_bundle":
+                return self._ca_bundle(setting, given.reveal())
+            case "proxies":
+                return self._proxies(setting, given)
+            case _:
+                return given.reveal()
+
+    def base_url(self, host: str, *, scheme: str | None, port: int | None, allow_http: bool) -> str:
+        """Return the base URL that *host* stands for, in one spelling.
+
+        :param host: a host or URL, with or without a port, a path prefix and ``/api``.
+        :param scheme: the connection's schema field.
+        :param port: the connection's port field.
+        :param allow_http: whether plain HTTP may leave this machine.
+        :raises WorkatoConfigurationError: if it is not a URL, or one that would show the token to the
+            network.
+        """
         # As the host of a URI connection, an IPv6 address comes without its brackets.
         host = f"[{host}]" if _is_ipv6(host) else host
         # A URI connection carries the scheme in its schema field: workato://token@host/https.
@@ -167,26 +173,33 @@ class _Reader:
             or not re.fullmatch(r"[A-Za-z0-9._~/-]*", parts.path)
         ):
             raise self._wrong("host", "is not a URL such as https://www.workato.com")
-        if parts.scheme == "http" and not (_is_loopback(name) or self._flag("allow_http", default=False)):
+        if parts.scheme == "http" and not (_is_loopback(name) or allow_http):
             raise self._wrong(
                 "host",
                 f"uses plain http to {name}, which would show the API token to the network; use https, "
-                f"or set {LABELS['allow_http']!r} (extra allow_http)",
+                f"or set {LABELS['allow_http']!r} ({_SETTINGS['allow_http'].key})",
             )
         path = parts.path.rstrip("/").removesuffix("/api")
         if "/api/" in f"{path}/":
-            raise self._wrong("host", "must end before /api, which the provider adds by itself")
+            raise self._wrong("host", "must end before /api, which the provider adds itself")
         # The form's port field is 0 when left empty on some Airflow versions.
         if port and not 0 < port < 65_536:
             raise self._wrong("port", "must be a number between 1 and 65535")
         shown = f"[{name}]" if ":" in name else name
         number = own_port or port
         if number == _DEFAULT_PORTS[parts.scheme]:
-            # With and without it is one workspace, with one quota and one lock for each of its connections.
+            # With or without its default port, a workspace has one address, and so one quota and one set of
+            # locks.
             number = None
         return f"{parts.scheme}://{shown}{f':{number}' if number else ''}{path}"
 
     def check_token(self, token: Sealed, *, has_login: bool) -> None:
+        """Refuse a token that is missing or cannot be sent in a header.
+
+        :param token: the token.
+        :param has_login: whether the connection has a login, which is where a URI without a colon puts the
+            token.
+        """
         if not token.reveal() and has_login:
             raise self._wrong(
                 "password",
@@ -199,74 +212,67 @@ class _Reader:
                 "password", "has a space, a line break or a non-ASCII character; paste the token again"
             )
 
-    def seconds(self, name: str, default: float, *, zero: bool = False) -> float:
-        value = self._get(name)
-        if value is None or value == "":
-            return default
+    def _number(self, setting: Setting, value: object) -> float:
         try:
-            number = math.nan if isinstance(value, bool) else float(value)
+            number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
         except (TypeError, ValueError):
             number = math.nan
-        least = 0.0 if zero else _LEAST
-        if not least <= number <= _MOST:
-            raise self._wrong(name, f"must be a number between {least:g} and {_MOST:,.0f}")
+        if not setting.minimum <= number <= setting.maximum:
+            raise self._wrong(
+                setting.name, f"must be a number between {setting.minimum:g} and {setting.maximum:,.0f}"
+            )
         return number
 
-    def verify(self) -> bool | str:
-        value = self._get("verify")
-        if value is None or value == "":
-            return True
-        if isinstance(value, bool):
-            return value
-        text = str(value).strip()
-        if text.lower() in ("true", "1", "yes"):
-            return True
-        if text.lower() in ("false", "0", "no"):
-            return False
-        if not Path(text).exists():
-            raise self._wrong(
-                "verify", f"must be true, false or the path of a CA bundle; no file {text[:120]!r}"
-            )
-        return text
+    def _flag(self, setting: Setting, value: object) -> bool:
+        flag = _FLAGS.get(str(value).strip().lower())
+        if flag is None:
+            raise self._wrong(setting.name, "must be true or false")
+        return flag
 
-    def proxies(self) -> Sealed:
-        value = self._get("proxies")
-        if value is None or value == "":
+    def _choice(self, setting: Setting, value: object) -> str:
+        choice = str(value).strip().lower()
+        if choice not in setting.choices:
+            raise self._wrong(
+                setting.name, f"must be one of {', '.join(setting.choices)}, not {choice[:40]!r}"
+            )
+        return choice
+
+    def _ca_bundle(self, setting: Setting, value: object) -> bool | str:
+        path = str(value).strip()
+        flag = _FLAGS.get(path.lower())
+        if flag is not None:
+            return flag
+        if not Path(path).exists():
+            raise self._wrong(
+                setting.name, f"must be true, false or the path of a CA bundle; no file {path[:120]!r}"
+            )
+        return path
+
+    def _proxies(self, setting: Setting, value: Sealed) -> Sealed:
+        given = value.reveal()
+        if given is None:
             return Sealed({})
-        if isinstance(value, str) and value.strip().startswith("{"):
+        if isinstance(given, str) and given.strip().startswith("{"):
             try:
-                value = json.loads(value)
+                value = Sealed(json.loads(given))
             except ValueError:
-                value = None
-        elif isinstance(value, str):
-            value = {"http": value.strip(), "https": value.strip()}
-        sealed = Sealed(value)
-        del value
-        if not isinstance(sealed.reveal(), Mapping) or not all(
-            isinstance(url, str) and "://" in url for url in sealed.reveal().values()
+                value = Sealed(None)
+        elif isinstance(given, str):
+            value = Sealed({"http": given.strip(), "https": given.strip()})
+        # A traceback that prints local variables would show a proxy's password.
+        del given
+        if not isinstance(value.reveal(), Mapping) or not all(
+            isinstance(url, str) and "://" in url for url in value.reveal().values()
         ):
             raise self._wrong(
-                "proxies", 'must be a proxy URL or an object such as {"https": "http://proxy:3128"}'
+                setting.name, 'must be a proxy URL or an object such as {"https": "http://proxy:3128"}'
             )
-        return sealed
-
-    def _flag(self, name: str, *, default: bool) -> bool:
-        value = self._get(name)
-        if value is None or value == "":
-            return default
-        if isinstance(value, bool):
-            return value
-        if str(value).strip().lower() in ("true", "1", "yes", "false", "0", "no"):
-            return str(value).strip().lower() in ("true", "1", "yes")
-        raise self._wrong(name, "must be true or false")
-
-    def _get(self, name: str) -> Any:
-        return self.extra.reveal().get(name)
+        return value
 
     def _wrong(self, name: str, problem: str) -> WorkatoConfigurationError:
-        where = name if name in ("host", "password", "port") else f"extra {name}"
+        setting = _SETTINGS[name]
         return WorkatoConfigurationError(
-            f"Airflow connection {self.conn_id!r}: {LABELS[name]!r} ({where}) {problem}."
+            f"Airflow connection {self.conn_id!r}: {setting.label!r} ({setting.key}) {problem}."
         )
 
 

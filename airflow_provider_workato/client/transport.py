@@ -1,4 +1,4 @@
-"""Sending a call: rate-limited, timed, repeated where that is safe."""
+"""Send a call: rate-limited, within its timeouts, and retried where that is safe."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from airflow_provider_workato.client.calls import Call
     from airflow_provider_workato.client.settings import WorkatoSettings
 
-#: What was done right before a call is done again if the call leaves later than this, in seconds,
+#: How many seconds after ``before_send`` a call may be sent. If it is later, ``before_send`` runs again.
 _STALE = 5.0
-#: but no more often than this: one that always takes so long must not keep the call for ever.
+#: How often ``before_send`` runs at most, so that a slow one does not hold the call back for ever.
 _MOST_PREPARATIONS = 3
 
 
 class Transport:
-    """Sends calls to one workspace over one reused session.
+    """Sends calls to one workspace over one HTTP session.
 
-    :param settings: how to reach the workspace.
+    :param settings: the workspace's settings.
     """
 
     def __init__(self, settings: WorkatoSettings) -> None:
         self.settings = settings
         self.failures = Failures(settings)
-        # The hash tells two tokens of one host apart without keeping either.
+        # The hash distinguishes two tokens of one host without storing either.
         token = hashlib.sha256(settings.token.reveal().encode()).hexdigest()
         self._limiters: dict[Quota, RateLimiter] = {
             Quota.LIST: rate_limiter_for(
@@ -51,7 +51,7 @@ class Transport:
         }
         del token
         self.session = open_session(settings)
-        # Looked up once: requests would read the environment's proxies and netrc for each request.
+        # Merge once: requests would read the environment's proxies and .netrc again for each request.
         self._options: dict[str, Any] = dict(
             self.session.merge_environment_settings(
                 settings.base_url, dict(settings.proxies.reveal()), True, settings.verify, None
@@ -61,16 +61,16 @@ class Transport:
     def send(self, call: Call) -> Any:
         """Send *call* and return the decoded answer.
 
-        :param call: what to ask.
-        :raises WorkatoError: of the class that says what to do about it.
+        :param call: the call.
+        :raises WorkatoError: if the call fails; the class depends on the remedy.
         """
         return decode(self.send_raw(call), operation=call.endpoint.operation)
 
     def send_raw(self, call: Call) -> bytes:
-        """Send *call* and return the answer's bytes, known to be complete JSON or to look like a list.
+        """Send *call* and return the bytes of the answer, which are complete JSON or look like a list.
 
-        :param call: what to ask.
-        :raises WorkatoError: of the class that says what to do about it.
+        :param call: the call.
+        :raises WorkatoError: if the call fails; the class depends on the remedy.
         """
         return retrying(call, budget=self.settings.retry_budget)(self._attempt, call)
 
@@ -85,8 +85,8 @@ class Transport:
             call.answer_lost = call.answer_lost or is_ambiguous(error)
         if isinstance(error, WorkatoRateLimitError) and error.retry_after:
             limiter.pause(error.retry_after)
-        # Raised outside of any except block: the frames of the HTTP library hold the request
-        # with its credentials in their local variables.
+        # Raise outside any except block: the local variables of the HTTP library's frames hold the request
+        # with its credentials.
         raise error
 
     def _wait_to_start(self, call: Call, limiter: RateLimiter) -> None:
@@ -98,7 +98,7 @@ class Transport:
             leave = call.before_send() if call.before_send else None
             if limiter.confirm(granted):
                 break
-            # To queue up again, and prepare again, would take as long each time.
+            # Keep the place in the queue: a slow preparation would miss every start it queued for.
             granted = limiter.acquire(first=True)
             if time.monotonic() - prepared_at <= _STALE:
                 break
@@ -122,8 +122,8 @@ class Transport:
                     headers=None if call.body is None else {"Content-Type": "application/json"},
                 )
             )
-            # Past Session.send: told not to follow a redirect, it still reads all of it, for however long
-            # that takes, and trips over an address that is none.
+            # Bypass Session.send: even with redirects off it reads the body without a deadline and fails on
+            # an invalid Location.
             response = self.session.get_adapter(settings.base_url).send(
                 request,
                 timeout=(settings.connect_timeout, settings.read_timeout),
@@ -140,12 +140,12 @@ class Transport:
             OSError,
         ) as error:
             return self.failures.transport_error(call, error)
-        except BaseException as error:  # noqa: BLE001 - a time-out of the task, or an interrupt
+        except BaseException as error:  # noqa: BLE001 - the task's timeout or an interrupt
             return error.with_traceback(None)
         return Answer(status=response.status_code, headers=response.headers, body=body)
 
     def _error_in(self, answer: Answer, call: Call) -> WorkatoError | None:
-        """Return what is wrong with an answer, ``None`` if it is what was asked for."""
+        """Return the error that an answer reports, or ``None`` if it reports success."""
         if 300 <= answer.status < 400:
             return self.failures.redirected(answer, call)
         payload: Any = None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_workato import connection_form
-from airflow_provider_workato.arguments import to_id, to_optional_id, to_timestamp
+from airflow_provider_workato.arguments import to_id, to_string
 from airflow_provider_workato.authorization import not_in_list
 from airflow_provider_workato.client import endpoints
 from airflow_provider_workato.client.answers import (
@@ -29,6 +29,7 @@ from airflow_provider_workato.client.answers import (
     split_connections,
 )
 from airflow_provider_workato.client.calls import Call, json_body
+from airflow_provider_workato.client.filters import ListFilters, ListQuery
 from airflow_provider_workato.client.settings import WorkatoSettings
 from airflow_provider_workato.client.transport import Transport
 from airflow_provider_workato.exceptions import (
@@ -38,11 +39,10 @@ from airflow_provider_workato.exceptions import (
 )
 from airflow_provider_workato.provisioning import create_once
 from airflow_provider_workato.provisioning.identity import Identity
+from airflow_provider_workato.provisioning.spec import ConnectionSpec
 from airflow_provider_workato.redaction import Sealed, seal
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import msgspec
     import requests
 
@@ -51,23 +51,18 @@ if TYPE_CHECKING:
     from airflow_provider_workato.provisioning.create_once import IfExists, OnKnown
     from airflow_provider_workato.provisioning.ledger import Ledger
 
-T = TypeVar("T")
-
-#: Filters that are not documented everywhere: a data center that does not know one ignores it.
-_EXACT = frozenset({"provider", "external_id", "parent_id", "project_id"})
-
-#: What a delete or disconnect returns that found nothing to do.
+#: What delete and disconnect return if the connection does not exist.
 MISSING: dict[str, Any] = {"success": True, "status": "missing"}
 
 
 class WorkatoConnectionsHook(BaseHook):
     """Create, find, change and remove the connections of a Workato workspace.
 
-    Every call is timed, paced to the workspace's quotas and repeated where that is safe; what
-    goes wrong is a :class:`~airflow_provider_workato.exceptions.WorkatoError` of the class that
-    says what to do about it. Endpoints: https://docs.workato.com/en/workato-api/connections.html
+    Every call has a time limit, keeps to the workspace's quotas and is repeated where that is safe. A call
+    that fails raises a :class:`~airflow_provider_workato.exceptions.WorkatoError`; its class says what to do.
+    Endpoints: https://docs.workato.com/en/workato-api/connections.html
 
-    :param workato_conn_id: the :ref:`Airflow connection <howto/connection:workato>` with the API token.
+    :param workato_conn_id: the Airflow connection with the API token.
     """
 
     conn_name_attr = "workato_conn_id"
@@ -81,7 +76,7 @@ class WorkatoConnectionsHook(BaseHook):
 
     @classmethod
     def with_settings(cls, settings: WorkatoSettings) -> Self:
-        """Return a hook for settings that were read before, so that it never asks Airflow for them.
+        """Return a hook that uses these settings instead of reading its Airflow connection.
 
         :param settings: the fields of the Airflow connection.
         """
@@ -96,7 +91,7 @@ class WorkatoConnectionsHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Return what the form hides and renames, for Airflow below 3.2."""
+        """Return which standard fields the form hides or renames, for Airflow below 3.2."""
         return connection_form.ui_field_behaviour()
 
     @cached_property
@@ -109,11 +104,11 @@ class WorkatoConnectionsHook(BaseHook):
 
     @cached_property
     def transport(self) -> Transport:
-        """The session and its manners."""
+        """The HTTP session with rate limiting, retries and error mapping."""
         return Transport(self.settings)
 
     def get_conn(self) -> requests.Session:
-        """Return the session that all calls of this hook reuse; it adds the token by itself."""
+        """Return the session that all calls of this hook share. It adds the token to each request."""
         return self.transport.session
 
     def close(self) -> None:
@@ -122,65 +117,40 @@ class WorkatoConnectionsHook(BaseHook):
             self.transport.session.close()
             del self.__dict__["transport"]
 
-    def list_connections(
-        self,
-        *,
-        folder_id: int | str | None = None,
-        project_id: int | str | None = None,
-        parent_id: int | str | None = None,
-        external_id: str | None = None,
-        provider: str | None = None,
-        include_runtime_connections: bool = False,
-        include_tags: bool = False,
-        updated_after: datetime | str | None = None,
-    ) -> list[WorkatoConnection]:
-        """Return the workspace's connections, as far as the token may see them.
+    def list_connections(self, **filters: Unpack[ListFilters]) -> list[WorkatoConnection]:
+        """Return the connections that the token can see.
 
-        :param folder_id: only those of this folder.
-        :param project_id: only those of this project.
-        :param parent_id: only those with this parent connection.
-        :param external_id: only those with this external id.
-        :param provider: only those of this app, for example ``jira``.
-        :param include_runtime_connections: also the connections of runtime users.
-        :param include_tags: fill ``tags``.
-        :param updated_after: only those changed since; a datetime with a time zone or ISO 8601 text.
-        :raises WorkatoError: of the class that says what to do about it.
+        :param filters: see :class:`~airflow_provider_workato.client.filters.ListFilters`.
+        :raises WorkatoError: if the call fails.
         """
-        return self._list(
-            folder_id=folder_id,
-            project_id=project_id,
-            parent_id=parent_id,
-            external_id=external_id,
-            provider=provider,
-            include_runtime_connections=include_runtime_connections,
-            include_tags=include_tags,
-            updated_after=updated_after,
-        )
+        return self._list(filters)
 
-    def iter_connections(self, **filters: Any) -> Iterator[WorkatoConnection]:
-        """Like :meth:`list_connections`, decoding row by row so that other threads get their turn.
+    def iter_connections(self, **filters: Unpack[ListFilters]) -> Iterator[WorkatoConnection]:
+        """Yield what :meth:`list_connections` returns, decoded row by row so that other threads can run.
 
-        :param filters: as for :meth:`list_connections`.
+        :param filters: see :class:`~airflow_provider_workato.client.filters.ListFilters`.
+        :raises WorkatoError: if the call fails.
         """
-        return self._matching(iter_connections, **filters)
+        return self._matching(iter_connections, filters)
 
-    def raw_connections(self, **filters: Any) -> list[msgspec.Raw]:
-        """Like :meth:`list_connections`, without decoding the rows: neither checked nor free of credentials.
+    def raw_connections(self, **filters: Unpack[ListFilters]) -> list[msgspec.Raw]:
+        """Return what :meth:`list_connections` returns, undecoded: neither checked nor free of credentials.
 
-        :param filters: as for :meth:`list_connections`.
+        :param filters: see :class:`~airflow_provider_workato.client.filters.ListFilters`.
+        :raises WorkatoError: if the call fails.
         """
-        if _EXACT.isdisjoint(filters):
-            return list(self._matching(split_connections, **filters))
-        # Only a decoded row can be compared with a filter.
-        return [encode_connection(row) for row in self.iter_connections(**filters)]
+        if ListQuery.of(filters).applied_again:
+            # Only a decoded row can be compared with a filter.
+            return [encode_connection(row) for row in self.iter_connections(**filters)]
+        return list(self._matching(split_connections, filters))
 
-    def find_connection(self, connection_id: int | str, **filters: Any) -> WorkatoConnection:
-        """Return one connection. Workato has no call for that: it is picked from the list.
+    def find_connection(self, connection_id: int | str, **filters: Unpack[ListFilters]) -> WorkatoConnection:
+        """Return one connection. Workato has no call for that, so it is picked from the list.
 
         :param connection_id: the connection.
-        :param filters: what narrows the list, as for :meth:`list_connections`; runtime user
-            connections are included unless *include_runtime_connections* says otherwise.
-        :raises WorkatoNotFoundError: if the list does not show it.
+        :param filters: see :class:`~airflow_provider_workato.client.filters.ListFilters`; here
+            *include_runtime_connections* is true by default.
+        :raises WorkatoNotFoundError: if the list does not contain it.
         """
         wanted = to_id(connection_id)
         filters.setdefault("include_runtime_connections", True)
@@ -200,53 +170,35 @@ class WorkatoConnectionsHook(BaseHook):
         shell_connection: bool | None = None,
         input: Mapping[str, Any] | Sealed | None = None,
     ) -> WorkatoConnection:
-        """Create a connection. Calling this twice makes two; see :meth:`ensure_connection`.
+        """Create a connection. A second call creates a second one; see :meth:`ensure_connection`.
 
         :param name: the connection's name.
         :param provider: the app, for example ``jira``; ``rest`` for plain HTTP.
         :param folder_id: the folder or project to put it in.
         :param parent_id: the parent connection, of the same provider.
         :param external_id: your own id for it.
-        :param shell_connection: keep the credentials without testing them.
+        :param shell_connection: store the credentials without testing them.
         :param input: the connection's parameters, which are credentials. Without them the
-            connection stays disconnected until somebody authorizes it.
-        :returns: the connection; see its ``authorization_status`` for whether the app accepted *input*.
-        :raises WorkatoError: one for which :func:`~airflow_provider_workato.client.retries.is_ambiguous`
-            holds means that the connection may exist all the same.
+            connection stays disconnected until a person authorizes it.
+        :returns: the connection. Its ``authorization_status`` tells whether the app accepted *input*.
+        :raises WorkatoError: if the call fails. If
+            :func:`~airflow_provider_workato.client.retries.is_ambiguous` holds for the error, the connection
+            may exist all the same.
         """
-        secrets = seal(input)
-        input = secrets
-        return self._create_connection(
+        # Rebind the name: a traceback that prints local variables would show the credentials as `input`.
+        input = secrets = seal(input)
+        _check_credentials(secrets)
+        spec = ConnectionSpec.checked(
+            "name",
+            "provider",
             name=name,
             provider=provider,
             folder_id=folder_id,
             parent_id=parent_id,
             external_id=external_id,
             shell_connection=shell_connection,
-            secrets=secrets,
         )
-
-    def _create_connection(
-        self,
-        *,
-        name: str,
-        provider: str,
-        folder_id: int | str | None,
-        parent_id: int | str | None,
-        external_id: str | None,
-        shell_connection: bool | None,
-        secrets: Sealed | None,
-        before_send: BeforeSend | None = None,
-    ) -> WorkatoConnection:
-        payload = _given(
-            name=_text(name, what="name"),
-            provider=_text(provider, what="provider"),
-            folder_id=to_optional_id(folder_id, what="folder_id"),
-            parent_id=to_optional_id(parent_id, what="parent_id"),
-            external_id=_optional_text(external_id, what="external_id"),
-            shell_connection=shell_connection,
-        )
-        return self._change(endpoints.CREATE, payload=payload, secrets=secrets, before_send=before_send)
+        return self._change(endpoints.CREATE, payload=spec.payload(), secrets=secrets)
 
     def ensure_connection(
         self,
@@ -264,57 +216,57 @@ class WorkatoConnectionsHook(BaseHook):
     ) -> WorkatoConnection:
         """Make sure that a connection exists, once.
 
-        One list call looks for it: by *external_id* and *provider* (and folder and parent, if given)
-        or else by *name*, *provider* and parent (and folder, if given). A create whose answer is lost
-        is looked for before it is sent again. Of all processes of this user on this machine one at a time
-        looks for and makes a connection; those of other machines are not seen: let no two of them make the
-        same connection at once.
+        One list call looks for it: by *external_id* and *provider* (and folder and parent, if given),
+        or without an external id by *name*, *provider* and parent (and folder, if given). After a create
+        whose answer was lost, the list is searched before the create is sent again. On one machine, one
+        process of this user at a time searches for and creates a given connection. Processes on other
+        machines are not seen: do not let two of them create the same connection at once.
 
         :param name: the connection's name.
         :param provider: the app, for example ``jira``.
         :param folder_id: the folder or project to put it in.
         :param parent_id: the parent connection, of the same provider.
         :param external_id: your own id for it.
-        :param shell_connection: keep the credentials without testing them.
+        :param shell_connection: store the credentials without testing them.
         :param input: the connection's parameters, which are credentials.
         :param if_exists: ``reuse`` it as it is (one that is not authorized is repaired with *input*),
-            ``update`` it with what is given here, ``fail``, or make a ``duplicate``.
-        :param ledger: where the attempt is noted so that a later one knows of it. Without one, ``fail`` and
-            ``duplicate`` cannot tell what an earlier attempt made from what was there before.
-        :param on_known: told as soon as the connection is known to exist, also if *input* is refused then.
+            ``update`` it with what is given here, ``fail``, or create a ``duplicate``.
+        :param ledger: where the attempt is recorded for later attempts. Without one, ``fail`` and
+            ``duplicate`` cannot tell a connection of an earlier attempt from one that existed before.
+        :param on_known: called as soon as the connection is known to exist, even if the app then refuses
+            *input*.
         :returns: the connection.
-        :raises WorkatoExistsError: if it exists and must not, if more than one matches, or if one to be
-            changed matches by its name alone, without *folder_id* or *external_id*.
-        :raises WorkatoAuthorizationError: if the app refuses *input*; the connection exists then.
-        :raises WorkatoBusyError: if another process of this machine keeps making the same connection.
+        :raises WorkatoExistsError: if it exists and must not, if several match, or if the one to change
+            matches by its name alone, without *folder_id* or *external_id*.
+        :raises WorkatoAuthorizationError: if the app refuses *input*; the connection then exists.
+        :raises WorkatoBusyError: if another process on this machine keeps creating the same connection.
         """
-        secrets = seal(input)
-        input = secrets
-        identity = Identity(
-            name=_text(name, what="name"),
-            provider=_text(provider, what="provider"),
-            folder_id=to_optional_id(folder_id, what="folder_id"),
-            parent_id=to_optional_id(parent_id, what="parent_id"),
-            external_id=_optional_text(external_id, what="external_id"),
+        input = secrets = seal(input)  # see create_connection
+        _check_credentials(secrets)
+        spec = ConnectionSpec.checked(
+            "name",
+            "provider",
+            name=name,
+            provider=provider,
+            folder_id=folder_id,
+            parent_id=parent_id,
+            external_id=external_id,
+            shell_connection=shell_connection,
         )
-        changes: dict[str, Any] = {
-            "name": name,
-            "folder_id": folder_id,
-            "parent_id": parent_id,
-            "external_id": external_id,
-            "shell_connection": shell_connection,
-        }
         return create_once.Provisioning(
-            identity=identity,
-            find=lambda: self._list(secrets=secrets, external_id=identity.external_id),
-            create=lambda before_send: self._create_connection(
-                provider=provider, secrets=secrets, before_send=before_send, **changes
+            identity=spec.identity(),
+            find=lambda: self._list({"external_id": spec.external_id}, secrets=secrets),
+            create=lambda before_send: self._change(
+                endpoints.CREATE, payload=spec.payload(), secrets=secrets, before_send=before_send
             ),
-            update=lambda connection_id, everything: self.update_connection(
-                connection_id, input=secrets, **(changes if everything else {})
+            update=lambda connection_id, everything: self._change(
+                endpoints.UPDATE,
+                connection_id=connection_id,
+                payload=spec.changes() if everything else {},
+                secrets=secrets,
             ),
             credentials=secrets,
-            tests_credentials=not shell_connection,
+            tests_credentials=not spec.shell_connection,
             if_exists=if_exists,
             ledger=ledger,
             on_known=on_known,
@@ -332,47 +284,47 @@ class WorkatoConnectionsHook(BaseHook):
         shell_connection: bool | None = None,
         input: Mapping[str, Any] | Sealed | None = None,
     ) -> WorkatoConnection:
-        """Change a connection. Only what is given is sent.
+        """Change a connection. Only the arguments given are sent.
 
         :param connection_id: the connection.
         :param name: its new name.
         :param folder_id: the folder or project to move it to.
         :param parent_id: its new parent connection.
         :param external_id: your own id for it.
-        :param shell_connection: keep the credentials without testing them.
+        :param shell_connection: store the credentials without testing them.
         :param input: the parameters to change, which are credentials. Leave it out for a
             connection that a person authorized: it would replace what the login set.
-        :returns: the connection; see its ``authorization_status`` for whether the app accepted *input*.
-        :raises WorkatoConfigurationError: if nothing is given to change.
+        :returns: the connection. Its ``authorization_status`` tells whether the app accepted *input*.
+        :raises WorkatoConfigurationError: if there is nothing to change.
         """
-        secrets = seal(input)
-        input = secrets
-        payload = _given(
-            name=_optional_text(name, what="name"),
-            folder_id=to_optional_id(folder_id, what="folder_id"),
-            parent_id=to_optional_id(parent_id, what="parent_id"),
-            external_id=_optional_text(external_id, what="external_id"),
+        input = secrets = seal(input)  # see create_connection
+        _check_credentials(secrets)
+        spec = ConnectionSpec.checked(
+            name=name,
+            folder_id=folder_id,
+            parent_id=parent_id,
+            external_id=external_id,
             shell_connection=shell_connection,
         )
-        number = to_id(connection_id)
-        if not payload and secrets is None:
+        number, changes = to_id(connection_id), spec.changes()
+        if not changes and secrets is None:
             raise WorkatoConfigurationError(
                 f"Nothing to change on connection {number}: give name, folder_id, parent_id, external_id, "
                 "shell_connection or input."
             )
-        return self._change(endpoints.UPDATE, connection_id=number, payload=payload, secrets=secrets)
+        return self._change(endpoints.UPDATE, connection_id=number, payload=changes, secrets=secrets)
 
     def disconnect_connection(
         self, connection_id: int | str, *, force: bool = False, ignore_missing: bool = False
     ) -> dict[str, Any]:
-        """Disconnect a connection; one that is disconnected already stays so.
+        """Disconnect a connection. One that is already disconnected stays so.
 
         :param connection_id: the connection.
-        :param force: also if active recipes use it.
-        :param ignore_missing: return ``"status": "missing"`` if there is no such connection.
-        :returns: what the API said.
+        :param force: disconnect it even if active recipes use it.
+        :param ignore_missing: return ``"status": "missing"`` if it does not exist.
+        :returns: the API's answer.
         :raises WorkatoRejectedError: if active recipes use it and *force* is not set.
-        :raises WorkatoNotFoundError: if there is no such connection and *ignore_missing* is not set.
+        :raises WorkatoNotFoundError: if it does not exist and *ignore_missing* is not set.
         """
         body = json_body({"force": True}) if force else None
         call = Call(endpoint=endpoints.DISCONNECT, connection_id=to_id(connection_id), body=body)
@@ -389,10 +341,10 @@ class WorkatoConnectionsHook(BaseHook):
         """Delete a connection, authorized or not.
 
         :param connection_id: the connection.
-        :param ignore_missing: return ``"status": "missing"`` if there is no such connection.
-        :returns: what the API said.
+        :param ignore_missing: return ``"status": "missing"`` if it does not exist.
+        :returns: the API's answer.
         :raises WorkatoRejectedError: if active recipes or audit log streaming use it.
-        :raises WorkatoNotFoundError: if there is no such connection and *ignore_missing* is not set.
+        :raises WorkatoNotFoundError: if it does not exist and *ignore_missing* is not set.
         """
         call = Call(endpoint=endpoints.DELETE, connection_id=to_id(connection_id))
         try:
@@ -404,11 +356,11 @@ class WorkatoConnectionsHook(BaseHook):
         self._confirm_missing(call, not_found)
         if not call.answer_lost:
             return MISSING.copy()
-        self.log.info("Connection %s was deleted by an attempt whose answer was lost.", call.connection_id)
+        self.log.info("An earlier attempt deleted connection %s; its answer was lost.", call.connection_id)
         return {"success": True, "status": "deleted"}
 
     def _confirm_missing(self, call: Call, not_found: WorkatoNotFoundError) -> None:
-        """Ask the list as well: what is no Workato, behind a wrong base URL, answers 404 to everything."""
+        """Check the list, too: behind a wrong base URL, another server answers 404 to every call."""
         rows = self.list_connections(include_runtime_connections=True)
         if any(row["id"] == call.connection_id for row in rows):
             raise not_found
@@ -422,28 +374,28 @@ class WorkatoConnectionsHook(BaseHook):
         parent_id: int | str | None = None,
         external_id: str | None = None,
     ) -> WorkatoConnection:
-        """Return the connection that a create with these arguments would take.
+        """Return the connection that a create with these arguments would reuse.
 
         :param provider: the app, for example ``jira``; leave it out for a runtime user's connection.
-        :param name: the connection's name; then *provider* and *folder_id* have to be given.
+        :param name: the connection's name; needs *provider* and *folder_id*.
         :param folder_id: the folder or project it is in.
         :param parent_id: its parent connection.
-        :param external_id: your own id for it; then *provider* or *parent_id* has to be given.
-        :raises WorkatoConfigurationError: if the arguments could mean somebody else's connection.
-        :raises WorkatoNotFoundError: if there is none.
-        :raises WorkatoExistsError: if there are several.
+        :param external_id: your own id for it; needs *provider* or *parent_id*.
+        :raises WorkatoConfigurationError: if the arguments could mean a connection of another owner.
+        :raises WorkatoNotFoundError: if no connection matches.
+        :raises WorkatoExistsError: if several match.
         """
-        identity = Identity(
-            provider=_optional_text(provider, what="provider"),
-            name=_optional_text(name, what="name"),
-            folder_id=to_optional_id(folder_id, what="folder_id"),
-            parent_id=to_optional_id(parent_id, what="parent_id"),
-            external_id=_optional_text(external_id, what="external_id"),
-        )
+        identity = ConnectionSpec.checked(
+            provider=provider,
+            name=name,
+            folder_id=folder_id,
+            parent_id=parent_id,
+            external_id=external_id,
+        ).identity()
         if identity.external_id is None and None in (identity.name, identity.provider, identity.folder_id):
             raise WorkatoConfigurationError(
-                "Give external_id and provider, or name, provider and folder_id: a name alone could be "
-                "somebody else's connection."
+                "Give external_id and provider, or name, provider and folder_id: a name alone could match "
+                "a connection of another owner."
             )
         if identity.provider is None and identity.parent_id is None:
             raise WorkatoConfigurationError(
@@ -458,10 +410,10 @@ class WorkatoConnectionsHook(BaseHook):
         ]
         if not matches:
             raise WorkatoNotFoundError(
-                f"No connection matches {identity}: never made, deleted, or not visible to this token.",
+                f"No connection matches {identity}: never created, deleted, or not visible to this token.",
                 operation="find_connection",
             )
-        return create_once.the_one(matches, identity)
+        return create_once.only_match(matches, identity)
 
     def get_picklist(
         self,
@@ -469,17 +421,20 @@ class WorkatoConnectionsHook(BaseHook):
         pick_list_name: str,
         pick_list_params: Mapping[str, Any] | None = None,
     ) -> list[PicklistItem]:
-        """Return the values that an app offers for one of its fields.
+        """Return the values that an app offers for a field.
 
         :param connection_id: an authorized connection to the app.
         :param pick_list_name: the list, for example ``get_project_issuetypes``.
-        :param pick_list_params: what the list depends on, for example ``{"project": "OPS"}``.
+        :param pick_list_params: the parameters of the list, for example ``{"project": "OPS"}``.
         :returns: ``[{"label": …, "value": …}, …]``
         """
         if pick_list_params is not None and not isinstance(pick_list_params, Mapping):
-            raise WorkatoConfigurationError("pick_list_params must be an object of names and values.")
+            raise WorkatoConfigurationError(
+                "pick_list_params must be a dict such as {'project': 'OPS'}, not "
+                f"{type(pick_list_params).__name__}."
+            )
         payload = {
-            "pick_list_name": _text(pick_list_name, what="pick_list_name"),
+            "pick_list_name": to_string(pick_list_name, what="pick_list_name"),
             "pick_list_params": dict(pick_list_params or {}),
         }
         call = Call(endpoint=endpoints.PICKLIST, connection_id=to_id(connection_id), body=json_body(payload))
@@ -495,17 +450,17 @@ class WorkatoConnectionsHook(BaseHook):
         callback_url: str | None = None,
         redirect_url: str | None = None,
     ) -> RuntimeUserConnection:
-        """Create a connection for an end user to log in to. Calling this twice makes two.
+        """Create a connection for an end user to log in to. A second call creates a second one.
 
         :param parent_id: an established OAuth connection of the same app.
         :param folder_id: the folder or project to put it in.
         :param external_id: your own id for the user.
         :param name: the connection's name.
-        :param callback_url: called by Workato once the login succeeded.
-        :param redirect_url: where the user is sent after the login.
+        :param callback_url: URL that Workato calls after the login.
+        :param redirect_url: URL that the user is sent to after the login.
         :returns: its id and the URL at which the user logs in.
         """
-        return self._create_runtime_user_connection(
+        spec = _runtime_user(
             parent_id=parent_id,
             folder_id=folder_id,
             external_id=external_id,
@@ -513,27 +468,14 @@ class WorkatoConnectionsHook(BaseHook):
             callback_url=callback_url,
             redirect_url=redirect_url,
         )
+        return self._create_runtime_user(spec)
 
-    def _create_runtime_user_connection(
-        self,
-        *,
-        parent_id: int | str,
-        folder_id: int | str,
-        external_id: str,
-        name: str | None,
-        callback_url: str | None,
-        redirect_url: str | None,
-        before_send: BeforeSend | None = None,
+    def _create_runtime_user(
+        self, spec: ConnectionSpec, *, before_send: BeforeSend | None = None
     ) -> RuntimeUserConnection:
-        payload = _given(
-            parent_id=to_id(parent_id, what="parent_id"),
-            folder_id=to_id(folder_id, what="folder_id"),
-            external_id=_text(external_id, what="external_id"),
-            name=_optional_text(name, what="name"),
-            callback_url=_optional_text(callback_url, what="callback_url"),
-            redirect_url=_optional_text(redirect_url, what="redirect_url"),
+        call = Call(
+            endpoint=endpoints.CREATE_RUNTIME_USER, body=json_body(spec.payload()), before_send=before_send
         )
-        call = Call(endpoint=endpoints.CREATE_RUNTIME_USER, body=json_body(payload), before_send=before_send)
         return parse_runtime_user_connection(self.transport.send(call))
 
     def ensure_runtime_user_connection(
@@ -557,41 +499,44 @@ class WorkatoConnectionsHook(BaseHook):
         :param folder_id: the folder or project to put it in.
         :param external_id: your own id for the user.
         :param name: the connection's name.
-        :param callback_url: called by Workato once the login succeeded.
-        :param redirect_url: where the user is sent after the login.
-        :param if_exists: ``reuse`` it, ``update`` its name and folder, ``fail``, or make a ``duplicate``.
-        :param ledger: where the attempt is noted so that a later one knows of it. Without one, ``fail`` and
-            ``duplicate`` cannot tell what an earlier attempt made from what was there before.
-        :param on_known: told as soon as the connection is known to exist.
+        :param callback_url: URL that Workato calls after the login.
+        :param redirect_url: URL that the user is sent to after the login.
+        :param if_exists: ``reuse`` it, ``update`` its name and folder, ``fail``, or create a ``duplicate``.
+        :param ledger: where the attempt is recorded for later attempts. Without one, ``fail`` and
+            ``duplicate`` cannot tell a connection of an earlier attempt from one that existed before.
+        :param on_known: called as soon as the connection is known to exist.
         :returns: the connection, with the login URL under ``url``.
-        :raises WorkatoExistsError: if it exists and must not, or if more than one matches.
-        :raises WorkatoBusyError: if another process of this machine keeps making the same connection.
+        :raises WorkatoExistsError: if it exists and must not, or if several match.
+        :raises WorkatoBusyError: if another process on this machine keeps creating the same connection.
         """
-        parent = to_id(parent_id, what="parent_id")
-        folder = to_id(folder_id, what="folder_id")
-        user = _text(external_id, what="external_id")
-        name = _optional_text(name, what="name")
+        spec = _runtime_user(
+            parent_id=parent_id,
+            folder_id=folder_id,
+            external_id=external_id,
+            name=name,
+            callback_url=callback_url,
+            redirect_url=redirect_url,
+        )
 
         def create(before_send: BeforeSend) -> WorkatoConnection:
-            made = self._create_runtime_user_connection(
-                parent_id=parent,
-                folder_id=folder,
-                external_id=user,
-                name=name,
-                callback_url=callback_url,
-                redirect_url=redirect_url,
-                before_send=before_send,
-            )
-            return {"parent_id": parent, "folder_id": folder, "external_id": user, "name": name, **made}
+            created = self._create_runtime_user(spec, before_send=before_send)
+            # The answer holds no more than id and URL.
+            known = {
+                "parent_id": spec.parent_id,
+                "folder_id": spec.folder_id,
+                "external_id": spec.external_id,
+                "name": spec.name,
+            }
+            return {**known, **created}
 
         connection = create_once.Provisioning(
-            identity=Identity(provider=None, parent_id=parent, external_id=user),
+            identity=Identity(provider=None, parent_id=spec.parent_id, external_id=spec.external_id),
             find=lambda: self.list_connections(
-                external_id=user, parent_id=parent, include_runtime_connections=True
+                external_id=spec.external_id, parent_id=spec.parent_id, include_runtime_connections=True
             ),
             create=create,
             update=lambda connection_id, _: self.update_connection(
-                connection_id, name=name, folder_id=folder
+                connection_id, name=spec.name, folder_id=spec.folder_id
             ),
             if_exists=if_exists,
             ledger=ledger,
@@ -611,11 +556,11 @@ class WorkatoConnectionsHook(BaseHook):
         return parse_oauth_url(self.transport.send(call))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Tell whether the Airflow connection works, by one call with the privilege that everything needs."""
-        # Next to nothing has this external id; a whole list can be large.
+        """Tell whether the Airflow connection works, by one list call, a privilege that all uses need."""
+        # Few connections have this external id; the whole list can be large.
         call = Call(endpoint=endpoints.LIST, query=[("external_id", "airflow-provider-workato")])
         try:
-            # Somebody waits in front of a screen.
+            # A person is waiting for the Test button.
             transport = Transport(replace(self.settings, retry_budget=min(10, self.settings.retry_budget)))
             with transport.session:
                 parse_connections(transport.send(call))
@@ -623,48 +568,24 @@ class WorkatoConnectionsHook(BaseHook):
             return False, str(error)
         return True, f"Workato at {self.settings.place} accepts the API token and lets it list connections."
 
-    def _list(self, *, secrets: Sealed | None = None, **filters: Any) -> list[WorkatoConnection]:
-        """List connections, of which none quotes *secrets*: an app may have refused them before."""
+    def _list(self, filters: ListFilters, *, secrets: Sealed | None = None) -> list[WorkatoConnection]:
+        """List connections; no row quotes *secrets*, which an app may have refused before."""
         call = Call(endpoint=endpoints.LIST, secrets=secrets)
 
         def parse(body: bytes) -> list[WorkatoConnection]:
             unseen = Sealed(self.transport.failures.secrets_of(call))
             return decode_connections(body, operation=call.endpoint.operation, secrets=unseen)
 
-        return list(self._matching(parse, **filters))
+        return list(self._matching(parse, filters))
 
     def _matching(
         self,
         parse: Callable[[bytes], Iterable[Any]],
-        *,
-        folder_id: int | str | None = None,
-        project_id: int | str | None = None,
-        parent_id: int | str | None = None,
-        external_id: str | None = None,
-        provider: str | None = None,
-        include_runtime_connections: bool = False,
-        include_tags: bool = False,
-        updated_after: datetime | str | None = None,
+        filters: ListFilters,
     ) -> Iterator[Any]:
-        wanted = _given(
-            folder_id=to_optional_id(folder_id, what="folder_id"),
-            project_id=to_optional_id(project_id, what="project_id"),
-            parent_id=to_optional_id(parent_id, what="parent_id"),
-            external_id=_optional_filter(external_id, what="external_id"),
-            provider=_optional_filter(provider, what="provider"),
-        )
-        query = [(key, str(value)) for key, value in wanted.items()]
-        if include_runtime_connections:
-            query.append(("include_runtime_connections", "true"))
-        if include_tags:
-            query.append(("includes[]", "tags"))
-        if updated_after is not None:
-            query.append(("updated_after", to_timestamp(updated_after)))
-        rows = parse(self.transport.send_raw(Call(endpoint=endpoints.LIST, query=query)))
-        exact = {key: value for key, value in wanted.items() if key in _EXACT}
-        if not exact:
-            return iter(rows)
-        return (row for row in rows if all(row.get(key, value) == value for key, value in exact.items()))
+        query = ListQuery.of(filters)
+        rows = parse(self.transport.send_raw(Call(endpoint=endpoints.LIST, query=query.parameters)))
+        return filter(query.selects, rows) if query.applied_again else iter(rows)
 
     def _change(
         self,
@@ -675,10 +596,6 @@ class WorkatoConnectionsHook(BaseHook):
         connection_id: int | None = None,
         before_send: BeforeSend | None = None,
     ) -> WorkatoConnection:
-        if secrets is not None and not isinstance(secrets.reveal(), Mapping):
-            raise WorkatoConfigurationError(
-                f"input must be an object of parameters, not {type(secrets.reveal()).__name__}."
-            )
         call = Call(
             endpoint=endpoint,
             connection_id=connection_id,
@@ -693,26 +610,20 @@ class WorkatoConnectionsHook(BaseHook):
         )
 
 
-def _given(**arguments: T | None) -> dict[str, T]:
-    return {name: value for name, value in arguments.items() if value is not None}
+def _runtime_user(**arguments: Any) -> ConnectionSpec:
+    return ConnectionSpec.checked("parent_id", "folder_id", "external_id", **arguments)
 
 
-def _text(value: object, *, what: str) -> str:
-    if isinstance(value, str) and value.strip() in ("", "None"):
-        # Two connections of the external id "None" would be taken for the same one.
-        raise WorkatoConfigurationError(
-            f"{what} is {value!r}: probably a template rendered a value that is None or empty. Nothing was "
-            "sent. Correct the template, or leave the argument out."
+def _check_credentials(secrets: Sealed | None) -> None:
+    if secrets is None or isinstance(secrets.reveal(), Mapping):
+        return
+    problem = (
+        "input must be a dict of parameters such as {'email': '…', 'apitoken': '…'}, not "
+        f"{type(secrets.reveal()).__name__}."
+    )
+    if isinstance(secrets.reveal(), str):
+        problem += (
+            " A template renders to a string: put a template into each value, or set "
+            "render_template_as_native_obj=True on the DAG."
         )
-    if not isinstance(value, str):
-        raise WorkatoConfigurationError(f"{what} must be a string, not {type(value).__name__}.")
-    return value
-
-
-def _optional_text(value: object, *, what: str) -> str | None:
-    return None if value is None else _text(value, what=what)
-
-
-def _optional_filter(value: object, *, what: str) -> str | None:
-    # A list may well be narrowed to what was named "None" by mistake.
-    return "None" if value == "None" else _optional_text(value, what=what)
+    raise WorkatoConfigurationError(problem)

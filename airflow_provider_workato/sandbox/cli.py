@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.no_quota:
         limits = QuotaLimits(list_per_minute=None, calls_per_second=None)
     try:
-        line = _listen(host=options.host, port=options.port)
+        listener = _listen(host=options.host, port=options.port)
     except OSError as error:
         advice = "; choose another with --port, 0 for any free one" if error.errno in _PORT_ERRORS else ""
         parser.exit(1, f"cannot listen on {options.host} port {options.port}: {error.strerror}{advice}\n")
@@ -123,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: None)
 
     def announce() -> None:
-        host, port = line.getsockname()[:2]
+        host, port = listener.getsockname()[:2]
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         airflow_conn = json.dumps({"conn_type": "workato", "host": url, "password": token})
         sys.stdout.write(json.dumps({"url": url, "token": token, "airflow_conn": airflow_conn}) + "\n")
@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     asyncio.run(
         serve(
-            line=line,
+            listener=listener,
             token=token,
             limits=limits,
             # Other machines may know a remote sandbox by any name.
@@ -152,11 +152,11 @@ def _is_loopback(host: str) -> bool:
 
 def _listen(*, host: str, port: int) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    line = socket.socket(family, kind, protocol)
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        line.bind(address)
+        listener.bind(address)
     except OSError:
-        line.close()
+        listener.close()
         raise
-    return line
+    return listener

@@ -11,8 +11,8 @@ from airflow_provider_workato.sandbox.faults.rules import FaultRules
 from airflow_provider_workato.sandbox.traffic.quota import QuotaGuard, QuotaLimits
 from airflow_provider_workato.sandbox.traffic.request_log import RequestLog
 from airflow_provider_workato.sandbox.workspace.calls import ApiCalls
-from airflow_provider_workato.sandbox.workspace.grants import Grants
-from airflow_provider_workato.sandbox.workspace.outer_world import OuterWorld
+from airflow_provider_workato.sandbox.workspace.consent_links import ConsentLinks
+from airflow_provider_workato.sandbox.workspace.external_changes import ExternalChanges
 from airflow_provider_workato.sandbox.workspace.workspace import Workspace
 
 
@@ -28,8 +28,8 @@ class Sandbox:
         self.tokens = {token}
         self.workspace = Workspace()
         self.calls = ApiCalls(self.workspace)
-        self.outer_world = OuterWorld(self.workspace)
-        self.grants = Grants()
+        self.external_changes = ExternalChanges(self.workspace)
+        self.consent_links = ConsentLinks()
         self.quota = QuotaGuard(limits)
         self.faults = FaultRules()
         self.holds = Holds()
@@ -39,7 +39,7 @@ class Sandbox:
         """Restore the state at start and release the held calls."""
         self.tokens = {self._token}
         self.workspace.reset()
-        self.grants.clear()
+        self.consent_links.clear()
         self.quota.reset()
         self.faults.clear()
         self.holds.release()

@@ -30,7 +30,7 @@ class _Server(uvicorn.Server):
 
 async def serve(
     *,
-    line: socket.socket,
+    listener: socket.socket,
     token: str,
     limits: QuotaLimits,
     hosts: Sequence[str],
@@ -39,7 +39,7 @@ async def serve(
 ) -> None:
     """Serve until a signal arrives.
 
-    :param line: the bound socket to listen on.
+    :param listener: the bound socket to listen on.
     :param token: the API token to accept.
     :param limits: the quotas at start.
     :param hosts: the host names under which it may be reached, ``*`` for all.
@@ -61,7 +61,7 @@ async def serve(
     server = _Server(config, on_ready=on_ready)
     if exit_with_stdin:
         _watch_stdin(server)
-    await server.serve(sockets=[line])
+    await server.serve(sockets=[listener])
 
 
 def _watch_stdin(server: uvicorn.Server) -> None:

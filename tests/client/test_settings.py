@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +12,7 @@ import pytest
 from airflow.providers.common.compat.sdk import Connection
 
 from airflow_provider_workato.client.settings import WorkatoSettings
-from airflow_provider_workato.connection_form import CONNECTION_FORM, DATA_CENTERS
+from airflow_provider_workato.connection_form import CONNECTION_FORM, DATA_CENTERS, SETTINGS
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from tests.support.secrets import everything_shown
@@ -57,7 +58,7 @@ def test_a_token_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.calls_per_second == 1
 
 
-@pytest.mark.parametrize(("name", "url"), sorted(DATA_CENTERS.items()))
+@pytest.mark.parametrize(("name", "url"), [(name, center.url) for name, center in DATA_CENTERS.items()])
 def test_data_centers(monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
     settings = read(monkeypatch, {"extra": {"data_center": name}})
     assert settings.base_url == url
@@ -129,6 +130,21 @@ def test_hosts(monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], base_url
 def test_a_data_center_given_as_host_is_known_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = read(monkeypatch, {"host": "www.workato.com"})
     assert (settings.data_center, settings.web_url) == ("us", "https://app.workato.com")
+    assert read(monkeypatch, {"host": "app.eu.workato.com"}).data_center == "eu"
+
+
+def test_the_address_comes_from_the_base_url_or_the_data_center(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, {}).address_setting == "data_center"
+    assert read(monkeypatch, {"host": "www.workato.com"}).address_setting == "host"
+
+
+def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting is either a field of the result, or one of those that make up the address and the token."""
+    composed = {"base_url", "address_setting", "conn_id", "token"}
+    names = {setting.name for setting in SETTINGS}
+    assert {field.name for field in fields(WorkatoSettings)} - composed == (
+        names - {"host", "port", "password", "allow_http"}
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from airflow_provider_workato.redaction import Sealed
 from tests.support.hook import Connect
 from tests.support.listener import listening
 from tests.support.sandbox import RunningSandbox
+from tests.support.secrets import everything_shown
 
 PARENT, FOLDER, USERS_FOLDER = 36, 1892, 26204321
 
@@ -121,6 +122,30 @@ def test_wrong_filters_are_not_sent(
     with pytest.raises(WorkatoConfigurationError, match=next(iter(filters))):
         hook.list_connections(**filters)
     assert sandbox.control.requests() == []
+
+
+def test_a_filter_that_does_not_exist(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    """Mypy reports an unused ignore as an error, so it checks here that it knows the names of the filters."""
+    with pytest.raises(
+        TypeError, match="unknown list filter 'folder'; the filters are folder_id, project_id"
+    ):
+        hook.list_connections(folder=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unknown list filter 'folder'"):
+        hook.iter_connections(folder=1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unknown list filter 'folder'"):
+        hook.find_connection(36, folder=1)  # type: ignore[call-arg]
+    with pytest.raises(WorkatoConfigurationError, match="folder_id must be a number"):
+        hook.list_connections(folder_id=[1])  # type: ignore[arg-type]
+    assert sandbox.control.requests() == []
+
+
+@pytest.mark.parametrize("flag", ["include_runtime_connections", "include_tags"])
+def test_a_flag_may_be_a_string(hook: WorkatoConnectionsHook, sandbox: RunningSandbox, flag: str) -> None:
+    filters: dict[str, Any] = {flag: "false"}
+    hook.list_connections(**filters)
+    assert only_request(sandbox)[2] == ""
+    with pytest.raises(WorkatoConfigurationError, match=f"{flag} must be true or false"):
+        hook.list_connections(**{flag: "perhaps"})  # type: ignore[arg-type]
 
 
 def test_iter_connections_gives_the_same(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
@@ -270,6 +295,21 @@ def test_field_errors(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> 
     assert set(caught.value.field_errors) == {"folder_id", "provider"}
     assert "folder_id: is not a folder of this workspace" in str(caught.value)
     assert len(sandbox.control.requests()) == 1, "what is wrong stays wrong"
+
+
+@pytest.mark.parametrize("call", ["create_connection", "ensure_connection", "update_connection"])
+def test_an_input_that_rendered_to_a_string(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, call: str
+) -> None:
+    given: dict[str, Any] = {"connection_id": 7} if call == "update_connection" else {"provider": "jira"}
+    with pytest.raises(WorkatoConfigurationError) as caught:
+        getattr(hook, call)(name="A", input='{"apitoken": "s3cret-t0ken"}', **given)
+    assert "input must be a dict of parameters such as {'email': '…', 'apitoken': '…'}, not str" in str(
+        caught.value
+    )
+    assert "render_template_as_native_obj=True" in str(caught.value)
+    assert "s3cret-t0ken" not in everything_shown(caught.value)
+    assert sandbox.control.requests() == []
 
 
 def test_update_sends_what_is_given(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:

@@ -44,6 +44,25 @@ class TestSeed:
         assert len(set(ids)) == 3
         assert sandbox.control.state()["counts"]["connections"] == 4
 
+    @pytest.mark.parametrize("first", [True, False], ids=["id first", "id last"])
+    def test_an_id_that_the_next_row_would_have_taken(self, sandbox: RunningSandbox, first: bool) -> None:
+        (last,) = sandbox.control.seed([{}])
+        rows: list[dict[str, Any]] = [{"id": last + 1, "name": "given"}, {"name": "taken"}]
+        ids = sandbox.control.seed(rows if first else rows[::-1])
+        assert sorted(ids) == [last + 1, last + 2]
+        assert sandbox.control.connection(last + 1)["name"] == "given"
+        assert sandbox.control.connection(last + 2)["name"] == "taken"
+
+    def test_one_id_twice(self, sandbox: RunningSandbox) -> None:
+        before = sandbox.control.state()
+        with pytest.raises(RuntimeError, match=r"422.*2 connections have the id 5"):
+            sandbox.control.seed([{"id": 5}, {"id": 5}], folders=[{"id": 1, "name": "n"}])
+        assert sandbox.control.state() == before
+
+    def test_an_existing_connection_is_replaced(self, sandbox: RunningSandbox) -> None:
+        assert sandbox.control.seed([{"id": 36, "name": "Another"}]) == [36]
+        assert [row["name"] for row in sandbox.control.connections()] == ["Another"]
+
     def test_a_success_has_a_time(self, sandbox: RunningSandbox) -> None:
         (connection_id,) = sandbox.control.seed([{"authorization_status": "success"}])
         assert sandbox.control.connection(connection_id)["authorized_at"] is not None
@@ -63,7 +82,7 @@ class TestSeed:
         assert "detail" in answer.json()
 
 
-class TestOuterWorld:
+class TestExternalChanges:
     def test_lose(self, sandbox: RunningSandbox) -> None:
         shown = sandbox.control.lose(36, reason="Token revoked")
         assert shown["connection_lost_reason"] == "Token revoked"
@@ -192,7 +211,7 @@ def test_credentials_are_shown_nowhere(sandbox: RunningSandbox, body: dict[str, 
 def test_waiting_returns_what_came_true() -> None:
     answers = iter([0, None, "", "there"])
     assert wait_until(lambda: next(answers)) == "there"
-    with pytest.raises(TimeoutError, match=r"rain did not come true within 0\.05 s"):
+    with pytest.raises(TimeoutError, match=r"gave up after 0\.05 s waiting for rain"):
         wait_until(lambda: False, deadline=0.05, what="rain")
 
 

@@ -20,7 +20,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text()
 
 
 def row(name: str, fault: Fault) -> str:
-    carried_out = "always" if fault.needs_answer else "yes" if fault.performed else "no"
+    carried_out = "always" if fault.needs_response else "yes" if fault.performed else "no"
     parameters = ", ".join(f"`{parameter}` = {value}" for parameter, value in fault.parameters.items())
     return f"| `{name}` | {fault.what} | {carried_out} | {parameters} |"
 
@@ -34,9 +34,10 @@ def test_the_table_of_faults_is_the_table_in_the_code() -> None:
 @pytest.mark.parametrize(
     "word",
     [
-        *CREDENTIAL_WORDS,
-        *OAUTH_PROVIDERS,
-        *PROVIDER_LISTS,
+        # Sorted, since parallel processes must collect the same tests.
+        *sorted(CREDENTIAL_WORDS),
+        *sorted(OAUTH_PROVIDERS),
+        *sorted(PROVIDER_LISTS),
         *(operation for operation in Operation if operation is not Operation.UNKNOWN),
         NO_SUCH_PROVIDER,
     ],

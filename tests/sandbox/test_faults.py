@@ -167,7 +167,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
 
 NEVER_ANSWERED = {"reset_before_answer", "close_before_answer", "timeout"}
 ALWAYS_PERFORMED = {"delay", "hold", "slow_server"} | {
-    name for name, fault in FAULTS.items() if fault.needs_answer
+    name for name, fault in FAULTS.items() if fault.needs_response
 }
 # What arrives depends on the real answer only where that is what the fault works on.
 OF_THE_REAL_ANSWER = {"slow_headers", "slow_trickle"}
@@ -201,7 +201,7 @@ def test_whether_the_call_is_carried_out(sandbox: RunningSandbox, fault: str, *,
     assert created(sandbox) == performed
 
 
-@pytest.mark.parametrize("fault", sorted(name for name, fault in FAULTS.items() if fault.needs_answer))
+@pytest.mark.parametrize("fault", sorted(name for name, fault in FAULTS.items() if fault.needs_response))
 def test_the_real_answer_takes_a_real_call(sandbox: RunningSandbox, fault: str) -> None:
     with pytest.raises(RuntimeError, match=r"422 .*performed cannot be false"):
         sandbox.control.add_fault(fault, performed=False)

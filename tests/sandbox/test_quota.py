@@ -13,7 +13,7 @@ from airflow_provider_workato.sandbox.traffic.quota import Admission, QuotaLimit
 from tests.support.sandbox import RunningSandbox
 
 
-class Clock:
+class FakeClock:
     def __init__(self) -> None:
         self.now = 1000.0
 
@@ -21,8 +21,8 @@ class Clock:
         return self.now
 
 
-def window(*, limit: int | None, seconds: float = 60.0) -> tuple[Window, Clock]:
-    clock = Clock()
+def window(*, limit: int | None, seconds: float = 60.0) -> tuple[Window, FakeClock]:
+    clock = FakeClock()
     return Window(limit=limit, seconds=seconds, clock=clock), clock
 
 

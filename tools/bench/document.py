@@ -17,7 +17,7 @@ HEAD = """\
 Written by `make bench`; do not edit. All columns of a table were measured in the same run on the same
 machine, which is also where the server, the database and all of Airflow ran. Ratios are worth more than
 the figures: another machine has other figures. The sandbox stands in for Workato, so there is no network in
-any time."""
+any time. [The soak](soak.md) has a page of its own."""
 
 
 class Document:

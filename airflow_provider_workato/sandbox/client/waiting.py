@@ -8,25 +8,32 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_FIRST_PAUSE = 0.02
+_GROWTH = 1.5
+
 
 def wait_until(
     condition: Callable[[], T | None],
     *,
     deadline: float = 30.0,
     what: str = "the condition",
-    interval: float = 0.02,
+    interval: float = 0.2,
 ) -> T:
-    """Call *condition* until it returns something true, and return that.
+    """Call *condition* until it returns a true value, and return that value.
+
+    The pauses between calls start at 20 ms and grow, so that a short wait ends soon and a long one is cheap.
 
     :param condition: the function to call.
     :param deadline: seconds after which to give up.
-    :param what: the condition in words, for the error.
-    :param interval: seconds between two calls.
-    :raises TimeoutError: if nothing true came before the deadline.
+    :param what: what is waited for, for the error message.
+    :param interval: the longest pause between two calls, in seconds.
+    :raises TimeoutError: if the condition is still false at the deadline.
     """
     end = time.monotonic() + deadline
-    while not (answer := condition()):
+    pause = min(_FIRST_PAUSE, interval)
+    while not (result := condition()):
         if time.monotonic() > end:
-            raise TimeoutError(f"{what} did not come true within {deadline:g} s")
-        time.sleep(interval)
-    return answer
+            raise TimeoutError(f"gave up after {deadline:g} s waiting for {what}")
+        time.sleep(pause)
+        pause = min(pause * _GROWTH, interval)
+    return result

@@ -1,1 +1,1 @@
-"""The faults, and how each is done."""
+"""The faults and their effects."""

@@ -1,10 +1,10 @@
-"""Turn an answer into one that the API does not document."""
+"""Turn a response into one that the API does not document."""
 
 from __future__ import annotations
 
 from typing import Any
 
-#: Keys that every recorded answer has.
+#: Keys that every recorded response has.
 ALWAYS_PRESENT = frozenset({"id", "success", "data", "url"})
 
 _UNDOCUMENTED = {"identity": None, "on_prem_group_id": 77, "undocumented": {"nested": ["value"]}}
@@ -50,7 +50,7 @@ def with_extra_keys(value: Any) -> Any:
 
 
 def with_missing_keys(value: Any) -> Any:
-    """Leave out every key that some real answers lack, and cut picklist rows to two columns.
+    """Leave out every key that some real responses lack, and cut picklist rows to two columns.
 
     :param value: any JSON value.
     """
@@ -63,7 +63,7 @@ def with_missing_keys(value: Any) -> Any:
 
 
 def with_envelope(value: Any) -> Any:
-    """Put the answer under ``result``, as the embedding API does, where it replaces ``data``.
+    """Put the response under ``result``, as the embedding API does, in place of ``data`` if there is one.
 
     :param value: any JSON value.
     """

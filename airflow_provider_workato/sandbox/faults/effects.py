@@ -12,22 +12,22 @@ from time import time
 from typing import Any, Final
 
 from airflow_provider_workato.sandbox.faults import alterations
-from airflow_provider_workato.sandbox.faults.exchange import Answer, Exchange, Header
+from airflow_provider_workato.sandbox.faults.exchange import Exchange, Header, RawResponse
 from airflow_provider_workato.sandbox.workspace.refusals import (
     NOT_FOUND_BODY,
     TOO_MANY_REQUESTS_BODY,
     UNAUTHORIZED_BODY,
 )
 
-Effect = Callable[[Exchange, Answer], Awaitable[None]]
-MakeAnswer = Callable[[Exchange, Answer], Answer]
+Effect = Callable[[Exchange, RawResponse], Awaitable[None]]
+MakeResponse = Callable[[Exchange, RawResponse], RawResponse]
 
-# Sent in part instead of the real answer if the call is not carried out.
-_PLACEHOLDER = Answer.of_json(
+# Sent in part instead of the real response if the call is not carried out.
+_PLACEHOLDER = RawResponse.of_json(
     status=200, body={"id": 1, "success": True, "data": [], "message": "never complete"}
 )
 
-# A reset discards what has not left yet, so no more is sent than a socket takes at once.
+# A reset discards unsent bytes, so send no more than a socket takes at once.
 _LARGEST_HALF = 32_768
 
 _HTML = b"""<html>
@@ -44,146 +44,150 @@ async def apply_fault(exchange: Exchange) -> None:
     """
     if not await exchange.read_request():
         return
-    answer = await exchange.perform() if exchange.rule.performed else _PLACEHOLDER
-    await EFFECTS[exchange.rule.fault](exchange, answer)
+    response = await exchange.perform() if exchange.rule.performed else _PLACEHOLDER
+    await EFFECTS[exchange.rule.fault](exchange, response)
 
 
-# Faults of the line: it breaks or is slow.
+# The TCP connection breaks or the response is slow.
 
 
-async def _reset_before_answer(exchange: Exchange, _: Answer) -> None:
-    await exchange.reset_line()
+async def _reset_before_answer(exchange: Exchange, _: RawResponse) -> None:
+    await exchange.reset_socket()
 
 
-async def _close_before_answer(exchange: Exchange, _: Answer) -> None:
-    await exchange.close_line()
+async def _close_before_answer(exchange: Exchange, _: RawResponse) -> None:
+    await exchange.close_socket()
 
 
-async def _half(exchange: Exchange, answer: Answer) -> None:
-    await exchange.begin(answer)
-    await exchange.proceed(answer.body[: min(len(answer.body) // 2, _LARGEST_HALF)], more=True)
+async def _half(exchange: Exchange, response: RawResponse) -> None:
+    await exchange.begin(response)
+    await exchange.proceed(response.body[: min(len(response.body) // 2, _LARGEST_HALF)], more=True)
 
 
-async def _reset_mid_body(exchange: Exchange, answer: Answer) -> None:
-    await _half(exchange, answer)
-    await exchange.reset_line()
+async def _reset_mid_body(exchange: Exchange, response: RawResponse) -> None:
+    await _half(exchange, response)
+    await exchange.reset_socket()
 
 
-async def _close_mid_body(exchange: Exchange, answer: Answer) -> None:
-    await _half(exchange, answer)
-    await exchange.close_line()
+async def _close_mid_body(exchange: Exchange, response: RawResponse) -> None:
+    await _half(exchange, response)
+    await exchange.close_socket()
 
 
-async def _timeout(exchange: Exchange, _: Answer) -> None:
+async def _timeout(exchange: Exchange, _: RawResponse) -> None:
     if await exchange.pause(exchange.rule.number("max_seconds")):
-        await exchange.close_line()
+        await exchange.close_socket()
 
 
-async def _delay(exchange: Exchange, answer: Answer) -> None:
+async def _delay(exchange: Exchange, response: RawResponse) -> None:
     if await exchange.pause(exchange.rule.number("seconds")):
-        await exchange.finish(answer if exchange.rule.performed else await exchange.perform())
+        await exchange.finish(response if exchange.rule.performed else await exchange.perform())
 
 
-async def _hold(exchange: Exchange, answer: Answer) -> None:
+async def _hold(exchange: Exchange, response: RawResponse) -> None:
     with exchange.holds.holding(entry=exchange.entry, performed=exchange.rule.performed) as hold:
         is_there = await exchange.pause(exchange.rule.number("max_seconds"), until=hold.released.wait())
     if is_there:
-        await exchange.finish(answer if exchange.rule.performed else await exchange.perform())
+        await exchange.finish(response if exchange.rule.performed else await exchange.perform())
 
 
-async def _slow_server(exchange: Exchange, answer: Answer) -> None:
+async def _slow_server(exchange: Exchange, response: RawResponse) -> None:
     with exchange.holds.holding(entry=exchange.entry, performed=exchange.rule.performed) as hold:
         with suppress(TimeoutError):
             await asyncio.wait_for(hold.released.wait(), exchange.rule.number("max_seconds"))
-        answer = answer if exchange.rule.performed else await exchange.perform()
-    await exchange.finish(answer)
+        response = response if exchange.rule.performed else await exchange.perform()
+    await exchange.finish(response)
 
 
-async def _slow_headers(exchange: Exchange, answer: Answer) -> None:
-    exchange.log.answer(exchange.entry, status=answer.status)
-    for byte in answer.head:
+async def _slow_headers(exchange: Exchange, response: RawResponse) -> None:
+    exchange.log.set_status(exchange.entry, status=response.status)
+    for byte in response.head:
         exchange.transport.write(bytes([byte]))
         if not await exchange.pause(exchange.rule.number("seconds")):
             return
-    exchange.transport.write(answer.body)
-    await exchange.close_line()
+    exchange.transport.write(response.body)
+    await exchange.close_socket()
 
 
-async def _slow_trickle(exchange: Exchange, answer: Answer) -> None:
-    await exchange.begin(answer)
-    for byte in answer.body:
+async def _slow_trickle(exchange: Exchange, response: RawResponse) -> None:
+    await exchange.begin(response)
+    for byte in response.body:
         if not await exchange.pause(exchange.rule.number("seconds")):
             return
         await exchange.proceed(bytes([byte]), more=True)
     await exchange.proceed(b"", more=False)
 
 
-# Faults of the answer.
+# The response is not the real one.
 
 
-def _answering(make: MakeAnswer) -> Effect:
-    async def effect(exchange: Exchange, answer: Answer) -> None:
-        await exchange.finish(make(exchange, answer))
+def _responding(make: MakeResponse) -> Effect:
+    async def effect(exchange: Exchange, response: RawResponse) -> None:
+        await exchange.finish(make(exchange, response))
 
     return effect
 
 
 def _json(status: int, body: Any) -> Effect:
-    return _answering(lambda *_: Answer.of_json(status=status, body=body))
+    return _responding(lambda *_: RawResponse.of_json(status=status, body=body))
 
 
 def _html(status: int) -> Effect:
     headers: tuple[Header, ...] = ((b"content-type", b"text/html"),)
-    return _answering(lambda *_: Answer(status=status, body=_HTML, headers=headers))
+    return _responding(lambda *_: RawResponse(status=status, body=_HTML, headers=headers))
 
 
 def _rate_limited(retry_after: Callable[[Exchange], str] | None) -> Effect:
-    def make(exchange: Exchange, _: Answer) -> Answer:
+    def make(exchange: Exchange, _: RawResponse) -> RawResponse:
         headers: tuple[Header, ...] = ()
         if retry_after is not None:
             headers = ((b"retry-after", retry_after(exchange).encode()),)
-        return Answer.of_json(status=429, body=TOO_MANY_REQUESTS_BODY, headers=headers)
+        return RawResponse.of_json(status=429, body=TOO_MANY_REQUESTS_BODY, headers=headers)
 
-    return _answering(make)
+    return _responding(make)
 
 
 def _altered(alter: Callable[[Any], Any]) -> Effect:
-    return _answering(
-        lambda _, answer: Answer.of_json(status=answer.status, body=alter(json.loads(answer.body))),
+    return _responding(
+        lambda _, response: RawResponse.of_json(
+            status=response.status, body=alter(json.loads(response.body))
+        ),
     )
 
 
-def _wrong_types(exchange: Exchange, answer: Answer) -> Answer:
+def _wrong_types(exchange: Exchange, response: RawResponse) -> RawResponse:
     is_container = exchange.rule.text("shape") == "container"
     alter = alterations.with_wrong_container if is_container else alterations.with_wrong_values
-    return Answer.of_json(status=answer.status, body=alter(json.loads(answer.body)))
+    return RawResponse.of_json(status=response.status, body=alter(json.loads(response.body)))
 
 
-def _truncated(_: Exchange, answer: Answer) -> Answer:
-    return Answer(status=answer.status, body=answer.body[: len(answer.body) // 2], headers=answer.headers)
+def _truncated(_: Exchange, response: RawResponse) -> RawResponse:
+    return RawResponse(
+        status=response.status, body=response.body[: len(response.body) // 2], headers=response.headers
+    )
 
 
-def _server_error(exchange: Exchange, _: Answer) -> Answer:
+def _server_error(exchange: Exchange, _: RawResponse) -> RawResponse:
     body = {"message": "Server error", "id": exchange.rule.text("support_id")}
-    return Answer.of_json(status=500, body=body)
+    return RawResponse.of_json(status=500, body=body)
 
 
-def _success_false(exchange: Exchange, _: Answer) -> Answer:
+def _success_false(exchange: Exchange, _: RawResponse) -> RawResponse:
     body = {"success": False, "status": "rejected", "message": exchange.rule.text("message")}
-    return Answer.of_json(status=200, body=body)
+    return RawResponse.of_json(status=200, body=body)
 
 
-def _redirect(exchange: Exchange, _: Answer) -> Answer:
+def _redirect(exchange: Exchange, _: RawResponse) -> RawResponse:
     location = exchange.rule.text("location").encode("latin-1", errors="replace")
-    return Answer(status=int(exchange.rule.number("status")), headers=((b"location", location),))
+    return RawResponse(status=int(exchange.rule.number("status")), headers=((b"location", location),))
 
 
-def _echo_secret(exchange: Exchange, _: Answer) -> Answer:
+def _echo_secret(exchange: Exchange, _: RawResponse) -> RawResponse:
     secret = _token(exchange)
     if exchange.rule.text("secret") == "input":
         secret = max(_input_texts(exchange.request_body), key=len, default=secret)
     body = {"message": f"Invalid credentials: {secret}", "errors": {"input": [f"{secret} was refused"]}}
-    return Answer.of_json(status=int(exchange.rule.number("status")), body=body)
+    return RawResponse.of_json(status=int(exchange.rule.number("status")), body=body)
 
 
 def _token(exchange: Exchange) -> str:
@@ -223,7 +227,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     ),
     "rate_limited_nonsense": _rate_limited(lambda exchange: exchange.rule.text("text")),
     "rate_limited_no_header": _rate_limited(None),
-    "server_error": _answering(_server_error),
+    "server_error": _responding(_server_error),
     "bad_gateway_html": _html(502),
     "service_unavailable": _json(503, {"message": "Service unavailable"}),
     "gateway_timeout_html": _html(504),
@@ -238,13 +242,13 @@ EFFECTS: Final[Mapping[str, Effect]] = {
             "errors": {"name": ["can't be blank"], "provider": "is not included in the list"},
         },
     ),
-    "success_false": _answering(_success_false),
-    "redirect": _answering(_redirect),
-    "echo_secret": _answering(_echo_secret),
+    "success_false": _responding(_success_false),
+    "redirect": _responding(_redirect),
+    "echo_secret": _responding(_echo_secret),
     "html_page": _html(200),
     "null_body": _json(200, None),
-    "truncated_json": _answering(_truncated),
-    "wrong_types": _answering(_wrong_types),
+    "truncated_json": _responding(_truncated),
+    "wrong_types": _responding(_wrong_types),
     "extra_keys": _altered(alterations.with_extra_keys),
     "missing_keys": _altered(alterations.with_missing_keys),
     "result_envelope": _altered(alterations.with_envelope),

@@ -1,4 +1,4 @@
-"""A request and its answer, down to the socket, for faults to manipulate."""
+"""A request and its response, down to the socket, for faults to manipulate."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_provider_workato.sandbox.faults.holds import Holds
 from airflow_provider_workato.sandbox.faults.rules import FaultRule
-from airflow_provider_workato.sandbox.traffic.request_log import Entry, RequestLog
+from airflow_provider_workato.sandbox.traffic.request_log import LoggedRequest, RequestLog
 
 Header = tuple[bytes, bytes]
 
@@ -24,16 +24,16 @@ _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """An HTTP answer. Content-Length follows from the body."""
+class RawResponse:
+    """An HTTP response. Content-Length follows from the body."""
 
     status: int
     body: bytes = b""
     headers: tuple[Header, ...] = ()
 
     @classmethod
-    def of_json(cls, *, status: int, body: Any, headers: tuple[Header, ...] = ()) -> Answer:
-        """Return an answer with a JSON body.
+    def of_json(cls, *, status: int, body: Any, headers: tuple[Header, ...] = ()) -> RawResponse:
+        """Return a response with a JSON body.
 
         :param status: HTTP status.
         :param body: any JSON value.
@@ -67,7 +67,7 @@ class Exchange:
     receive: Receive
     send: Send
     log: RequestLog
-    entry: Entry
+    entry: LoggedRequest
     holds: Holds
     rule: FaultRule
     extra_headers: tuple[Header, ...] = ()
@@ -91,8 +91,8 @@ class Exchange:
             more = message.get("more_body", False)
         return True
 
-    async def perform(self) -> Answer:
-        """Carry out the call and return its answer."""
+    async def perform(self) -> RawResponse:
+        """Carry out the call and return its response."""
         start: Message = {}
         body = b""
         request: list[Message] = [{"type": "http.request", "body": self.request_body, "more_body": False}]
@@ -109,16 +109,16 @@ class Exchange:
 
         await self.app(self.scope, receive, send)
         kept = tuple((name, value) for name, value in start["headers"] if name != b"content-length")
-        return Answer(status=start["status"], body=body, headers=kept)
+        return RawResponse(status=start["status"], body=body, headers=kept)
 
-    async def begin(self, answer: Answer) -> None:
+    async def begin(self, response: RawResponse) -> None:
         """Send status and headers.
 
-        :param answer: the answer.
+        :param response: the response.
         """
-        self.log.answer(self.entry, status=answer.status)
-        headers = [*answer.all_headers, *self.extra_headers]
-        await self.send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        self.log.set_status(self.entry, status=response.status)
+        headers = [*response.all_headers, *self.extra_headers]
+        await self.send({"type": "http.response.start", "status": response.status, "headers": headers})
 
     async def proceed(self, part: bytes, *, more: bool) -> None:
         """Send part of the body.
@@ -128,13 +128,13 @@ class Exchange:
         """
         await self.send({"type": "http.response.body", "body": part, "more_body": more})
 
-    async def finish(self, answer: Answer) -> None:
-        """Send a whole answer.
+    async def finish(self, response: RawResponse) -> None:
+        """Send a whole response.
 
-        :param answer: the answer.
+        :param response: the response.
         """
-        await self.begin(answer)
-        await self.proceed(answer.body, more=False)
+        await self.begin(response)
+        await self.proceed(response.body, more=False)
 
     async def client_left(self) -> None:
         """Wait until either end closes the TCP connection."""
@@ -157,14 +157,14 @@ class Exchange:
             for task in waiting:
                 task.cancel()
 
-    async def reset_line(self) -> None:
+    async def reset_socket(self) -> None:
         """Reset the TCP connection."""
-        line: socket.socket = self.transport.get_extra_info("socket")
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+        connection: socket.socket = self.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
         self.transport.abort()
         await self.client_left()
 
-    async def close_line(self) -> None:
-        """Close the TCP connection in good order, even in the middle of an answer."""
+    async def close_socket(self) -> None:
+        """Close the TCP connection without a reset, even in the middle of a response."""
         self.transport.close()
         await self.client_left()

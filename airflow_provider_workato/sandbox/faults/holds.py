@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_provider_workato.sandbox.traffic.request_log import Entry
+from airflow_provider_workato.sandbox.traffic.request_log import LoggedRequest
 
 
 @dataclass(eq=False, kw_only=True)
 class Hold:
     """A held call."""
 
-    entry: Entry
+    entry: LoggedRequest
     performed: bool
     since: float = field(default_factory=time.monotonic)
     released: asyncio.Event = field(default_factory=asyncio.Event)
@@ -29,7 +29,7 @@ class Holds:
         self._held: list[Hold] = []
 
     @contextmanager
-    def holding(self, *, entry: Entry, performed: bool) -> Iterator[Hold]:
+    def holding(self, *, entry: LoggedRequest, performed: bool) -> Iterator[Hold]:
         """List a call as held while the block runs.
 
         :param entry: the call's entry in the request log.

@@ -1,4 +1,4 @@
-"""The fault rules: which calls a fault happens to, and how often."""
+"""The fault rules: which calls have a fault, and how often."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ANY_OPERATION: Final = "*"
 
 
 class UnknownFault(ValueError):
-    """A fault rule that the sandbox cannot follow. The message says why."""
+    """A fault rule names an unknown fault, operation or parameter. The message says which."""
 
 
 @dataclass(kw_only=True)
@@ -26,10 +26,10 @@ class FaultRule:
     :param operation: the operation it applies to, ``*`` for all.
     :param fault: the fault's name.
     :param parameters: all parameters of the fault.
-    :param times: how often it still happens, None for no limit.
-    :param skip: number of calls that still pass before.
+    :param times: number of calls it will still happen to, None for no limit.
+    :param skip: number of calls that will still pass before.
     :param performed: whether the call is carried out.
-    :param hits: how often it happened.
+    :param hits: number of calls it has happened to.
     """
 
     id: int
@@ -97,8 +97,8 @@ class FaultRules:
             raise UnknownFault(f"unknown fault {fault!r}; known: {', '.join(FAULTS)}")
         if operation != ANY_OPERATION and operation not in set(Operation):
             raise UnknownFault(f"unknown operation {operation!r}; known: *, {', '.join(Operation)}")
-        if known.needs_answer and performed is False:
-            raise UnknownFault(f"{fault} alters the real answer, so performed cannot be false")
+        if known.needs_response and performed is False:
+            raise UnknownFault(f"{fault} alters the real response, so performed cannot be false")
         rule = FaultRule(
             id=next(self._numbers),
             operation=operation,

@@ -13,62 +13,63 @@ ParameterValue = str | int | float
 class Fault:
     """One kind of fault.
 
-    :param what: what the client sees.
+    :param what: the response that the client receives.
     :param performed: whether the call is carried out first, unless the rule decides otherwise.
-    :param needs_answer: whether it alters the real answer, so that the call is always carried out.
+    :param needs_response: whether it alters the real response, so that the call is always carried out.
     :param parameters: names and defaults.
     """
 
     what: str
     performed: bool = False
-    needs_answer: bool = False
+    needs_response: bool = False
     parameters: Mapping[str, ParameterValue] = field(default_factory=dict)
 
 
-#: Every fault by name. Faults that break or alter the real answer carry the call out first; those that answer
-#: instead of Workato do not. ``performed`` in a rule changes that, except where the real answer is needed.
+#: Every fault by name. Faults that break or alter the real response carry the call out first; faults that
+#: send an error instead do not. ``performed`` in a rule changes that, except where the real response is
+#: needed.
 FAULTS: Final[Mapping[str, Fault]] = {
-    # The line breaks.
-    "reset_before_answer": Fault(what="TCP reset before the first byte of the answer", performed=True),
-    "close_before_answer": Fault(what="orderly close before the first byte of the answer", performed=True),
-    "reset_mid_body": Fault(what="complete headers, half the body, then a TCP reset", performed=True),
-    "close_mid_body": Fault(what="complete headers, half the body, then an orderly close", performed=True),
+    # The TCP connection breaks.
+    "reset_before_answer": Fault(what="TCP reset before the first byte of the response", performed=True),
+    "close_before_answer": Fault(what="TCP close before the first byte of the response", performed=True),
+    "reset_mid_body": Fault(what="complete headers and half of the body, then a TCP reset", performed=True),
+    "close_mid_body": Fault(what="complete headers and half of the body, then a TCP close", performed=True),
     "timeout": Fault(
-        what="no answer; the line is closed after max_seconds",
-        performed=True,
-        parameters={"max_seconds": 120.0},
+        what="no response; TCP close after max_seconds", performed=True, parameters={"max_seconds": 120.0}
     ),
-    # The line is slow.
-    "delay": Fault(what="the right answer, seconds late", performed=True, parameters={"seconds": 1.0}),
+    # The response is slow.
+    "delay": Fault(
+        what="the correct response, delayed by seconds", performed=True, parameters={"seconds": 1.0}
+    ),
     "hold": Fault(
-        what="the right answer, but only after POST /sandbox/release or max_seconds",
+        what="the correct response, held until POST /sandbox/release or for max_seconds",
         performed=True,
         parameters={"max_seconds": 300.0},
     ),
     "slow_server": Fault(
-        what="like hold, but a client that leaves does not stop it: performed=false is carried out at last",
+        what="like hold, but the call goes on if the client disconnects, even with performed=false",
         performed=True,
         parameters={"max_seconds": 300.0},
     ),
     "slow_headers": Fault(
-        what="the right answer, a byte of its headers every seconds",
+        what="the correct response, with a pause of seconds before each byte of the headers",
         performed=True,
         parameters={"seconds": 0.1},
     ),
     "slow_trickle": Fault(
-        what="the right headers at once, then a byte of the body every seconds",
+        what="the correct headers at once, then a pause of seconds before each byte of the body",
         performed=True,
         parameters={"seconds": 0.1},
     ),
-    # Workato, or something before it, refuses.
-    "rate_limited_seconds": Fault(what="429, Retry-After: seconds", parameters={"seconds": 1}),
+    # Workato, or a proxy in front of it, refuses the call.
+    "rate_limited_seconds": Fault(what="429 with Retry-After in seconds", parameters={"seconds": 1}),
     "rate_limited_date": Fault(
-        what="429, Retry-After: the HTTP date seconds ahead", parameters={"seconds": 1}
+        what="429 with Retry-After as an HTTP date, seconds from now", parameters={"seconds": 1}
     ),
-    "rate_limited_nonsense": Fault(what="429, Retry-After: text", parameters={"text": "soon"}),
+    "rate_limited_nonsense": Fault(what="429 with text as Retry-After", parameters={"text": "soon"}),
     "rate_limited_no_header": Fault(what="429 without Retry-After"),
     "server_error": Fault(
-        what="500 with message and support id",
+        what="500 with a message and a support id",
         parameters={"support_id": "3188c2d0-29a4-4080-908e-582e7ed82580"},
     ),
     "bad_gateway_html": Fault(what="502 with an HTML page"),
@@ -76,7 +77,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "gateway_timeout_html": Fault(what="504 with an HTML page"),
     "unauthorized": Fault(what="401"),
     "forbidden": Fault(what="403"),
-    "forbidden_html": Fault(what="403 with an HTML page, as a proxy answers"),
+    "forbidden_html": Fault(what="403 with an HTML page, as from a proxy"),
     "not_found": Fault(what="404"),
     "validation_error": Fault(what="400 with field errors"),
     "success_false": Fault(
@@ -88,31 +89,31 @@ FAULTS: Final[Mapping[str, Fault]] = {
         parameters={"location": "http://localhost:9/elsewhere", "status": 302},
     ),
     "echo_secret": Fault(
-        what="400 whose text quotes a credential of the request: the longest text in input, or the token",
+        what="an error that quotes a credential of the request: the longest string in input, or the token",
         parameters={"secret": "input", "status": 400},
     ),
-    # The answer is not what the API documents.
+    # The response is not what the API documents.
     "html_page": Fault(what="200 with an HTML page"),
-    "null_body": Fault(what="200 with the JSON text null"),
-    "truncated_json": Fault(what="200 with half the JSON text, complete as HTTP", performed=True),
+    "null_body": Fault(what="200 with the JSON value null"),
+    "truncated_json": Fault(what="200 with half of the JSON, in a complete HTTP message", performed=True),
     "wrong_types": Fault(
-        what="the right answer with values of a wrong type; shape=container: the outermost list or object",
+        what="the correct response with values of the wrong type; shape=container: only the outermost value",
         performed=True,
-        needs_answer=True,
+        needs_response=True,
         parameters={"shape": "values"},
     ),
     "extra_keys": Fault(
-        what="the right answer with keys nobody documented, and longer picklist rows",
+        what="the correct response with undocumented keys and longer picklist rows",
         performed=True,
-        needs_answer=True,
+        needs_response=True,
     ),
     "missing_keys": Fault(
-        what="the right answer without the keys that real answers were seen without; picklist rows of two",
+        what="the correct response without keys that recorded responses sometimes lack; short picklist rows",
         performed=True,
-        needs_answer=True,
+        needs_response=True,
     ),
     "result_envelope": Fault(
-        what='the right answer inside {"result": ...}', performed=True, needs_answer=True
+        what='the correct response inside {"result": ...}', performed=True, needs_response=True
     ),
 }
 

@@ -1,1 +1,1 @@
-"""What the traffic is made of and limited by: operations, quotas and the request log."""
+"""API traffic: operations, quotas and the request log."""

@@ -1,4 +1,4 @@
-"""The request log: calls and their statuses, never a body or a header."""
+"""The request log: method, path, query and status of each call, never a body or a header."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 from airflow_provider_workato.sandbox.traffic.operations import Operation
 
-# Enough for a quarter of an hour of a thousand polling clients. The counts cover all requests.
+# Enough for a thousand clients that poll for a quarter of an hour. The counts cover all requests.
 _KEPT = 100_000
 
 
 @dataclass(slots=True, kw_only=True)
-class Entry:
-    """A request. ``status`` is None until an answer begins."""
+class LoggedRequest:
+    """A logged request. ``status`` is None until the response begins."""
 
     seq: int
     at: float
@@ -37,12 +37,12 @@ class RequestLog:
 
     def clear(self) -> None:
         """Clear log and counts."""
-        self._entries: deque[Entry] = deque(maxlen=_KEPT)
+        self._entries: deque[LoggedRequest] = deque(maxlen=_KEPT)
         self._numbers = itertools.count(1)
         self._by_operation: Counter[str] = Counter()
         self._by_status: Counter[str] = Counter()
 
-    def open(self, *, operation: Operation, method: str, path: str, query: str) -> Entry:
+    def open(self, *, operation: Operation, method: str, path: str, query: str) -> LoggedRequest:
         """Log a request and return its entry.
 
         :param operation: the request's operation.
@@ -50,7 +50,7 @@ class RequestLog:
         :param path: the path.
         :param query: the query string, as sent.
         """
-        entry = Entry(
+        entry = LoggedRequest(
             seq=next(self._numbers),
             at=time.monotonic(),
             operation=operation,
@@ -62,11 +62,11 @@ class RequestLog:
         self._by_operation[operation] += 1
         return entry
 
-    def answer(self, entry: Entry, *, status: int) -> None:
-        """Log the status of an answer.
+    def set_status(self, entry: LoggedRequest, *, status: int) -> None:
+        """Log the status of a response.
 
         :param entry: the request's entry.
-        :param status: HTTP status of the answer.
+        :param status: HTTP status of the response.
         """
         entry.status = status
         self._by_status[str(status)] += 1

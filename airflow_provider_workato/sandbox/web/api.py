@@ -158,6 +158,6 @@ def _shown(connection: StoredConnection) -> Response:
 def _consent_url(
     sandbox: TheSandbox, request: Request, *, connection: StoredConnection, redirect_url: str | None
 ) -> str:
-    state = sandbox.grants.issue(connection_id=connection.id, redirect_url=redirect_url)
+    state = sandbox.consent_links.issue(connection_id=connection.id, redirect_url=redirect_url)
     address = request.url_for("consent_page").include_query_params(connection_id=connection.id, state=state)
     return str(address)

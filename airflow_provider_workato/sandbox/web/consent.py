@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from airflow_provider_workato.sandbox.sandbox import TheSandbox
 from airflow_provider_workato.sandbox.web.pages import page
 from airflow_provider_workato.sandbox.workspace.connection import StoredConnection
-from airflow_provider_workato.sandbox.workspace.grants import Grant
+from airflow_provider_workato.sandbox.workspace.consent_links import ConsentLink
 
 router = APIRouter(prefix="/oauth", include_in_schema=False)
 
@@ -28,23 +28,23 @@ class BadLink(Exception):
         self.shown = shown
 
 
-def _open_grant(sandbox: TheSandbox, state: str = "") -> tuple[Grant, StoredConnection]:
-    grant = sandbox.grants.find(state)
-    connection = sandbox.workspace.connections.get(grant.connection_id) if grant else None
-    if grant is None or connection is None:
-        text = "It was mistyped, or its connection is gone. Ask for a new one."
+def _open_link(sandbox: TheSandbox, state: str = "") -> tuple[ConsentLink, StoredConnection]:
+    link = sandbox.consent_links.find(state)
+    connection = sandbox.workspace.connections.get(link.connection_id) if link else None
+    if link is None or connection is None:
+        text = "It is incomplete, or its connection was deleted. Ask for a new link."
         raise BadLink(page("notice.html", title="This link does not work", text=text, status=404))
-    if grant.outcome is not None:
-        text = f"The answer was: {grant.outcome}. Ask for a new link to answer again."
-        raise BadLink(page("notice.html", title="This link was used already", text=text, status=410))
-    return grant, connection
+    if link.outcome is not None:
+        text = f"The answer was: {link.outcome}. A link works once. Ask for a new link to answer again."
+        raise BadLink(page("notice.html", title="This link was already used", text=text, status=410))
+    return link, connection
 
 
-OpenGrant = Annotated[tuple[Grant, StoredConnection], Depends(_open_grant)]
+OpenLink = Annotated[tuple[ConsentLink, StoredConnection], Depends(_open_link)]
 
 
 @router.get("/authorize", name="consent_page")
-async def consent_page(opened: OpenGrant, state: str) -> Response:
+async def consent_page(opened: OpenLink, state: str) -> Response:
     """Ask for consent."""
     _, connection = opened
     title = f"Connect {connection.provider}?"
@@ -52,23 +52,23 @@ async def consent_page(opened: OpenGrant, state: str) -> Response:
 
 
 @router.post("/authorize")
-async def authorize(sandbox: TheSandbox, opened: OpenGrant) -> Response:
+async def authorize(sandbox: TheSandbox, opened: OpenLink) -> Response:
     """Record consent."""
-    grant, connection = opened
-    grant.outcome = "authorized"
-    sandbox.outer_world.authorize(connection.id)
-    if grant.redirect_url is not None:
-        return RedirectResponse(grant.redirect_url, status_code=303)
+    link, connection = opened
+    link.outcome = "authorized"
+    sandbox.external_changes.authorize(connection.id)
+    if link.redirect_url is not None:
+        return RedirectResponse(link.redirect_url, status_code=303)
     text = "The connection is ready. You can close this page."
     return page("notice.html", title="Authorized", text=text, about=_about(connection))
 
 
 @router.post("/deny")
-async def deny(sandbox: TheSandbox, opened: OpenGrant) -> Response:
+async def deny(sandbox: TheSandbox, opened: OpenLink) -> Response:
     """Record a refusal."""
-    grant, connection = opened
-    grant.outcome = "denied"
-    sandbox.outer_world.fail(connection.id, status="failed", error=DENIED)
+    link, connection = opened
+    link.outcome = "denied"
+    sandbox.external_changes.fail(connection.id, status="failed", error=DENIED)
     text = "The connection was not authorized."
     return page("notice.html", title="Denied", text=text, about=_about(connection))
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from airflow_provider_workato.sandbox.faults.rules import UnknownFault
 from airflow_provider_workato.sandbox.faults.table import FAULTS
@@ -14,6 +15,7 @@ from airflow_provider_workato.sandbox.sandbox import TheSandbox
 from airflow_provider_workato.sandbox.traffic.operations import Operation
 from airflow_provider_workato.sandbox.traffic.quota import QuotaLimits
 from airflow_provider_workato.sandbox.workspace.seeds import Folder, SeedRow, generated_rows
+from airflow_provider_workato.sandbox.workspace.summary import summary
 
 router = APIRouter(prefix="/sandbox", tags=["control"])
 
@@ -40,28 +42,36 @@ class Seed(SeedRow):
     folders: list[FolderRow] = Field(default_factory=list)
     count: Annotated[int, Field(ge=0, le=1_000_000)] = 0
 
+    @field_validator("connections")
+    @classmethod
+    def _no_id_twice(cls, rows: list[SeedRow]) -> list[SeedRow]:
+        for connection_id, count in Counter(row.id for row in rows if row.id is not None).items():
+            if count > 1:
+                raise ValueError(f"{count} connections have the id {connection_id}")
+        return rows
 
-class Many(_Body):
+
+class AuthorizeMany(_Body):
     """Connections by id; by default all without a status."""
 
     ids: list[int] | None = None
 
 
-class Loss(_Body):
+class LoseConnection(_Body):
     """How a connection is lost."""
 
     reason: str = "Account credentials refresh failed"
     status: Literal["failed", "exception"] | None = None
 
 
-class Failure(_Body):
+class FailConnection(_Body):
     """How an attempt to authorize fails."""
 
     error: str = "Authorization failed"
     status: Literal["failed", "exception"] = "failed"
 
 
-class Use(_Body):
+class UseConnection(_Body):
     """What uses a connection."""
 
     active_recipes: Annotated[int, Field(ge=0)] = 0
@@ -103,49 +113,53 @@ async def reset(sandbox: TheSandbox) -> dict[str, Any]:
 @router.get("/state")
 async def state(sandbox: TheSandbox, *, connections: bool = True) -> dict[str, Any]:
     """Return the workspace. ``connections=false`` leaves the connections out."""
-    return sandbox.workspace.summary(with_connections=connections)
+    return summary(sandbox.workspace, with_connections=connections)
 
 
 @router.post("/seed")
 async def seed(sandbox: TheSandbox, wanted: Seed) -> dict[str, Any]:
     """Add connections and folders."""
-    sandbox.outer_world.add_folders(Folder(**row.model_dump()) for row in wanted.folders)
-    ids = sandbox.outer_world.seed(row.model_dump() for row in wanted.connections)
+    sandbox.external_changes.add_folders(Folder(**row.model_dump()) for row in wanted.folders)
+    ids = sandbox.external_changes.seed(row.model_dump() for row in wanted.connections)
     like = SeedRow(**wanted.model_dump(exclude={"connections", "folders", "count"}))
-    ids += sandbox.outer_world.seed(generated_rows(count=wanted.count, like=like))
+    ids += sandbox.external_changes.seed(generated_rows(count=wanted.count, like=like))
     return {"ids": ids}
 
 
 @router.post("/connections/authorize")
-async def authorize_many(sandbox: TheSandbox, wanted: Many | None = None) -> dict[str, Any]:
+async def authorize_many(sandbox: TheSandbox, wanted: AuthorizeMany | None = None) -> dict[str, Any]:
     """Authorize many connections at the same instant."""
     ids = wanted.ids if wanted is not None else None
     if ids is None:
         waiting = sandbox.workspace.connections.values()
         ids = [connection.id for connection in waiting if connection.authorization_status is None]
     for connection_id in ids:
-        sandbox.outer_world.authorize(connection_id)
+        sandbox.external_changes.authorize(connection_id)
     return {"ids": ids}
 
 
 @router.post("/connections/{connection_id}/authorize")
 async def authorize(sandbox: TheSandbox, connection_id: int) -> dict[str, Any]:
     """Authorize a connection, as a person would."""
-    return sandbox.outer_world.authorize(connection_id).describe()
+    return sandbox.external_changes.authorize(connection_id).describe()
 
 
 @router.post("/connections/{connection_id}/fail")
-async def fail(sandbox: TheSandbox, connection_id: int, wanted: Failure | None = None) -> dict[str, Any]:
+async def fail(
+    sandbox: TheSandbox, connection_id: int, wanted: FailConnection | None = None
+) -> dict[str, Any]:
     """Let an attempt to authorize fail."""
-    how = wanted or Failure()
-    return sandbox.outer_world.fail(connection_id, status=how.status, error=how.error).describe()
+    how = wanted or FailConnection()
+    return sandbox.external_changes.fail(connection_id, status=how.status, error=how.error).describe()
 
 
 @router.post("/connections/{connection_id}/lose")
-async def lose(sandbox: TheSandbox, connection_id: int, wanted: Loss | None = None) -> dict[str, Any]:
+async def lose(
+    sandbox: TheSandbox, connection_id: int, wanted: LoseConnection | None = None
+) -> dict[str, Any]:
     """Lose a connection, as a refused token refresh does."""
-    how = wanted or Loss()
-    return sandbox.outer_world.lose(connection_id, reason=how.reason, status=how.status).describe()
+    how = wanted or LoseConnection()
+    return sandbox.external_changes.lose(connection_id, reason=how.reason, status=how.status).describe()
 
 
 @router.post("/connections/{connection_id}/delete")
@@ -156,9 +170,9 @@ async def delete(sandbox: TheSandbox, connection_id: int) -> dict[str, Any]:
 
 
 @router.post("/connections/{connection_id}/use")
-async def use(sandbox: TheSandbox, connection_id: int, wanted: Use) -> dict[str, Any]:
+async def use(sandbox: TheSandbox, connection_id: int, wanted: UseConnection) -> dict[str, Any]:
     """Set what uses a connection."""
-    connection = sandbox.outer_world.use(
+    connection = sandbox.external_changes.use(
         connection_id,
         active_recipes=wanted.active_recipes,
         audit_log_streaming=wanted.audit_log_streaming,

@@ -7,9 +7,9 @@ import hmac
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from airflow_provider_workato.sandbox.faults.effects import apply_fault
-from airflow_provider_workato.sandbox.faults.exchange import Answer, Exchange, Header
+from airflow_provider_workato.sandbox.faults.exchange import Exchange, Header, RawResponse
 from airflow_provider_workato.sandbox.sandbox import Sandbox
-from airflow_provider_workato.sandbox.traffic.request_log import Entry
+from airflow_provider_workato.sandbox.traffic.request_log import LoggedRequest
 from airflow_provider_workato.sandbox.web.api import operation_of
 from airflow_provider_workato.sandbox.workspace.refusals import TOO_MANY_REQUESTS_BODY, UNAUTHORIZED_BODY
 
@@ -44,7 +44,9 @@ class Gate:
             query=scope["query_string"].decode("latin-1"),
         )
         if not self._is_authorized(scope):
-            await self._answer(send, entry=entry, answer=Answer.of_json(status=401, body=UNAUTHORIZED_BODY))
+            await self._respond(
+                send, entry=entry, response=RawResponse.of_json(status=401, body=UNAUTHORIZED_BODY)
+            )
             return
         admission = sandbox.quota.admit(operation=operation, path=scope["path"])
         headers: tuple[Header, ...] = ()
@@ -52,8 +54,8 @@ class Gate:
             headers = ((b"x-rate-limit-remaining", str(admission.remaining).encode()),)
         if admission.retry_after is not None:
             headers = (*headers, (b"retry-after", str(admission.retry_after).encode()))
-            refusal = Answer.of_json(status=429, body=TOO_MANY_REQUESTS_BODY, headers=headers)
-            await self._answer(send, entry=entry, answer=refusal)
+            refusal = RawResponse.of_json(status=429, body=TOO_MANY_REQUESTS_BODY, headers=headers)
+            await self._respond(send, entry=entry, response=refusal)
             return
         rule = sandbox.faults.take(operation)
         if rule is None:
@@ -78,18 +80,18 @@ class Gate:
         given: bytes = dict(scope["headers"]).get(b"authorization", b"")
         return any(hmac.compare_digest(given, b"Bearer " + token.encode()) for token in self._sandbox.tokens)
 
-    def _recording(self, send: Send, *, entry: Entry, headers: tuple[Header, ...]) -> Send:
+    def _recording(self, send: Send, *, entry: LoggedRequest, headers: tuple[Header, ...]) -> Send:
         async def record(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._sandbox.log.answer(entry, status=message["status"])
+                self._sandbox.log.set_status(entry, status=message["status"])
                 message["headers"] = [*message["headers"], *headers]
             await send(message)
 
         return record
 
-    async def _answer(self, send: Send, *, entry: Entry, answer: Answer) -> None:
-        self._sandbox.log.answer(entry, status=answer.status)
+    async def _respond(self, send: Send, *, entry: LoggedRequest, response: RawResponse) -> None:
+        self._sandbox.log.set_status(entry, status=response.status)
         await send(
-            {"type": "http.response.start", "status": answer.status, "headers": list(answer.all_headers)}
+            {"type": "http.response.start", "status": response.status, "headers": list(response.all_headers)}
         )
-        await send({"type": "http.response.body", "body": answer.body})
+        await send({"type": "http.response.body", "body": response.body})

@@ -12,7 +12,7 @@ from airflow_provider_workato.sandbox.workspace.bodies import (
 )
 from airflow_provider_workato.sandbox.workspace.connection import StoredConnection
 from airflow_provider_workato.sandbox.workspace.credentials import (
-    Outcome,
+    CredentialOutcome,
     authorization_error,
     check_credentials,
 )
@@ -26,7 +26,11 @@ from airflow_provider_workato.sandbox.workspace.refusals import bad_request, inv
 from airflow_provider_workato.sandbox.workspace.seeds import ROOT_FOLDER_ID
 from airflow_provider_workato.sandbox.workspace.workspace import Workspace
 
-_STATUSES = {Outcome.ACCEPTED: "success", Outcome.FAILED: "failed", Outcome.EXCEPTION: "exception"}
+_STATUSES = {
+    CredentialOutcome.ACCEPTED: "success",
+    CredentialOutcome.FAILED: "failed",
+    CredentialOutcome.EXCEPTION: "exception",
+}
 
 
 class ApiCalls:
@@ -191,8 +195,10 @@ class ApiCalls:
         return errors
 
 
-def _outcomes(credentials: dict[str, Any] | None, *, errors: dict[str, list[str]]) -> dict[str, Outcome]:
+def _outcomes(
+    credentials: dict[str, Any] | None, *, errors: dict[str, list[str]]
+) -> dict[str, CredentialOutcome]:
     outcomes = {key: check_credentials(value) for key, value in (credentials or {}).items()}
-    if Outcome.MALFORMED in outcomes.values():
+    if CredentialOutcome.MALFORMED in outcomes.values():
         errors["input"] = ["is not valid for this provider"]
     return outcomes

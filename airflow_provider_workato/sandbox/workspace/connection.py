@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from airflow_provider_workato.sandbox.workspace.credentials import Outcome
+from airflow_provider_workato.sandbox.workspace.credentials import CredentialOutcome
 
-# Real answers carry the workspace's own UTC offset and milliseconds, not a Z.
+# Real responses carry the workspace's own UTC offset and milliseconds, not a Z.
 _WORKSPACE_ZONE = timezone(timedelta(hours=-7))
 
 
@@ -41,7 +41,7 @@ class StoredConnection:
     is_runtime_user: bool = False
     active_recipes: int = 0
     audit_log_streaming: bool = False
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    outcomes: dict[str, CredentialOutcome] = field(default_factory=dict)
     _json: dict[bool, bytes] = field(default_factory=dict, repr=False)
 
     def body(self, *, with_tags: bool = False) -> dict[str, Any]:
@@ -102,7 +102,7 @@ class StoredConnection:
         self.authorization_error = error
         self.connection_lost_at = None
         self.connection_lost_reason = None
-        # Recorded answers stamp this on failed attempts too.
+        # Recorded responses stamp this on failed attempts too.
         self.authorized_at = None if status is None else timestamp()
         self.touch()
 

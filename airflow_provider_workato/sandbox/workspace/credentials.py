@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Any
 
 
-class Outcome(IntEnum):
+class CredentialOutcome(IntEnum):
     """The outcome of testing credentials. The highest of several counts."""
 
     ACCEPTED = 0
@@ -17,19 +17,19 @@ class Outcome(IntEnum):
 
 
 #: A string in ``input``, at any depth, that starts with one of these words has this outcome.
-CREDENTIAL_WORDS: Mapping[str, Outcome] = {
-    "wrong-credentials": Outcome.FAILED,
-    "raise-exception": Outcome.EXCEPTION,
-    "malformed-credentials": Outcome.MALFORMED,
+CREDENTIAL_WORDS: Mapping[str, CredentialOutcome] = {
+    "wrong-credentials": CredentialOutcome.FAILED,
+    "raise-exception": CredentialOutcome.EXCEPTION,
+    "malformed-credentials": CredentialOutcome.MALFORMED,
 }
 
 
-def check_credentials(value: Any) -> Outcome:
+def check_credentials(value: Any) -> CredentialOutcome:
     """Test credentials by the strings in them. None of them is kept.
 
     :param value: any JSON value.
     """
-    worst = Outcome.ACCEPTED
+    worst = CredentialOutcome.ACCEPTED
     pending = [value]
     while pending:
         item = pending.pop()
@@ -42,21 +42,21 @@ def check_credentials(value: Any) -> Outcome:
     return worst
 
 
-def _check_string(text: str) -> Outcome:
+def _check_string(text: str) -> CredentialOutcome:
     return max(
         (outcome for word, outcome in CREDENTIAL_WORDS.items() if text.startswith(word)),
-        default=Outcome.ACCEPTED,
+        default=CredentialOutcome.ACCEPTED,
     )
 
 
-def authorization_error(*, provider: str, outcome: Outcome) -> str | None:
+def authorization_error(*, provider: str, outcome: CredentialOutcome) -> str | None:
     """Return the ``authorization_error`` of an outcome, None if the credentials were accepted.
 
     :param provider: the connection's provider.
     :param outcome: how the app responded.
     """
-    if outcome is Outcome.FAILED:
+    if outcome is CredentialOutcome.FAILED:
         return f"{provider}: 401 Unauthorized, the app refused the credentials"
-    if outcome is Outcome.EXCEPTION:
+    if outcome is CredentialOutcome.EXCEPTION:
         return f"{provider}: the connection test raised an exception"
     return None

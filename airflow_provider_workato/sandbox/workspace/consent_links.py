@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True, kw_only=True)
-class Grant:
+class ConsentLink:
     """A link to the consent page. It works once."""
 
     connection_id: int
@@ -15,11 +15,11 @@ class Grant:
     outcome: str | None = None
 
 
-class Grants:
+class ConsentLinks:
     """The issued links, by the random ``state`` in their URL."""
 
     def __init__(self) -> None:
-        self._by_state: dict[str, Grant] = {}
+        self._by_state: dict[str, ConsentLink] = {}
 
     def issue(self, *, connection_id: int, redirect_url: str | None) -> str:
         """Issue a link and return its state.
@@ -28,11 +28,11 @@ class Grants:
         :param redirect_url: the URL to which the person is sent afterwards, if any.
         """
         state = secrets.token_urlsafe(24)
-        self._by_state[state] = Grant(connection_id=connection_id, redirect_url=redirect_url)
+        self._by_state[state] = ConsentLink(connection_id=connection_id, redirect_url=redirect_url)
         return state
 
-    def find(self, state: str) -> Grant | None:
-        """Return the link with a state, None if there is none.
+    def find(self, state: str) -> ConsentLink | None:
+        """Return the link with this state, or None.
 
         :param state: the state from the page's URL.
         """

@@ -1,4 +1,4 @@
-"""What happens to connections without the API: people authorize them, apps lose them, tests seed them."""
+"""Changes that do not come through the API: people authorize connections, apps lose them, tests seed them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from airflow_provider_workato.sandbox.workspace.seeds import Folder
 from airflow_provider_workato.sandbox.workspace.workspace import Workspace
 
 
-class OuterWorld:
-    """People, apps and tests.
+class ExternalChanges:
+    """What people, apps and tests change.
 
-    :param workspace: the workspace they change.
+    :param workspace: the workspace to change.
     """
 
     def __init__(self, workspace: Workspace) -> None:
@@ -70,19 +70,22 @@ class OuterWorld:
         return connection
 
     def seed(self, rows: Iterable[dict[str, Any]]) -> list[int]:
-        """Add connections in any state and return their ids.
+        """Add connections in any state and return their ids. A connection with the same id is replaced.
 
         :param rows: fields of :class:`~airflow_provider_workato.sandbox.workspace.seeds.SeedRow`.
         """
-        ids = []
+        rows = list(rows)
+        # Reserve the given ids first, or a row without an id could take the id of another row.
         for row in rows:
-            fields = {**row, "id": row.get("id") or self._workspace.take_id()}
-            if fields["authorization_status"] == "success" and fields["authorized_at"] is None:
-                fields["authorized_at"] = timestamp()
-            ids.append(self._workspace.add(StoredConnection(**fields)).id)
-        for connection_id in ids:
-            self._workspace.skip_id(connection_id)
-        return ids
+            if row.get("id") is not None:
+                self._workspace.reserve_id(row["id"])
+        return [self._seed(row) for row in rows]
+
+    def _seed(self, row: dict[str, Any]) -> int:
+        fields = {**row, "id": row.get("id") or self._workspace.take_id()}
+        if fields["authorization_status"] == "success" and fields["authorized_at"] is None:
+            fields["authorized_at"] = timestamp()
+        return self._workspace.add(StoredConnection(**fields)).id
 
     def add_folders(self, folders: Iterable[Folder]) -> None:
         """Add folders.

@@ -1,0 +1,100 @@
+"""The filters of the list of connections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from airflow_provider_workato.arguments import (
+    drop_none,
+    to_optional_flag,
+    to_optional_id,
+    to_optional_string,
+    to_timestamp,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_provider_workato.client.answers import WorkatoConnection
+
+#: Data centers that do not know one of these filters ignore it, so it is applied to the answer as well.
+_APPLIED_AGAIN = ("provider", "external_id", "parent_id", "project_id")
+
+
+class ListFilters(TypedDict, total=False):
+    """What narrows a list of connections. All filters are optional; those given must all hold.
+
+    :param folder_id: only connections in this folder.
+    :param project_id: only connections in this project.
+    :param parent_id: only connections with this parent connection.
+    :param external_id: only connections with this external id.
+    :param provider: only connections to this app, for example ``jira``.
+    :param include_runtime_connections: include the connections of runtime users (default false).
+    :param include_tags: fill ``tags`` (default false).
+    :param updated_after: only connections changed since; a datetime with a time zone or an ISO 8601 string.
+    """
+
+    folder_id: int | str | None
+    project_id: int | str | None
+    parent_id: int | str | None
+    external_id: str | None
+    provider: str | None
+    include_runtime_connections: bool
+    include_tags: bool
+    updated_after: datetime | str | None
+
+
+LIST_FILTERS: tuple[str, ...] = tuple(ListFilters.__annotations__)
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """A list of connections to ask for, its filters checked.
+
+    :param parameters: the query string's parameters.
+    :param applied_again: the filters that :meth:`selects` applies, by name.
+    """
+
+    parameters: list[tuple[str, str]]
+    applied_again: dict[str, Any]
+
+    @classmethod
+    def of(cls, filters: ListFilters) -> ListQuery:
+        """Check the filters.
+
+        :param filters: the filters as the caller gave them.
+        :raises TypeError: if there is no such filter.
+        :raises WorkatoConfigurationError: if a value is not valid.
+        """
+        for name in filters:
+            if name not in LIST_FILTERS:
+                raise TypeError(f"unknown list filter {name!r}; the filters are {', '.join(LIST_FILTERS)}")
+        wanted: dict[str, int | str] = drop_none(
+            folder_id=to_optional_id(filters.get("folder_id"), what="folder_id"),
+            project_id=to_optional_id(filters.get("project_id"), what="project_id"),
+            parent_id=to_optional_id(filters.get("parent_id"), what="parent_id"),
+            external_id=_name(filters.get("external_id"), what="external_id"),
+            provider=_name(filters.get("provider"), what="provider"),
+        )
+        parameters = [(key, str(value)) for key, value in wanted.items()]
+        if to_optional_flag(filters.get("include_runtime_connections"), what="include_runtime_connections"):
+            parameters.append(("include_runtime_connections", "true"))
+        if to_optional_flag(filters.get("include_tags"), what="include_tags"):
+            parameters.append(("includes[]", "tags"))
+        updated_after = filters.get("updated_after")
+        if updated_after is not None:
+            parameters.append(("updated_after", to_timestamp(updated_after)))
+        return cls(parameters, {key: wanted[key] for key in _APPLIED_AGAIN if key in wanted})
+
+    def selects(self, row: WorkatoConnection) -> bool:
+        """Tell whether *row* belongs in the answer. A key that the answer leaves out proves nothing.
+
+        :param row: a connection of the answer.
+        """
+        return all(row.get(key, value) == value for key, value in self.applied_again.items())
+
+
+def _name(value: object, *, what: str) -> str | None:
+    # Unlike a create, a list may look for what was named "None" by mistake.
+    return "None" if value == "None" else to_optional_string(value, what=what)

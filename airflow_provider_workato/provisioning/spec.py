@@ -1,0 +1,78 @@
+"""What a connection should be like, checked once on the way in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from airflow_provider_workato.arguments import drop_none, to_flag, to_id, to_string
+from airflow_provider_workato.provisioning.identity import Identity
+
+#: How an argument is checked that is not a string.
+_CHECKS: dict[str, Callable[..., Any]] = {
+    "folder_id": to_id,
+    "parent_id": to_id,
+    "shell_connection": to_flag,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionSpec:
+    """The fields of a connection to create, find or change, without its credentials.
+
+    Build it with :meth:`checked`. A field that is ``None`` was not given and is not sent.
+
+    :param name: the connection's name.
+    :param provider: the app, for example ``jira``.
+    :param folder_id: its folder or project.
+    :param parent_id: its parent connection.
+    :param external_id: the user's own id for it.
+    :param shell_connection: whether Workato stores the credentials without testing them.
+    :param callback_url: called by Workato when a runtime user has logged in.
+    :param redirect_url: where a runtime user is sent after the login.
+    """
+
+    name: str | None = None
+    provider: str | None = None
+    folder_id: int | None = None
+    parent_id: int | None = None
+    external_id: str | None = None
+    shell_connection: bool | None = None
+    callback_url: str | None = None
+    redirect_url: str | None = None
+
+    @classmethod
+    def checked(cls, *required: str, **given: Any) -> Self:
+        """Check the arguments of a call.
+
+        :param required: the names of those that must not be ``None``.
+        :param given: the arguments; ids may be strings of digits.
+        :raises WorkatoConfigurationError: naming the argument that is not valid.
+        """
+        return cls(
+            **{
+                name: None
+                if value is None and name not in required
+                else _CHECKS.get(name, to_string)(value, what=name)
+                for name, value in given.items()
+            }
+        )
+
+    def payload(self) -> dict[str, Any]:
+        """Return what to send: the fields that were given."""
+        return drop_none(**asdict(self))
+
+    def changes(self) -> dict[str, Any]:
+        """Return what an update sends. The provider of a connection cannot change."""
+        return {name: value for name, value in self.payload().items() if name != "provider"}
+
+    def identity(self) -> Identity:
+        """Return what tells this connection from all others."""
+        return Identity(
+            provider=self.provider,
+            name=self.name,
+            folder_id=self.folder_id,
+            parent_id=self.parent_id,
+            external_id=self.external_id,
+        )

@@ -1,0 +1,31 @@
+"""Calls to the control API over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ControlCaller:
+    """Call the control API.
+
+    :param url: the sandbox's URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
+        """Call the control API and return the JSON body of the response.
+
+        :param method: HTTP method.
+        :param path: path below ``/sandbox/``.
+        :param arguments: further arguments of ``requests.request``.
+        :raises RuntimeError: if the sandbox refuses the call; the message quotes the response.
+        """
+        import requests
+
+        response = requests.request(method, f"{self.url}/sandbox/{path}", timeout=60, **arguments)
+        if not response.ok:
+            raise RuntimeError(f"{method} /sandbox/{path}: {response.status_code} {response.text[:500]}")
+        body: dict[str, Any] = response.json()
+        return body

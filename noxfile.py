@@ -1,0 +1,163 @@
+"""The compatibility matrix. `make matrix` runs it; `make matrix ARGS=--full` runs all tests on each leg."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+from tools.matrix import outcomes, table
+from tools.matrix.distributions import PACKAGE, built
+from tools.matrix.legs import LEGS, PYTHONS, ROOT, SMOKE, Leg, interpreter
+from tools.matrix.outcomes import Outcome
+
+nox.options.default_venv_backend = "uv"
+nox.options.download_python = "never"
+
+#: What is built, and the leg whose Airflow and Python it is installed beside.
+DISTRIBUTIONS = {"wheel": "airflow-3.3-python-3.12", "sdist": "airflow-2.11-python-3.11"}
+_LEGS = {leg.name: leg for leg in LEGS}
+#: Every row of the table, and the leg whose environment it uses.
+_ALL = _LEGS | {kind: _LEGS[name] for kind, name in DISTRIBUTIONS.items()}
+
+_FOUND = {python: path for python in PYTHONS if (path := interpreter(python))}
+# nox and uv look on PATH.
+os.environ["PATH"] = os.pathsep.join([*(str(path.parent) for path in _FOUND.values()), os.environ["PATH"]])
+# Airflow reads whatever else a developer's shell says about it.
+for _name in [name for name in os.environ if name.startswith("AIRFLOW_") or name == "PYTHONPATH"]:
+    del os.environ[_name]
+
+_VERSIONS = f"""
+import json, platform
+from importlib.metadata import version
+names = {sorted(table.SHOWN.values())}
+print(json.dumps([platform.python_version(), {{name: version(name) for name in names}}]))
+"""
+#: Whatever is imported on the way counts, Airflow included.
+_IMPORT_ALL = """
+import importlib, pkgutil, airflow_provider_workato as package
+for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+"""
+
+
+@nox.session(venv_backend="none", tags=["short"])
+def distributions(session: nox.Session) -> None:
+    """Build wheel and sdist, and check what is in them."""
+    session.run(sys.executable, "-m", "tools.matrix.distributions", external=True)
+
+
+@nox.session
+@nox.parametrize(
+    ["python", "leg"],
+    [
+        nox.param(leg.python, leg, id=leg.name, tags=["short"] if leg.short else [])
+        for leg in LEGS
+        if leg.python in _FOUND
+    ],
+)
+def leg(session: nox.Session, leg: Leg) -> None:
+    """Install an Airflow line on a Python and run tests: the chosen ones, or all with `-- --full`."""
+    everything = "--full" in session.posargs
+    with _recorded(session, Outcome(leg=leg.name, result=outcomes.PASSED, everything=everything)) as run:
+        run.install(leg, "--editable", ".[sandbox]", "--group", "test")
+        if not leg.constraints:
+            session.run("python", "-W", "error::DeprecationWarning", "-c", _IMPORT_ALL)
+        run.test(*([] if everything else SMOKE))
+
+
+@nox.session
+@nox.parametrize(
+    ["python", "kind"],
+    [
+        nox.param(_ALL[kind].python, kind, id=kind, tags=["short"] if kind == "wheel" else [])
+        for kind in DISTRIBUTIONS
+        if _ALL[kind].python in _FOUND
+    ],
+)
+def installed(session: nox.Session, kind: str) -> None:
+    """Install a built distribution where the repository is not, and use it."""
+    with (
+        _recorded(session, Outcome(leg=kind, result=outcomes.PASSED)) as run,
+        tempfile.TemporaryDirectory(prefix="workato-installed-") as folder,
+    ):
+        with tarfile.open(built("sdist")) as archive:
+            archive.extractall(folder, filter="data")
+        (unpacked,) = Path(folder).glob(f"{PACKAGE}-*")
+        dags = shutil.move(unpacked / "example_dags", folder)
+        shutil.rmtree(unpacked)
+        script = shutil.copy(ROOT / "tools" / "matrix" / "installed.py", folder)
+        run.install(_ALL[kind], f"{built(kind)}[sandbox]")
+        session.run("uv", "pip", "check", external=True)
+        with session.chdir(folder):
+            session.run("python", script, dags)
+
+
+@nox.session(venv_backend="none", tags=["short"])
+def show(session: nox.Session) -> None:
+    """Print the table, and write docs/compatibility.md if everything ran."""
+    found = outcomes.load(_ALL)
+    missing = {name for name, leg in _ALL.items() if leg.python not in _FOUND}
+    every = [replace(one, result=outcomes.NO_INTERPRETER) if one.leg in missing else one for one in found]
+    print(table.plain(every))
+    if all(one.result in outcomes.RAN for one in every):
+        table.write_record(every)
+        session.log(f"Wrote {table.RECORD.relative_to(ROOT)}.")
+    else:
+        session.log("docs/compatibility.md is unchanged, because not every leg ran.")
+
+
+class _Run:
+    """A leg while it runs."""
+
+    def __init__(self, session: nox.Session, outcome: Outcome) -> None:
+        self.session = session
+        self.outcome = outcome
+
+    def install(self, leg: Leg, *what: str) -> None:
+        """Install something beside a leg's Airflow, in its new environment."""
+        constraints = ["--constraint", leg.constraints] if leg.constraints else ["--upgrade"]
+        try:
+            self.session.install("--quiet", *constraints, *what)
+        except CommandFailed:
+            self.outcome = replace(self.outcome, result=outcomes.NOT_INSTALLABLE, python=leg.python)
+            raise
+        shown = self.session.run("python", "-c", _VERSIONS, silent=True)
+        python, versions = json.loads(str(shown).splitlines()[-1])
+        self.outcome = replace(self.outcome, python=python, versions=versions)
+
+    def test(self, *what: str) -> None:
+        """Run tests and count them."""
+        report = outcomes.FOLDER / f"{self.outcome.leg}.xml"
+        report.unlink(missing_ok=True)
+        try:
+            self.session.run("python", "-m", "pytest", "-q", f"--junitxml={report}", *what)
+        finally:
+            if report.exists():
+                passed, skipped = outcomes.count(report)
+                self.outcome = replace(self.outcome, passed=passed, skipped=skipped)
+
+
+@contextmanager
+def _recorded(session: nox.Session, outcome: Outcome) -> Iterator[_Run]:
+    run, began = _Run(session, outcome), time.monotonic()
+    try:
+        yield run
+    except CommandFailed:
+        if run.outcome.result == outcomes.PASSED:
+            run.outcome = replace(run.outcome, result=outcomes.FAILED)
+        raise
+    finally:
+        replace(run.outcome, seconds=time.monotonic() - began).save()

@@ -1,0 +1,1 @@
+"""Scenarios on a cluster with Celery workers and two triggerers that share no temporary folder."""

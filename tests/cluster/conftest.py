@@ -1,0 +1,172 @@
+"""One cluster and one workspace for all scenarios, which run in the order of their file."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_workato.sandbox.client import SandboxProcess, running_sandbox, wait_until
+from tests.cluster.figures import Figures, Meter
+
+if TYPE_CHECKING:
+    from tools.airflow_api import AirflowApi
+    from tools.celery_cluster import CeleryCluster
+
+WATCHED = ("salesforce", "jira")
+EXAMPLES = (
+    "example_workato_connection",
+    "example_workato_oauth",
+    "example_workato_tenants",
+    "example_workato_refused",
+    "example_workato_lost",
+)
+_ROOT = Path(__file__).parents[2]
+_FIGURES = pytest.StashKey[list[Figures]]()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large the scenarios are.
+
+    :param interval: seconds between two polls
+    """
+
+    waits: int
+    creates: int
+    restarted: int
+    rotated: int
+    interval: float = 10.0
+
+
+FULL = Size(waits=200, creates=40, restarted=50, rotated=30)
+SHORT = Size(waits=60, creates=16, restarted=20, rotated=10, interval=5.0)
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """Where the scenarios happen.
+
+    :param ids: the connections that each DAG waits for
+    :param whole: counts from the start of the first scenario
+    """
+
+    cluster: CeleryCluster
+    sandbox: SandboxProcess
+    size: Size
+    ids: dict[str, list[int]]
+    figures: list[Figures] = field(default_factory=list)
+
+    @cached_property
+    def whole(self) -> Meter:
+        return self.meter("all scenarios")
+
+    @property
+    def api(self) -> AirflowApi:
+        return self.cluster.api
+
+    def meter(self, scenario: str) -> Meter:
+        return Meter(
+            scenario,
+            control=self.sandbox.control,
+            api=self.api,
+            watched=WATCHED,
+            lasting=2 * self.size.interval,
+        )
+
+    def seed(self, dag_id: str) -> list[int]:
+        """Put the connections that a DAG waits for into the workspace."""
+        rows = [
+            {"id": number, "name": f"{dag_id} {number}", "provider": "salesforce"}
+            for number in self.ids[dag_id]
+        ]
+        return self.sandbox.control.seed(rows)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--short", action="store_true", help="play the scenarios with fewer tasks")
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    # What they need is not installed where these tests are not selected.
+    from tools.celery_cluster import CeleryCluster
+    from tools.example_runs import EXAMPLE_POOLS
+    from tools.postgres import running_postgres
+    from tools.redis import running_redis
+
+    size = SHORT if request.config.getoption("--short", default=False) else FULL
+    ids = {
+        "cluster_waits": list(range(100_001, 100_001 + size.waits)),
+        "cluster_restart": list(range(200_001, 200_001 + size.restarted)),
+        "cluster_rotation": list(range(300_001, 300_001 + size.rotated)),
+    }
+    creates = {"cluster_creates": size.creates, "cluster_one_run": 8, "cluster_one_slot": 4}
+    plan = {"interval": size.interval, "waits": ids, "creates": creates, "watched": WATCHED}
+    dags = tmp_path_factory.mktemp("dags")
+    for path in [Path(__file__).parent / "dags" / "cluster.py", *_example_files()]:
+        source = path.read_text()
+        if path.stem == "example_workato_lost":
+            given = source
+            source = source.replace(
+                'provider="salesforce", ', f'provider="salesforce", poke_interval={size.interval}, '
+            )
+            assert source != given
+        (dags / path.name).write_text(source)
+    began = time.monotonic()
+    with ExitStack() as stack:
+        sandbox = stack.enter_context(running_sandbox())
+        cluster = stack.enter_context(
+            CeleryCluster(
+                home=tmp_path_factory.mktemp("airflow"),
+                dags_folder=dags,
+                database=stack.enter_context(running_postgres()),
+                broker=stack.enter_context(running_redis()),
+                triggerers=2,
+                env={"CLUSTER_TESTS_PLAN": json.dumps(plan)},
+                connections=_connections(sandbox),
+                pools=EXAMPLE_POOLS,
+            )
+        )
+        cluster.api.wait_for_dags(*ids, *creates, *EXAMPLES, *(f"cluster_watch_{app}" for app in WATCHED))
+        print(f"\ncluster started in {time.monotonic() - began:.0f} s", flush=True)
+        stage = Stage(cluster=cluster, sandbox=sandbox, size=size, ids=ids)
+        request.config.stash[_FIGURES] = stage.figures
+        # From now on it counts; the watches are to have seen the workspace before anything changes in it.
+        wait_until(lambda: _polls(sandbox) >= 2, what="the first polls", deadline=120)
+        stage.whole.seconds()
+        yield stage
+
+
+def _connections(sandbox: SandboxProcess) -> dict[str, dict[str, Any]]:
+    # Each worker paces only itself, so each gets its share: two workers make creates, and two triggerers
+    # poll besides.
+    shares = {"list_calls_per_minute": 22, "calls_per_second": 0.5}
+    jira = {"conn_type": "generic", "host": "acme.atlassian.net", "login": "ada", "password": "a-credential"}
+    return {
+        "workato_default": json.loads(sandbox.airflow_conn) | {"extra": shares},
+        "jira": jira,
+        "jira_hooli": jira | {"password": "wrong-credentials-of-hooli"},
+    }
+
+
+def _polls(sandbox: SandboxProcess) -> int:
+    return len(sandbox.control.requests(operation="list_connections"))
+
+
+def _example_files() -> list[Path]:
+    return [_ROOT / "example_dags" / f"{name}.py" for name in EXAMPLES]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if found := config.stash.get(_FIGURES, []):
+        terminalreporter.section("a cluster of Celery workers and two triggerers")
+        for figures in found:
+            terminalreporter.write_line(str(figures))

@@ -1,0 +1,167 @@
+"""What a scenario did, in figures."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs
+
+from airflow_provider_workato.sandbox.client import SandboxControl
+from tools.airflow_api import AirflowApi
+from tools.told import Told, compare
+from tools.waiting import wait_until
+
+TRIGGERERS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """The figures of one scenario.
+
+    :param duplicates: connections of the workspace that have the app and external id of another
+    :param lost_waits: waits that did not end, or not with their own connection
+    :param polls: when list calls without a filter came, as only triggerers make them, and their answer
+    :param list_calls: all list calls
+    """
+
+    scenario: str
+    tasks: int
+    succeeded: int
+    failed: int
+    duplicates: int
+    lost_waits: int
+    told: Told
+    polls: list[tuple[float, int | None]]
+    list_calls: int
+    refused: int
+    seconds: float
+
+    @property
+    def list_calls_per_minute(self) -> float:
+        return self.list_calls / self.seconds * 60
+
+    def __str__(self) -> str:
+        return (
+            f"{self.scenario}: {self.tasks} tasks, {self.succeeded} succeeded, {self.failed} failed, "
+            f"{self.duplicates} duplicates, {self.lost_waits} lost waits, {self.told.count} changes, "
+            f"{len(self.told.twice)} told twice, {len(self.told.missed)} missed, "
+            f"{self.list_calls_per_minute:.1f} list calls a minute ({len(self.polls)} polls in all), "
+            f"{self.refused} x 429, {self.seconds:.0f} s"
+        )
+
+
+class Meter:
+    """Counts from its making on.
+
+    :param scenario: what the figures are of
+    :param watched: the apps whose changes are told, each to an asset ``cluster_<app>``
+    :param lasting: seconds for which a change must last to be told for certain
+    """
+
+    def __init__(
+        self,
+        scenario: str,
+        *,
+        control: SandboxControl,
+        api: AirflowApi,
+        watched: Collection[str],
+        lasting: float,
+    ) -> None:
+        self._scenario = scenario
+        self._control = control
+        self._api = api
+        self._watched = watched
+        self._lasting = lasting
+        self._began = time.monotonic()
+        self._refused = self._count_refused()
+        self._request = max((row["seq"] for row in control.requests()), default=0)
+        self._change = max((row["seq"] for row in control.changes()), default=0)
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def told(self, *, so_far: bool = False) -> Told:
+        """Compare what changed with what was told.
+
+        :param so_far: miss the states that hold now, however new they are
+        """
+        changes = self._control.changes(since=self._change)
+        touched = {change["id"] for change in changes}
+        events = [
+            event
+            for provider in self._watched
+            for event in self._api.asset_events(f"cluster_{provider}")
+            if event["extra"]["payload"]["connection"]["id"] in touched
+        ]
+        return compare(
+            changes,
+            events,
+            providers=self._watched,
+            now=time.monotonic(),
+            lasting=None if so_far else self._lasting,
+        )
+
+    def wait_until_told(self) -> None:
+        """Wait until nothing is left to be told; what stays untold is in the figures."""
+        try:
+            wait_until(
+                lambda: not self.told(so_far=True).missed,
+                what="the changes to be told",
+                deadline=6 * self._lasting,
+                interval=1,
+            )
+        except TimeoutError as error:
+            print(error)
+
+    def figures(self, runs: Mapping[str, Collection[str]], *, lost_waits: int = 0) -> Figures:
+        """Return the figures of everything since the start.
+
+        :param runs: the runs by DAG
+        """
+        self.wait_until_told()
+        seconds = self.seconds()
+        states = Counter(
+            task["state"]
+            for dag_id, run_ids in runs.items()
+            for run_id in run_ids
+            for task in self._api.task_instances(dag_id, run_id)
+        )
+        lists = self._control.requests(operation="list_connections", since=self._request)
+        polls = [row for row in lists if _is_poll(row) and row["status"] != 429]
+        return Figures(
+            scenario=self._scenario,
+            tasks=states.total(),
+            succeeded=states["success"] + states["skipped"],
+            failed=states["failed"] + states["upstream_failed"],
+            duplicates=_duplicates(self._control.connections()),
+            lost_waits=lost_waits,
+            told=self.told(),
+            polls=[(round(row["at"] - self._began, 1), row["status"]) for row in polls],
+            list_calls=len(lists),
+            refused=self._count_refused() - self._refused,
+            seconds=seconds,
+        )
+
+    def _count_refused(self) -> int:
+        return int(self._control.counts()["too_many_requests"])
+
+
+def most_polls(seconds: float, *, interval: float, starts: int = 2 * TRIGGERERS) -> float:
+    """Return how many polls there may be: one an interval for each triggerer.
+
+    :param starts: how often a triggerer may have begun to poll, which does not wait for an interval: once
+        each, and once more when waits or watches moved there
+    """
+    return TRIGGERERS * seconds / interval + starts
+
+
+def _is_poll(row: Mapping[str, Any]) -> bool:
+    return not {"external_id", "folder_id", "parent_id", "project_id"} & set(parse_qs(row["query"]))
+
+
+def _duplicates(rows: Collection[Mapping[str, Any]]) -> int:
+    named = Counter((row["provider"], row["external_id"]) for row in rows if row["external_id"])
+    return sum(count - 1 for count in named.values())

@@ -1,0 +1,225 @@
+"""What users run on several machines works there, and goes on when parts of it die or are replaced."""
+
+from __future__ import annotations
+
+import random
+import secrets
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.cluster.conftest import EXAMPLES, Stage
+from tests.cluster.figures import TRIGGERERS, Figures, Meter, most_polls
+from tests.support.airflow import on_airflow_33
+from tools.example_runs import ExampleRun, follow
+from tools.waiting import wait_until
+
+pytestmark = [pytest.mark.cluster, on_airflow_33]
+
+# Others may be at work on this machine too.
+wait = partial(wait_until, deadline=400, interval=0.5)
+LOST_EXAMPLE = "example_workato_lost"
+
+
+def test_the_examples(stage: Stage) -> None:
+    control, meter = stage.sandbox.control, stage.meter("all example DAGs")
+    runs = [
+        ExampleRun(api=stage.api, dag_id=dag_id, run_id=stage.api.trigger(dag_id), say=lambda *_: None)
+        for dag_id in EXAMPLES
+        if dag_id != LOST_EXAMPLE
+    ]
+    follow(runs, authorize=control.click_authorize, deadline=600)
+    for run in runs:
+        assert not list(run.failures())
+    [user] = [row for row in control.connections() if row["parent_id"]]
+    wait(lambda: (user["id"], "authorized") in _told(stage), what="the login to be told")
+    control.lose(user["id"])
+    wait(lambda: stage.api.run_states(LOST_EXAMPLE) == ["success"], what="the run for the loss")
+    figures = _figures(
+        stage,
+        meter,
+        {**{run.dag_id: [run.run_id] for run in runs}, LOST_EXAMPLE: stage.api.run_ids(LOST_EXAMPLE)},
+    )
+    # One of the examples polls more often.
+    most = most_polls(figures.seconds, interval=min(5.0, stage.size.interval))
+    assert len(figures.polls) <= most, figures.polls
+
+
+def test_a_triggerer_killed_while_connections_are_authorized(stage: Stage) -> None:
+    control, dag_id = stage.sandbox.control, "cluster_waits"
+    ids = stage.seed(dag_id)
+    meter = stage.meter(f"{len(ids)} waits, a triggerer killed")
+    run_id = stage.api.trigger(dag_id)
+    _all_deferred(stage, dag_id, run_id)
+    triggerers = {task["trigger"]["triggerer_id"] for task in _waits(stage, dag_id, run_id)}
+    assert len(triggerers) == TRIGGERERS
+    order = random.Random(8).sample(ids, len(ids))  # noqa: S311 - no secret
+    half = len(order) // 2
+    for number in order[:half]:
+        control.authorize(number)
+    wait(lambda: _count(stage, dag_id, run_id, "success"), what="a wait to end")
+    # A watch whose triggerer dies within seconds of telling a change tells it again.
+    meter.wait_until_told()
+    polls = len(_accepted(stage))
+    wait(lambda: len(_accepted(stage)) >= polls + TRIGGERERS, what="another round of polls")
+    stage.cluster.kill_triggerer(0)
+    for number in order[half:]:
+        control.authorize(number)
+    stage.cluster.start_triggerer(0)
+    lost = _lost_waits(stage, dag_id, run_id)
+    figures = _figures(stage, meter, {dag_id: [run_id]}, lost_waits=lost)
+    _one_poll_an_interval(stage, figures, starts=2 * TRIGGERERS + 1)
+
+
+def test_a_worker_killed_while_it_creates(stage: Stage) -> None:
+    control, dag_id = stage.sandbox.control, "cluster_creates"
+    meter = stage.meter(f"{stage.size.creates} creates, a worker killed")
+    run_id = stage.api.trigger(dag_id)
+
+    def made() -> int:
+        return len([row for row in control.connections() if (row["external_id"] or "").startswith(dag_id)])
+
+    wait(lambda: made() >= stage.size.creates // 3, what="a third of the creates", interval=0.1)
+    assert _count(stage, dag_id, run_id, "running") >= 2
+    stage.cluster.kill("worker-1")
+    stage.cluster.start_worker(1)
+    _succeeds(stage, dag_id, run_id)
+    retried = [task for task in stage.api.task_instances(dag_id, run_id) if task["try_number"] > 1]
+    assert retried, "the worker had no task when it was killed"
+    assert made() == stage.size.creates
+    _ids_are_read(stage, dag_id, run_id)
+    figures = _figures(stage, meter, {dag_id: [run_id]})
+    _one_poll_an_interval(stage, figures)
+
+
+def test_two_runs_at_once(stage: Stage) -> None:
+    meter = stage.meter("two runs of a DAG at once")
+    dag_ids = ("cluster_one_run", "cluster_one_slot")
+    runs = {dag_id: [stage.api.trigger(dag_id) for _ in range(2)] for dag_id in dag_ids}
+    for dag_id in dag_ids:
+        for run_id in runs[dag_id]:
+            _succeeds(stage, dag_id, run_id)
+        first, second = (_ids_are_read(stage, dag_id, run_id) for run_id in runs[dag_id])
+        assert first == second
+    figures = _figures(stage, meter, runs)
+    _one_poll_an_interval(stage, figures)
+
+
+def test_a_rolling_restart_while_sensors_wait(stage: Stage) -> None:
+    control, dag_id = stage.sandbox.control, "cluster_restart"
+    ids = stage.seed(dag_id)
+    meter = stage.meter(f"rolling restart, {len(ids)} waits")
+    run_id = stage.api.trigger(dag_id)
+    _all_deferred(stage, dag_id, run_id)
+    parts = ["triggerer-0", "worker-0", "api-server", "dag-processor", "scheduler", "worker-1", "triggerer-1"]
+    share = -(-len(ids) // len(parts))
+    for number, name in enumerate(parts):
+        # People do not wait for a restart.
+        for connection_id in ids[number * share : (number + 1) * share]:
+            control.authorize(connection_id)
+        stage.cluster.restart(name)
+    lost = _lost_waits(stage, dag_id, run_id)
+    figures = _figures(stage, meter, {dag_id: [run_id]}, lost_waits=lost)
+    _one_poll_an_interval(stage, figures, starts=3 * TRIGGERERS)
+
+
+def test_a_token_rotated_while_sensors_wait(stage: Stage) -> None:
+    control, dag_id = stage.sandbox.control, "cluster_rotation"
+    ids = stage.seed(dag_id)
+    meter = stage.meter(f"token rotated, {len(ids)} waits")
+    run_id = stage.api.trigger(dag_id)
+    _all_deferred(stage, dag_id, run_id)
+    old, new = stage.sandbox.token, f"sandbox-{secrets.token_urlsafe(24)}"
+    control.set_tokens(old, new)
+    stage.api.set_password("workato_default", new)
+    control.set_tokens(new)
+    polls = len(_accepted(stage))
+    wait(lambda: len(_accepted(stage)) >= polls + TRIGGERERS, what="polls with the new token")
+    assert _count(stage, dag_id, run_id, "deferred") == len(ids)
+    control.authorize_all(ids)
+    lost = _lost_waits(stage, dag_id, run_id)
+    figures = _figures(stage, meter, {dag_id: [run_id]}, lost_waits=lost)
+    # A poll that was refused is repeated an interval later.
+    _one_poll_an_interval(stage, figures)
+
+
+def test_every_change_was_told_once(stage: Stage) -> None:
+    """Look again at all of it: a change can be told twice long after it happened."""
+    told = stage.whole.told()
+    print(f"\n{told.count} changes in all, {len(told.twice)} told twice, {len(told.missed)} missed")
+    assert (told.twice, told.missed) == ([], [])
+
+
+def _figures(stage: Stage, meter: Meter, runs: dict[str, list[str]], *, lost_waits: int = 0) -> Figures:
+    figures = meter.figures(runs, lost_waits=lost_waits)
+    stage.figures.append(figures)
+    print(f"\n{figures}", flush=True)
+    assert stage.cluster.ended_components() == []
+    assert figures.succeeded == figures.tasks
+    assert (figures.failed, figures.duplicates, figures.lost_waits) == (0, 0, 0)
+    assert (figures.told.twice, figures.told.missed) == ([], [])
+    return figures
+
+
+def _one_poll_an_interval(stage: Stage, figures: Figures, *, starts: int = 2 * TRIGGERERS) -> None:
+    most = most_polls(figures.seconds, interval=stage.size.interval, starts=starts)
+    assert len(figures.polls) <= most, figures.polls
+
+
+def _count(stage: Stage, dag_id: str, run_id: str, state: str) -> int:
+    return stage.api.task_count(dag_id, run_id, state)
+
+
+def _all_deferred(stage: Stage, dag_id: str, run_id: str) -> None:
+    count = len(stage.ids[dag_id])
+    wait(lambda: _count(stage, dag_id, run_id, "deferred") == count, what=f"{count} deferred waits")
+
+
+def _succeeds(stage: Stage, dag_id: str, run_id: str) -> None:
+    state = stage.api.wait_for_run(dag_id, run_id, deadline=600)
+    assert state == "success", _logs_of_failures(stage, dag_id, run_id)
+
+
+def _logs_of_failures(stage: Stage, dag_id: str, run_id: str) -> str:
+    run = ExampleRun(api=stage.api, dag_id=dag_id, run_id=run_id, say=lambda *_: None)
+    run.look()
+    return "\n\n".join(f"{name}\n{log[-3000:]}" for name, log in run.failures())
+
+
+def _lost_waits(stage: Stage, dag_id: str, run_id: str) -> int:
+    """Wait for the end of a run and return how many waits did not end, or not with their own connection."""
+    stage.api.wait_for_run(dag_id, run_id, deadline=600)
+    ids = stage.ids[dag_id]
+    ended = {
+        task["map_index"]
+        for task in _waits(stage, dag_id, run_id)
+        if task["state"] == "success" and task["try_number"] == 1
+    }
+    read = stage.api.xcom(dag_id, run_id, "read_waits") or []
+    lost = {number for index, number in enumerate(ids) if index not in ended or number not in read}
+    if lost:
+        print(_logs_of_failures(stage, dag_id, run_id))
+    return len(lost)
+
+
+def _waits(stage: Stage, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    return [task for task in stage.api.task_instances(dag_id, run_id) if task["task_id"] == "wait"]
+
+
+def _ids_are_read(stage: Stage, dag_id: str, run_id: str) -> list[int]:
+    """Compare what the task downstream read with the workspace."""
+    read: list[int] = stage.api.xcom(dag_id, run_id, "read_creates")
+    rows = stage.sandbox.control.connections()
+    assert read == sorted(row["id"] for row in rows if (row["external_id"] or "").startswith(f"{dag_id}-"))
+    return read
+
+
+def _told(stage: Stage) -> set[tuple[int, str]]:
+    payloads = [event["extra"]["payload"] for event in stage.api.asset_events("cluster_salesforce")]
+    return {(payload["connection"]["id"], payload["change"]) for payload in payloads}
+
+
+def _accepted(stage: Stage) -> list[dict[str, Any]]:
+    rows = stage.sandbox.control.requests(operation="list_connections")
+    return [row for row in rows if row["status"] == 200]

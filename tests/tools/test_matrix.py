@@ -1,0 +1,97 @@
+"""The compatibility matrix: what it says it runs is there, and what it found is what the README says."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tools.matrix.distributions import UnfitError, _compare, check_release
+from tools.matrix.legs import LEGS, LINES, PYTHONS, ROOT, SMOKE, Leg
+from tools.matrix.outcomes import FAILED, NO_INTERPRETER, NOT_RUN, PASSED, Outcome, count
+from tools.matrix.table import README, RECORD, plain, readme_table, recorded, with_table, write_record
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.mark.parametrize("test", SMOKE)
+def test_the_chosen_tests_exist(test: str) -> None:
+    path, _, name = test.partition("::")
+    assert f"def {name}" in (ROOT / path).read_text()
+
+
+@pytest.mark.parametrize("leg", [leg for leg in LEGS if leg.line], ids=lambda leg: leg.name)
+def test_a_leg_has_the_constraints_of_its_airflow(leg: Leg) -> None:
+    pins = re.findall(r"^apache-airflow==([\d.]+)$", (ROOT / leg.constraints).read_text(), re.MULTILINE)
+    assert [pin.rpartition(".")[0] for pin in pins] == [leg.line]
+
+
+def test_every_python_that_is_promised_is_tested() -> None:
+    promised = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    assert tuple(promised) == PYTHONS
+    assert {python for pythons in LINES.values() for python in pythons} == set(PYTHONS)
+
+
+def test_the_record_has_every_leg_and_none_failed() -> None:
+    record = recorded(RECORD)
+    assert list(record) == [*(leg.name for leg in LEGS), "wheel", "sdist"]
+    assert {row["Result"] for row in record.values()} <= {PASSED, NO_INTERPRETER, NOT_RUN}
+
+
+def test_the_readme_says_what_the_matrix_ran() -> None:
+    page = README.read_text()
+    assert with_table(page, recorded(RECORD)) == page
+
+
+def test_a_leg_that_failed_or_did_not_run_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = {"airflow-3.0-python-3.11": FAILED, "airflow-3.1-python-3.12": NO_INTERPRETER}
+    outcomes = [
+        Outcome(
+            leg=leg.name,
+            result=results.get(leg.name, PASSED),
+            python=leg.python,
+            versions={"apache-airflow": f"{leg.line}.9"},
+            passed=300,
+        )
+        for leg in LEGS
+    ]
+    for name, result in results.items():
+        assert re.search(rf"^{re.escape(name)} .* {result}$", plain(outcomes), re.MULTILINE)
+    monkeypatch.setattr("tools.matrix.table.RECORD", tmp_path / "page.md")
+    monkeypatch.setattr("tools.matrix.table.README", tmp_path / "readme.md")
+    (tmp_path / "readme.md").write_text(f"Before\n\n{readme_table({})}\n\nAfter\n")
+    write_record(outcomes)
+    assert list(recorded(tmp_path / "page.md")) == [leg.name for leg in LEGS]
+    shown = (tmp_path / "readme.md").read_text().splitlines()
+    assert (shown[0], shown[-1]) == ("Before", "After")
+    assert "| 3.0.9 | not tested | tested | not supported by Airflow |" in shown
+    assert "| 3.1.9 | tested | not tested | tested |" in shown
+    assert NOT_RUN not in plain(outcomes)
+
+
+def test_tests_are_counted(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text('<testsuites><testsuite tests="12" skipped="3" failures="2" errors="1"/></testsuites>')
+    assert count(report) == (6, 3)
+
+
+def test_a_stray_file_is_refused() -> None:
+    with pytest.raises(UnfitError, match=r"Stray: \['tests/test_x.py'\]. Missing: \['py.typed'\]"):
+        _compare(Path("a.whl"), {"a.py", "tests/test_x.py"}, {"a.py", "py.typed"})
+
+
+def test_another_tag_is_no_release_of_this_version() -> None:
+    with pytest.raises(UnfitError, match=r"The tag is v9.9.9, the package's version"):
+        check_release("v9.9.9")
+
+
+def test_ci_runs_what_github_runs() -> None:
+    steps = set(re.findall(r"^\s*step ([\w.-]+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE))
+    listed = set(
+        re.findall(r"^ {10}- ([\w.-]+)$", (ROOT / ".github/workflows/ci.yml").read_text(), re.MULTILINE)
+    )
+    assert steps - listed == set()
+    targets = set(re.findall(r"^([a-z][\w.-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {name for name in listed if not name.startswith("test-airflow-")} <= targets

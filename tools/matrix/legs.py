@@ -1,0 +1,96 @@
+"""What the matrix runs, and on what."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+#: The Python versions that this provider supports.
+PYTHONS = ("3.11", "3.12", "3.13")
+
+#: The Airflow lines that this provider supports, and the Python versions among ours that each supports.
+LINES: dict[str, tuple[str, ...]] = {
+    "2.11": ("3.11", "3.12"),
+    "3.0": ("3.11", "3.12"),
+    "3.1": PYTHONS,
+    "3.2": PYTHONS,
+    "3.3": PYTHONS,
+}
+
+#: The tests of a leg unless it is asked for all: imports, metadata and form, the parsing of all example DAGs,
+#: a run of one of them against the sandbox, the hook, and the sensor in each of its modes.
+SMOKE = (
+    "tests/test_package.py",
+    "tests/test_provider_info.py",
+    "tests/test_examples.py::test_a_life",
+    "tests/test_examples.py::test_every_example_is_one_that_airflow_accepts",
+    "tests/hooks/test_connections.py",
+    "tests/sensors/test_modes.py",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One environment.
+
+    :param name: its name in the table and on the command line.
+    :param python: the Python version, for example ``3.12``.
+    :param line: the Airflow line, empty if the leg takes whatever its constraints allow.
+    :param constraints: the constraints file, empty for the newest version of everything.
+    :param short: whether ``make matrix-short`` runs it.
+    """
+
+    name: str
+    python: str
+    line: str = ""
+    constraints: str = ""
+    short: bool = False
+
+
+_SHORT = {("2.11", "3.11"), ("3.1", "3.12"), ("3.3", "3.13")}
+
+LEGS = (
+    Leg(name="lowest", python="3.11", constraints="constraints/lowest.txt"),
+    *(
+        Leg(
+            name=f"airflow-{line}-python-{python}",
+            python=python,
+            line=line,
+            constraints=f"constraints/airflow-{line}.txt",
+            short=(line, python) in _SHORT,
+        )
+        for line, pythons in LINES.items()
+        for python in pythons
+    ),
+    Leg(name="newest", python=PYTHONS[-1]),
+)
+
+
+def interpreter(python: str) -> Path | None:
+    """Find a Python on PATH or in pyenv's folder.
+
+    :param python: the version, for example ``3.12``.
+    """
+    minor = python.partition(".")[2]
+    found = subprocess.run(
+        [ROOT / "tools" / "find_python.sh", "The matrix", minor],
+        # PYTHON names one interpreter for a whole make run.
+        env={name: value for name, value in os.environ.items() if name != "PYTHON"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if found.returncode:
+        return None
+    # A name on PATH may be a version manager's shim: ask for the interpreter itself.
+    where = subprocess.run(
+        [found.stdout.strip(), "-c", "import sys; print(sys.executable)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return Path(where.stdout.strip())

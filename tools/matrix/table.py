@@ -1,0 +1,144 @@
+"""The tables of the matrix: on the terminal, in docs/compatibility.md and in the README."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tools.matrix.legs import LEGS, LINES, PYTHONS, ROOT
+from tools.matrix.outcomes import PASSED, Outcome
+
+RECORD = ROOT / "docs" / "compatibility.md"
+README = ROOT / "README.md"
+
+#: The distributions whose versions the table shows.
+SHOWN = {
+    "Airflow": "apache-airflow",
+    "common-compat": "apache-airflow-providers-common-compat",
+    "requests": "requests",
+    "urllib3": "urllib3",
+}
+_README_HEADINGS = ("Airflow", *(f"Python {python}" for python in PYTHONS))
+_HEADINGS = ("Leg", "Python", *SHOWN, "Tests", "Skipped", "Seconds", "Result")
+
+_PAGE = """# Compatibility
+
+`make matrix` wrote this page on {day}: what ran, on which versions, and how it ended. Each leg is a new
+environment. It ran {tests}.
+Tests are skipped where an Airflow version does not have what they are about.
+
+{table}
+
+- `lowest` has the lowest versions that `pyproject.toml` allows, `newest` the newest of everything, without
+  constraints. There, every module is also imported with `-W error::DeprecationWarning`.
+- The other legs use the [constraints](../constraints) of their Airflow line. Airflow 2.11 and 3.0 do not
+  support Python 3.13.
+- `wheel` and `sdist` are installed from the built distribution, without the repository: `pip check`,
+  `airflow providers get`, the parsing of the example DAGs, the sandbox, and a DAG run against it.
+"""
+_SMOKE = (
+    "the tests of imports, metadata, form, example DAGs (one of them run against the sandbox), hook and\n"
+    "sensor modes"
+)
+_EVERYTHING = "all tests that `make test` runs"
+
+Rows = Sequence[Sequence[str]]
+
+
+def _rows(outcomes: Sequence[Outcome]) -> Rows:
+    return [
+        (
+            one.leg,
+            one.python,
+            *(one.versions.get(name, "") for name in SHOWN.values()),
+            str(one.passed or ""),
+            str(one.skipped or ""),
+            f"{one.seconds:.0f}" if one.seconds else "",
+            one.result,
+        )
+        for one in outcomes
+    ]
+
+
+def plain(outcomes: Sequence[Outcome]) -> str:
+    """Return the table for a terminal.
+
+    :param outcomes: all legs.
+    """
+    rows = [_HEADINGS, *_rows(outcomes)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def markdown(rows: Rows, *, headings: Sequence[str] = _HEADINGS) -> str:
+    """Return a table for a page.
+
+    :param rows: its rows.
+    :param headings: its first row.
+    """
+    ruled = [headings, ["---"] * len(headings), *rows]
+    return "\n".join(f"| {' | '.join(row)} |" for row in ruled)
+
+
+def write_record(outcomes: Sequence[Outcome]) -> None:
+    """Write what ran to docs/compatibility.md and to the README.
+
+    :param outcomes: all legs.
+    """
+    page = _PAGE.format(
+        day=datetime.now(tz=UTC).date(),
+        tests=_EVERYTHING if all(one.everything for one in outcomes if one.passed) else _SMOKE,
+        table=markdown(_rows(outcomes)),
+    )
+    RECORD.write_text(page)
+    README.write_text(with_table(README.read_text(), recorded(RECORD)))
+
+
+def recorded(page: Path) -> dict[str, dict[str, str]]:
+    """Read the table of docs/compatibility.md, by leg.
+
+    :param page: the page.
+    """
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in page.read_text().splitlines()
+        if line.startswith("|")
+    ]
+    headings, _, *legs = rows
+    return {row[0]: dict(zip(headings, row, strict=True)) for row in legs}
+
+
+def readme_table(record: dict[str, dict[str, str]]) -> str:
+    """Return the README's table of what passed.
+
+    :param record: the table of docs/compatibility.md.
+    """
+    legs = {(leg.line, leg.python): record.get(leg.name, {}) for leg in LEGS if leg.line}
+    rows = [
+        [
+            next(
+                (row["Airflow"] for python in LINES[line] if (row := legs[line, python]).get("Airflow")), line
+            ),
+            *(_mark(legs.get((line, python))) for python in PYTHONS),
+        ]
+        for line in LINES
+    ]
+    return markdown(rows, headings=_README_HEADINGS)
+
+
+def with_table(page: str, record: dict[str, dict[str, str]]) -> str:
+    """Return *page* with its table replaced by the current one.
+
+    :param page: the README.
+    :param record: the table of docs/compatibility.md.
+    :raises ValueError: if it has no such table.
+    """
+    start = page.index(markdown([], headings=_README_HEADINGS))
+    return page[:start] + readme_table(record) + page[page.index("\n\n", start) :]
+
+
+def _mark(row: dict[str, str] | None) -> str:
+    if row is None:
+        return "not supported by Airflow"
+    return "tested" if row.get("Result") == PASSED else "not tested"

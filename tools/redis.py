@@ -1,0 +1,73 @@
+"""A Redis server for a while: the broker through which Celery hands tasks to workers."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tools.cluster import free_port
+from tools.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PROGRAM = "redis-server"
+
+
+@contextlib.contextmanager
+def running_redis() -> Iterator[str]:
+    """Run an empty server on a free port and yield its URL; leave nothing behind."""
+    program = _program()
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="workato-redis-") as directory:
+        options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", directory]
+        # Nothing is written to disk: the queue is thrown away with the server.
+        options += ["--save", "", "--appendonly", "no"]
+        with Path(directory, "log").open("wb") as log:
+            server = subprocess.Popen(
+                [program, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            wait_until(lambda: _answers(port), what="Redis", deadline=30)
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            server.terminate()
+            try:
+                server.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _program() -> str:
+    if not (found := shutil.which(_PROGRAM)) and os.geteuid() == 0 and shutil.which("apt-get"):
+        print("Installing Redis (apt-get install redis-server) ...", flush=True)
+        subprocess.run(["apt-get", "update", "-qq"], check=True)
+        subprocess.run(
+            ["apt-get", "install", "-y", "-qq", "redis-server"],
+            # Debian starts the service unless told otherwise; only the program is wanted.
+            env=os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"},
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        found = shutil.which(_PROGRAM)
+    if not found:
+        raise RuntimeError(f"{_PROGRAM} is not installed. Debian: apt-get install redis-server")
+    return found
+
+
+def _answers(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as line:
+        line.sendall(b"PING\r\n")
+        return line.recv(16).startswith(b"+PONG")
+    return False
