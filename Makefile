@@ -3,6 +3,8 @@
 .PHONY: help install demo sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster soak matrix matrix-short package bench lint format clean
 SHELL := /bin/bash
 
+# Most tests wait for something. Files share what they start, so each runs in one process.
+IN_PARALLEL := -n 2 --dist loadfile
 PINS := pyproject.toml tools/venv.sh tools/find_python.sh
 # Airflow 2.11 refuses Python 3.13.
 MINORS_3 := 11 12 13
@@ -20,13 +22,13 @@ sandbox: .venv/.installed ## Run the sandbox in the foreground (ARGS="--port 809
 	.venv/bin/python -m airflow_provider_workato.sandbox $(ARGS)
 
 test: .venv/.installed ## Run all tests on Airflow 3.3; fails below 95 % branch coverage
-	.venv/bin/python -m pytest --cov $(ARGS)
+	.venv/bin/python -m pytest $(IN_PARALLEL) --cov $(ARGS)
 
 test-2.11: .venv-2.11/.installed ## Run the same tests on Airflow 2.11.2
-	.venv-2.11/bin/python -m pytest $(ARGS)
+	.venv-2.11/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 test-lowest: .venv-lowest/.installed ## Run the same tests on Airflow 2.11.0 with the lowest supported versions
-	.venv-lowest/bin/python -m pytest $(ARGS)
+	.venv-lowest/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 test-airflow: .venv/.installed ## Run the consumer table and the examples on a real Airflow 3.3 (minutes)
 	.venv/bin/python -m pytest -m airflow $(ARGS) tests/real_airflow
