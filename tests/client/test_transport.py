@@ -758,6 +758,20 @@ def test_400_has_the_field_errors(connect: Connect, sandbox: RunningSandbox) -> 
     assert f"{name}: {', '.join(texts)}" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("said", "end"), [("did you mean jira?", "provider: did you mean jira?"), ("is bad", "provider: is bad.")]
+)
+def test_field_errors_end_with_one_mark(connect: Connect, said: str, end: str) -> None:
+    body = json.dumps({"errors": {"provider": [said]}}).encode()
+    with (
+        listening(status=400, body=body) as workato,
+        hooked(connect, host=workato.url, retry_budget=0) as hook,
+        pytest.raises(WorkatoValidationError) as caught,
+    ):
+        hook.update_connection(36, name="x")
+    assert str(caught.value).endswith(end)
+
+
 def test_500_has_the_support_id(connect: Connect, sandbox: RunningSandbox) -> None:
     error = said_of(connect, sandbox, "server_error", WorkatoServerError)
     assert error.support_id == "3188c2d0-29a4-4080-908e-582e7ed82580"
