@@ -3,6 +3,8 @@
 .PHONY: help install demo sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster soak matrix matrix-short package bench lint format clean
 SHELL := /bin/bash
 
+# Most tests wait for something. Files share what they start, so each runs in one process.
+IN_PARALLEL := -n 2 --dist loadfile
 PINS := pyproject.toml tools/venv.sh tools/find_python.sh
 # Airflow 2.11 refuses Python 3.13.
 MINORS_3 := 11 12 13
@@ -11,33 +13,33 @@ MINORS_2 := 11 12
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9.%-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: .venv/.installed ## Make .venv: Airflow 3.3, pinned (the other targets do it themselves)
+install: .venv/.installed ## Create .venv with Airflow 3.3, pinned (the other targets run it themselves)
 
 demo: .venv/.installed ## Run the example DAGs on a real Airflow 3.3 against the sandbox
 	.venv/bin/python -m tools.demo
 
-sandbox: .venv/.installed ## Run the sandbox Workato in the foreground (ARGS="--port 8090")
+sandbox: .venv/.installed ## Run the sandbox in the foreground (ARGS="--port 8090")
 	.venv/bin/python -m airflow_provider_workato.sandbox $(ARGS)
 
-test: .venv/.installed ## Run the tests on Airflow 3.3; fails under 95 % branch coverage
-	.venv/bin/python -m pytest --cov $(ARGS)
+test: .venv/.installed ## Run all tests on Airflow 3.3; fails below 95 % branch coverage
+	.venv/bin/python -m pytest $(IN_PARALLEL) --cov $(ARGS)
 
 test-2.11: .venv-2.11/.installed ## Run the same tests on Airflow 2.11.2
-	.venv-2.11/bin/python -m pytest $(ARGS)
+	.venv-2.11/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 
-test-lowest: .venv-lowest/.installed ## Run the same tests on Airflow 2.11.0 with the lowest versions we accept
-	.venv-lowest/bin/python -m pytest $(ARGS)
+test-lowest: .venv-lowest/.installed ## Run the same tests on Airflow 2.11.0 with the lowest supported versions
+	.venv-lowest/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 test-airflow: .venv/.installed ## Run the consumer table and the examples on a real Airflow 3.3 (minutes)
 	.venv/bin/python -m pytest -m airflow $(ARGS) tests/real_airflow
 
-test-airflow-%: .venv-%/.installed ## The same on another Airflow: 2.11, 3.0, 3.1, 3.2
+test-airflow-%: .venv-%/.installed ## The same on Airflow 2.11, 3.0, 3.1 or 3.2
 	.venv-$*/bin/python -m pytest -m airflow $(ARGS) tests/real_airflow
 
-test-kill: .venv/.installed ## Kill real task and triggerer processes and look at what is left (minutes)
+test-kill: .venv/.installed ## Kill real task and triggerer processes, and check the outcome (minutes)
 	.venv/bin/python -m pytest -m kill -s $(ARGS)
 
-test-combined: .venv/.installed ## Play random histories of tasks, waits, faults and kills against a model (minutes)
+test-combined: .venv/.installed ## Play random histories of tasks, waits, faults and kills, and check them against a model (minutes)
 	.venv/bin/python -m pytest -m combined -s tests/combined $(ARGS)
 
 test-cluster: .venv-cluster/.installed ## Play scenarios on Celery workers and two triggerers (minutes; ARGS=--short)
@@ -57,7 +59,7 @@ matrix-short: .venv-tools/.installed ## The same for the oldest, a middle and th
 package: .venv-tools/.installed ## Build wheel and sdist into build/dist, and check them (RELEASE_TAG=v1.2.3: as a release)
 	.venv-tools/bin/python -m tools.matrix.distributions
 
-bench: .venv-bench/.installed ## Measure beside what else one would use; writes docs/benchmarks.md
+bench: .venv-bench/.installed ## Compare with the alternatives; writes docs/benchmarks.md
 	.venv-bench/bin/python -m tools.bench $(ARGS)
 
 lint: .venv/.installed .venv-tools/.installed ## ruff, ruff format, mypy --strict, the GitHub workflows
@@ -68,12 +70,12 @@ lint: .venv/.installed .venv-tools/.installed ## ruff, ruff format, mypy --stric
 	.venv-tools/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	.venv-tools/bin/zizmor --offline --quiet .github
 
-format: .venv/.installed ## Let ruff format the code; write the README's table of settings
+format: .venv/.installed ## Format the code with ruff, and write the README's table of settings
 	.venv/bin/python -m ruff check --fix .
 	.venv/bin/python -m ruff format .
 	.venv/bin/python -m tools.settings_table
 
-clean: ## Remove the environments and every cache
+clean: ## Remove the environments and all caches
 	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-cluster .venv-bench .venv-tools .nox
 	rm -rf .coverage .coverage.* htmlcov build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -84,7 +86,7 @@ clean: ## Remove the environments and every cache
 .venv-2.11/.installed: $(PINS) constraints/airflow-2.11.txt
 	tools/venv.sh .venv-2.11 constraints/airflow-2.11.txt "$(MINORS_2)" test cluster
 
-# Airflow 3.0 refuses Python 3.13, too. Named one by one, so that a target with another number is an error.
+# Airflow 3.0 refuses Python 3.13, too. The targets are listed, so that another version is an error.
 .venv-3.0/.installed .venv-3.1/.installed .venv-3.2/.installed: .venv-%/.installed: $(PINS) constraints/airflow-%.txt
 	tools/venv.sh .venv-$* constraints/airflow-$*.txt "$(MINORS_2)" test cluster
 

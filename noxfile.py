@@ -28,6 +28,8 @@ nox.options.download_python = "never"
 #: What is built, and the leg whose Airflow and Python it is installed beside.
 DISTRIBUTIONS = {"wheel": "airflow-3.3-python-3.12", "sdist": "airflow-2.11-python-3.11"}
 _LEGS = {leg.name: leg for leg in LEGS}
+#: Every row of the table, and the leg whose environment it uses.
+_ALL = _LEGS | {kind: _LEGS[name] for kind, name in DISTRIBUTIONS.items()}
 
 _FOUND = {python: path for python in PYTHONS if (path := interpreter(python))}
 # nox and uv look on PATH.
@@ -42,7 +44,7 @@ from importlib.metadata import version
 names = {sorted(table.SHOWN.values())}
 print(json.dumps([platform.python_version(), {{name: version(name) for name in names}}]))
 """
-#: Airflow and what it imports are no business of this provider, but as yet neither deprecates anything there.
+#: Whatever is imported on the way counts, Airflow included.
 _IMPORT_ALL = """
 import importlib, pkgutil, airflow_provider_workato as package
 for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
@@ -80,9 +82,9 @@ def leg(session: nox.Session, leg: Leg) -> None:
 @nox.parametrize(
     ["python", "kind"],
     [
-        nox.param(_LEGS[name].python, kind, id=kind, tags=["short"] if kind == "wheel" else [])
-        for kind, name in DISTRIBUTIONS.items()
-        if _LEGS[name].python in _FOUND
+        nox.param(_ALL[kind].python, kind, id=kind, tags=["short"] if kind == "wheel" else [])
+        for kind in DISTRIBUTIONS
+        if _ALL[kind].python in _FOUND
     ],
 )
 def installed(session: nox.Session, kind: str) -> None:
@@ -97,7 +99,7 @@ def installed(session: nox.Session, kind: str) -> None:
         dags = shutil.move(unpacked / "example_dags", folder)
         shutil.rmtree(unpacked)
         script = shutil.copy(ROOT / "tools" / "matrix" / "installed.py", folder)
-        run.install(_LEGS[DISTRIBUTIONS[kind]], f"{built(kind)}[sandbox]")
+        run.install(_ALL[kind], f"{built(kind)}[sandbox]")
         session.run("uv", "pip", "check", external=True)
         with session.chdir(folder):
             session.run("python", script, dags)
@@ -106,8 +108,8 @@ def installed(session: nox.Session, kind: str) -> None:
 @nox.session(venv_backend="none", tags=["short"])
 def show(session: nox.Session) -> None:
     """Print the table, and write docs/compatibility.md if everything ran."""
-    found = outcomes.load([*_LEGS, *DISTRIBUTIONS])
-    missing = {leg.name for leg in LEGS if leg.python not in _FOUND}
+    found = outcomes.load(_ALL)
+    missing = {name for name, leg in _ALL.items() if leg.python not in _FOUND}
     every = [replace(one, result=outcomes.NO_INTERPRETER) if one.leg in missing else one for one in found]
     print(table.plain(every))
     if all(one.result in outcomes.RAN for one in every):

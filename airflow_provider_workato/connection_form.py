@@ -89,7 +89,8 @@ class Setting:
         return self.help.replace("`", "")
 
 
-#: In the order of the form.
+#: In the order of the form. To add a setting, add it here and run ``make format``. If it is an extra, also
+#: add its name and type to ``WorkatoSettings``: mypy and editors only see fields that are written out.
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         name="password",

@@ -1,4 +1,4 @@
-"""What Airflow knows of this provider without importing it."""
+"""The provider's metadata, which Airflow reads while it is being imported."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _INTEGRATION = "Workato"
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Return the provider's metadata; Airflow finds it by the entry point ``apache_airflow_provider``."""
+    """Return the metadata. Airflow finds this function by the entry point ``apache_airflow_provider``."""
     return {
         "package-name": "airflow-provider-workato",
         "name": _INTEGRATION,
-        "description": "Provision the connections of `Workato <https://www.workato.com>`__, wait for them.",
+        "description": "Provision connections of `Workato <https://www.workato.com>`__ and wait for them.",
         "integrations": [
             {
                 "integration-name": _INTEGRATION,

@@ -1,4 +1,4 @@
-"""What has to be settled before Airflow is imported, and the shared fixtures."""
+"""Set up the environment before Airflow is imported, and load the shared fixtures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 
-# Airflow reads its home, and whatever else a developer's shell says about it, while it is imported.
+# Airflow reads its home and other environment variables on import: ignore those of the developer's shell.
 for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
     del os.environ[name]
 _HOME = tempfile.mkdtemp(prefix="airflow-provider-workato-")
@@ -22,7 +22,7 @@ os.environ.update(
 
 @atexit.register
 def _remove_home() -> None:
-    # Task processes are forks: they must not take the home away from under the tests.
+    # Task processes are forks of this one: they must not remove the home of running tests.
     if os.getpid() == _OWNER:
         shutil.rmtree(_HOME, ignore_errors=True)
 

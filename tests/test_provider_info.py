@@ -11,25 +11,20 @@ from typing import Any
 import pytest
 
 from airflow_provider_workato import __version__
-from airflow_provider_workato.connection_form import DATA_CENTERS, LABELS, form_widgets, ui_field_behaviour
+from airflow_provider_workato.connection_form import (
+    DATA_CENTERS,
+    EXTRAS,
+    LABELS,
+    form_widgets,
+    ui_field_behaviour,
+)
 from airflow_provider_workato.get_provider_info import get_provider_info
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from tests.support.airflow import on_airflow_2, on_airflow_33
 from tools.settings_table import README, with_table
 
 STANDARD_FIELDS = {"description", "host", "login", "password", "port", "schema"}
-EXTRA_NAMES = {
-    "allow_http",
-    "calls_per_second",
-    "connect_timeout",
-    "data_center",
-    "list_calls_per_minute",
-    "proxies",
-    "read_timeout",
-    "retry_budget",
-    "server_timeout",
-    "verify",
-}
+EXTRA_NAMES = {setting.name for setting in EXTRAS}
 
 
 @pytest.fixture(scope="module")

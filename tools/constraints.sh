@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pin anew what the environments install: tools/constraints.sh (needs uv). Commit what it changes after the tests passed.
+# Update the pinned versions of all environments: tools/constraints.sh (needs uv). Commit the changes once the tests pass.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,10 +17,10 @@ pin() {
 }
 
 pin airflow-3.3.txt 3.3.2 --group test --group lint --group cluster --group celery
-# Airflow 3.0 bounds neither: newer ones refuse its tokens, and its bodies without a content type.
+# Airflow 3.0 sets no upper bound for either. Newer ones refuse its tokens, or its bodies without a content type.
 pin airflow-3.0.txt "3.0.6 pyjwt<2.11 fastapi<0.118" --group test --group cluster
 pin airflow-3.1.txt 3.1.8 --group test --group cluster
-# Bounded as Airflow 3.3 bounds it: newer ones cannot read the models of its API.
+# The bound of Airflow 3.3: newer versions of FastAPI cannot read the models of Airflow's API.
 pin airflow-3.2.txt "3.2.2 fastapi<0.137" --group test --group cluster
 pin bench.txt 3.3.2 --group bench --group cluster
 pin airflow-2.11.txt 2.11.2 --group test --group cluster

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Make a virtual environment with the package in it, pinned: tools/venv.sh DIRECTORY CONSTRAINTS MINORS GROUP...
-# MINORS are the Python minor versions that may serve, e.g. "11 12 13". Constraints without Airflow leave the package out.
+# Create a pinned virtual environment with the package: tools/venv.sh DIRECTORY CONSTRAINTS MINORS GROUP...
+# MINORS are the accepted Python minor versions, e.g. "11 12 13". Without Airflow in CONSTRAINTS, the package is left out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +19,7 @@ create() {
     elif "$python" -m virtualenv --version >/dev/null 2>&1; then
         "$python" -m virtualenv --quiet "$venv"
     else
-        echo "$("$python" --version) cannot make virtual environments: it has no ensurepip." \
+        echo "$("$python" --version) cannot create virtual environments: it lacks ensurepip." \
             "On Debian or Ubuntu: apt-get install python3-venv" >&2
         return 1
     fi

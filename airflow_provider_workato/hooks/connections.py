@@ -303,14 +303,14 @@ class WorkatoConnectionsHook(BaseHook):
     def disconnect_connection(
         self, connection_id: int | str, *, force: bool = False, ignore_missing: bool = False
     ) -> dict[str, Any]:
-        """Disconnect a connection; one that is disconnected already stays so.
+        """Disconnect a connection. One that is already disconnected stays so.
 
         :param connection_id: the connection.
-        :param force: also if active recipes use it.
-        :param ignore_missing: return ``"status": "missing"`` if there is no such connection.
-        :returns: what the API said.
+        :param force: disconnect it even if active recipes use it.
+        :param ignore_missing: return ``"status": "missing"`` if it does not exist.
+        :returns: the API's answer.
         :raises WorkatoRejectedError: if active recipes use it and *force* is not set.
-        :raises WorkatoNotFoundError: if there is no such connection and *ignore_missing* is not set.
+        :raises WorkatoNotFoundError: if it does not exist and *ignore_missing* is not set.
         """
         body = json_body({"force": True}) if force else None
         call = Call(endpoint=endpoints.DISCONNECT, connection_id=to_id(connection_id), body=body)
@@ -327,10 +327,10 @@ class WorkatoConnectionsHook(BaseHook):
         """Delete a connection, authorized or not.
 
         :param connection_id: the connection.
-        :param ignore_missing: return ``"status": "missing"`` if there is no such connection.
-        :returns: what the API said.
+        :param ignore_missing: return ``"status": "missing"`` if it does not exist.
+        :returns: the API's answer.
         :raises WorkatoRejectedError: if active recipes or audit log streaming use it.
-        :raises WorkatoNotFoundError: if there is no such connection and *ignore_missing* is not set.
+        :raises WorkatoNotFoundError: if it does not exist and *ignore_missing* is not set.
         """
         call = Call(endpoint=endpoints.DELETE, connection_id=to_id(connection_id))
         try:
@@ -342,11 +342,11 @@ class WorkatoConnectionsHook(BaseHook):
         self._confirm_missing(call, not_found)
         if not call.answer_lost:
             return MISSING.copy()
-        self.log.info("Connection %s was deleted by an attempt whose answer was lost.", call.connection_id)
+        self.log.info("An earlier attempt deleted connection %s; its answer was lost.", call.connection_id)
         return {"success": True, "status": "deleted"}
 
     def _confirm_missing(self, call: Call, not_found: WorkatoNotFoundError) -> None:
-        """Ask the list as well: what is no Workato, behind a wrong base URL, answers 404 to everything."""
+        """Check the list, too: behind a wrong base URL, another server answers 404 to every call."""
         rows = self.list_connections(include_runtime_connections=True)
         if any(row["id"] == call.connection_id for row in rows):
             raise not_found
@@ -396,10 +396,10 @@ class WorkatoConnectionsHook(BaseHook):
         ]
         if not matches:
             raise WorkatoNotFoundError(
-                f"No connection matches {identity}: never made, deleted, or not visible to this token.",
+                f"No connection matches {identity}: never created, deleted, or not visible to this token.",
                 operation="find_connection",
             )
-        return create_once.the_one(matches, identity)
+        return create_once.only_match(matches, identity)
 
     def get_picklist(
         self,
@@ -407,15 +407,18 @@ class WorkatoConnectionsHook(BaseHook):
         pick_list_name: str,
         pick_list_params: Mapping[str, Any] | None = None,
     ) -> list[PicklistItem]:
-        """Return the values that an app offers for one of its fields.
+        """Return the values that an app offers for a field.
 
         :param connection_id: an authorized connection to the app.
         :param pick_list_name: the list, for example ``get_project_issuetypes``.
-        :param pick_list_params: what the list depends on, for example ``{"project": "OPS"}``.
+        :param pick_list_params: the parameters of the list, for example ``{"project": "OPS"}``.
         :returns: ``[{"label": …, "value": …}, …]``
         """
         if pick_list_params is not None and not isinstance(pick_list_params, Mapping):
-            raise WorkatoConfigurationError("pick_list_params must be an object of names and values.")
+            raise WorkatoConfigurationError(
+                "pick_list_params must be a dict such as {'project': 'OPS'}, not "
+                f"{type(pick_list_params).__name__}."
+            )
         payload = {
             "pick_list_name": to_string(pick_list_name, what="pick_list_name"),
             "pick_list_params": dict(pick_list_params or {}),
@@ -433,14 +436,14 @@ class WorkatoConnectionsHook(BaseHook):
         callback_url: str | None = None,
         redirect_url: str | None = None,
     ) -> RuntimeUserConnection:
-        """Create a connection for an end user to log in to. Calling this twice makes two.
+        """Create a connection for an end user to log in to. A second call creates a second one.
 
         :param parent_id: an established OAuth connection of the same app.
         :param folder_id: the folder or project to put it in.
         :param external_id: your own id for the user.
         :param name: the connection's name.
-        :param callback_url: called by Workato once the login succeeded.
-        :param redirect_url: where the user is sent after the login.
+        :param callback_url: URL that Workato calls after the login.
+        :param redirect_url: URL that the user is sent to after the login.
         :returns: its id and the URL at which the user logs in.
         """
         spec = _runtime_user(
@@ -482,15 +485,15 @@ class WorkatoConnectionsHook(BaseHook):
         :param folder_id: the folder or project to put it in.
         :param external_id: your own id for the user.
         :param name: the connection's name.
-        :param callback_url: called by Workato once the login succeeded.
-        :param redirect_url: where the user is sent after the login.
-        :param if_exists: ``reuse`` it, ``update`` its name and folder, ``fail``, or make a ``duplicate``.
-        :param ledger: where the attempt is noted so that a later one knows of it. Without one, ``fail`` and
-            ``duplicate`` cannot tell what an earlier attempt made from what was there before.
-        :param on_known: told as soon as the connection is known to exist.
+        :param callback_url: URL that Workato calls after the login.
+        :param redirect_url: URL that the user is sent to after the login.
+        :param if_exists: ``reuse`` it, ``update`` its name and folder, ``fail``, or create a ``duplicate``.
+        :param ledger: where the attempt is recorded for later attempts. Without one, ``fail`` and
+            ``duplicate`` cannot tell a connection of an earlier attempt from one that existed before.
+        :param on_known: called as soon as the connection is known to exist.
         :returns: the connection, with the login URL under ``url``.
-        :raises WorkatoExistsError: if it exists and must not, or if more than one matches.
-        :raises WorkatoBusyError: if another process of this machine keeps making the same connection.
+        :raises WorkatoExistsError: if it exists and must not, or if several match.
+        :raises WorkatoBusyError: if another process on this machine keeps creating the same connection.
         """
         spec = _runtime_user(
             parent_id=parent_id,
@@ -539,11 +542,11 @@ class WorkatoConnectionsHook(BaseHook):
         return parse_oauth_url(self.transport.send(call))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Tell whether the Airflow connection works, by one call with the privilege that everything needs."""
-        # Next to nothing has this external id; a whole list can be large.
+        """Tell whether the Airflow connection works, by one list call, a privilege that all uses need."""
+        # Few connections have this external id; the whole list can be large.
         call = Call(endpoint=endpoints.LIST, query=[("external_id", "airflow-provider-workato")])
         try:
-            # Somebody waits in front of a screen.
+            # A person is waiting for the Test button.
             transport = Transport(replace(self.settings, retry_budget=min(10, self.settings.retry_budget)))
             with transport.session:
                 parse_connections(transport.send(call))

@@ -1,4 +1,4 @@
-"""Buttons on a task's page that lead to Workato."""
+"""Buttons on a task's page that open Workato."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_workato.client.settings import WorkatoSettings
 
-#: XCom keys under which a task leaves the addresses for its links.
+#: XCom keys of the URLs that the buttons open.
 CONNECTION_URL_KEY = "workato_connection_url"
 OAUTH_URL_KEY = "workato_oauth_url"
 
 
 def connection_url(settings: WorkatoSettings, connection_id: int | str) -> str:
-    """Return the page of a connection in Workato.
+    """Return the URL of a connection's page in Workato.
 
     :param settings: the workspace.
     :param connection_id: the connection.
@@ -26,9 +26,9 @@ def connection_url(settings: WorkatoSettings, connection_id: int | str) -> str:
 
 
 def push_connection_url(context: Context, settings: WorkatoSettings, connection_id: int) -> None:
-    """Push what :class:`WorkatoConnectionLink` shows.
+    """Push the URL that :class:`WorkatoConnectionLink` opens.
 
-    :param context: the task's execution context.
+    :param context: the context of the task that pushes it.
     :param settings: the workspace.
     :param connection_id: the connection.
     """
@@ -36,12 +36,12 @@ def push_connection_url(context: Context, settings: WorkatoSettings, connection_
 
 
 class _XComLink(BaseOperatorLink):
-    """A link whose address the task left in an XCom."""
+    """A link to the URL in an XCom of the task."""
 
     key: str
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002
-        """Return the address, empty as long as the task left none.
+        """Return the URL, an empty string until the task has pushed one.
 
         :param operator: the task's operator.
         :param ti_key: the task instance.

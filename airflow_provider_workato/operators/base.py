@@ -1,4 +1,4 @@
-"""What the operators have in common."""
+"""The base classes of the operators."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from airflow_provider_workato.version_compat import forget_variables
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
 
-#: What an id, a text, a boolean and an object may be given as: a literal, Jinja, or another task's output.
+#: The types of arguments: a literal, a Jinja template, or the output of another task.
 Id: TypeAlias = "int | str | XComArg"
-Text: TypeAlias = "str | XComArg"
+String: TypeAlias = "str | XComArg"
 Flag: TypeAlias = "bool | str | XComArg"
-Object: TypeAlias = "Mapping[str, Any] | str | XComArg"
+Dict: TypeAlias = "Mapping[str, Any] | str | XComArg"
 
 
-#: Tells an argument that was left out from ``None``, which an upstream task may give.
+#: Marks an argument as left out; ``None`` may be the output of an upstream task.
 NOT_GIVEN: Any = object()
 
 
@@ -50,19 +50,19 @@ class WorkatoOperator(BaseOperator):
 
 
 class CredentialsOperator(WorkatoOperator):
-    """An operator that is given credentials, and lets nobody see them.
+    """An operator that takes credentials and hides them.
 
-    Airflow stores the rendered fields before ``execute`` runs. So the moment ``input`` is rendered,
-    its values are made known to Airflow's masker and move to where only the hook finds them;
-    the field itself keeps its keys, with ``***`` for each value.
+    Airflow stores rendered fields before ``execute`` runs. So as soon as ``input`` is rendered, its values
+    are registered with Airflow's secrets masker and moved to a sealed attribute; the field itself keeps its
+    keys, with ``***`` for each value.
 
     :param input: the connection's parameters (templated). Take them from Airflow connections,
-        variables or a secrets backend: a literal in the DAG file is stored with the DAG.
+        variables or a secrets backend: Airflow stores a literal in the DAG file with the DAG.
     """
 
     template_fields_renderers: ClassVar[dict[str, str]] = {"input": "json"}
 
-    def __init__(self, *, input: Object | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, input: Dict | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.input: Any = input
         self._credentials: Sealed | None = None
@@ -70,11 +70,11 @@ class CredentialsOperator(WorkatoOperator):
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, *args: Any, **kwargs: Any
     ) -> None:
-        # Mapped and ordinary tasks both pass here; render_template_fields is for the latter only.
+        # Airflow calls this for all tasks, and render_template_fields for unmapped tasks only.
         super()._do_render_template_fields(parent, template_fields, context, *args, **kwargs)
         if parent is self:
             self._hide_input()
-            # A traceback with local variables shows the context.
+            # A traceback that prints local variables shows the context, and with it the variables.
             forget_variables(context)
 
     def _hide_input(self) -> None:
@@ -85,32 +85,33 @@ class CredentialsOperator(WorkatoOperator):
         self.input = self._credentials.masked() if self._credentials else None
         shortest = conf.getint("logging", "min_length_masked_secret", fallback=5)
         for text in secret_texts(self._credentials.leaves() if self._credentials else iter(())):
-            # Airflow refuses shorter ones with a warning for each.
+            # Airflow logs a warning for each shorter one and does not mask it.
             if len(text) >= shortest:
                 mask_secret(text)
 
     @property
     def credentials(self) -> Sealed | None:
-        """What the hook is to send as ``input``."""
+        """The credentials that the hook sends as ``input``."""
         if self._credentials is None:
             self._hide_input()
         return self._credentials
 
 
 class TargetOperator(WorkatoOperator):
-    """An operator on a connection that is told by its id, or by what a create would find it by.
+    """An operator on a connection, named by its id or by the fields that a create finds it by.
 
-    :param connection_id: the connection (templated), with which *provider*, *folder_id* and *parent_id* are
-        ignored; or leave it out and give
-    :param external_id: your own id for it, with *provider* or, for a runtime user's connection, with
-        *parent_id* (templated), or
-    :param name: its name, with *provider* and *folder_id* (templated).
+    :param connection_id: the connection (templated); then *provider*, *folder_id* and *parent_id* are
+        ignored. Leave it out to give *external_id* or *name*.
+    :param external_id: your own id for it (templated); needs *provider* or, for a runtime user's connection,
+        *parent_id*.
+    :param name: its name (templated); needs *provider* and *folder_id*.
     :param provider: the app, for example ``jira`` (templated).
     :param folder_id: the folder or project it is in (templated).
     :param parent_id: its parent connection (templated).
-    :param ignore_missing: succeed if there is no such connection, or if an upstream task gave no id
-        (templated; true, false, yes, no, 1 or 0).
-    :raises WorkatoConfigurationError: if it is not told by exactly one of these ways.
+    :param ignore_missing: succeed if the connection does not exist, or if an upstream task gave no id
+        (templated).
+    :raises WorkatoConfigurationError: if both or neither of *connection_id* and the fields that replace it
+        are given.
     """
 
     template_fields: Sequence[str] = (
@@ -128,9 +129,9 @@ class TargetOperator(WorkatoOperator):
         self,
         *,
         connection_id: Id | None = NOT_GIVEN,
-        external_id: Text | None = None,
-        name: Text | None = None,
-        provider: Text | None = None,
+        external_id: String | None = None,
+        name: String | None = None,
+        provider: String | None = None,
         folder_id: Id | None = None,
         parent_id: Id | None = None,
         ignore_missing: Flag = False,
@@ -146,24 +147,24 @@ class TargetOperator(WorkatoOperator):
         self.parent_id: Any = parent_id
         self.ignore_missing: Any = ignore_missing
         check_flag(ignore_missing, what="ignore_missing")
-        # The others may be a DAG's default_args, and say no more than the id does.
+        # The remaining fields may come from a DAG's default_args.
         if self._by_id == (external_id is not None or name is not None):
             raise WorkatoConfigurationError(
                 f"{type(self).__name__} needs either connection_id, or external_id (with provider or "
                 "parent_id), or name (with provider and folder_id)."
             )
-        self._told_by = "connection_id" if self._by_id else "name" if external_id is None else "external_id"
+        self._found_by = "connection_id" if self._by_id else "name" if external_id is None else "external_id"
 
     def find_target(self) -> int | None:
-        """Return the id of the connection, ``None`` if there is none and that is fine."""
+        """Return the connection's id, ``None`` if it does not exist and *ignore_missing* is set."""
         ignore_missing = to_flag(self.ignore_missing, what="ignore_missing")
-        if _is_missing(getattr(self, self._told_by)):
+        if _is_missing(getattr(self, self._found_by)):
             if not ignore_missing:
                 raise WorkatoConfigurationError(
-                    f"There is no {self._told_by}: the task that should give it failed, was skipped or "
-                    "returned nothing. Set ignore_missing=True if that is fine, as in a clean-up."
+                    f"There is no {self._found_by}: the task that should give it failed, was skipped or "
+                    "returned nothing. In a clean-up, set ignore_missing=True."
                 )
-            self.log.info("No %s was given; nothing to do.", self._told_by)
+            self.log.info("No %s was given; nothing to do.", self._found_by)
             return None
         if self._by_id:
             return to_id(self.connection_id)
@@ -176,7 +177,7 @@ class TargetOperator(WorkatoOperator):
                 external_id=self.external_id,
             )
         except WorkatoNotFoundError as error:
-            # The list itself can be what was not found.
+            # With a status, the list call itself got a 404.
             if not ignore_missing or error.status is not None:
                 raise
             self.log.info("%s Nothing to do.", error)
@@ -185,23 +186,23 @@ class TargetOperator(WorkatoOperator):
 
 
 def check_choice(value: object, choices: Sequence[str], *, what: str) -> None:
-    """Check a literal while the DAG is parsed; what is templated is checked when the task runs.
+    """Check a literal argument when the DAG is parsed. A template is checked when the task runs.
 
-    :param value: what was given.
-    :param choices: the values there are.
+    :param value: the argument.
+    :param choices: the values allowed.
     :param what: the argument's name, for the error.
-    :raises WorkatoConfigurationError: if *value* is a literal and none of them.
+    :raises WorkatoConfigurationError: if *value* is a literal that is not among *choices*.
     """
     if isinstance(value, str) and not _is_template(value):
         one_of(value, choices, what=what)
 
 
 def check_flag(value: object, *, what: str) -> None:
-    """Check a boolean while the DAG is parsed; what is templated is checked when the task runs.
+    """Check a literal boolean when the DAG is parsed. A template is checked when the task runs.
 
-    :param value: what was given.
+    :param value: the argument.
     :param what: the argument's name, for the error.
-    :raises WorkatoConfigurationError: if *value* is a literal and says neither yes nor no.
+    :raises WorkatoConfigurationError: if *value* is a literal string that does not stand for a boolean.
     """
     if isinstance(value, str) and not _is_template(value):
         to_flag(value, what=what)
@@ -212,7 +213,7 @@ def _is_template(value: str) -> bool:
 
 
 def _is_missing(value: object) -> bool:
-    # A template renders None to its name.
+    # A template renders None as the string "None".
     if isinstance(value, str):
         return value.strip() in ("", "None")
     return value is None or (isinstance(value, Sequence) and len(value) == 0)

@@ -1,8 +1,8 @@
 """Operators for the connections of a Workato workspace.
 
-https://docs.workato.com/en/workato-api/connections.html describes the calls behind them. All raise a
-:class:`~airflow_provider_workato.exceptions.WorkatoError`; one that a retry cannot cure fails the
-task at once.
+https://docs.workato.com/en/workato-api/connections.html describes the calls behind them. All raise
+:class:`~airflow_provider_workato.exceptions.WorkatoError`; an error that a retry cannot fix fails the task at
+    once. A boolean may be a string: true, false, yes, no, 1 or 0.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from airflow_provider_workato.links.connections import (
 from airflow_provider_workato.operators.base import (
     NOT_GIVEN,
     CredentialsOperator,
+    Dict,
     Flag,
     Id,
-    Object,
+    String,
     TargetOperator,
-    Text,
     WorkatoOperator,
     check_choice,
     check_flag,
@@ -53,9 +53,9 @@ if TYPE_CHECKING:
 
 #: XCom key of the whole connection, beside the id that a create returns.
 CONNECTION_KEY = "connection"
-#: XCom key that tells whether this DAG run made the connection, or took one that was there before.
+#: XCom key that tells whether this DAG run created the connection or reused one.
 CREATED_KEY = "created"
-#: XCom key of the connection's id, left only if this DAG run made it.
+#: XCom key of the connection's id, pushed only if this DAG run created the connection.
 CREATED_ID_KEY = "workato_created_id"
 
 OnRefused = Literal["fail", "return"]
@@ -63,12 +63,12 @@ ON_REFUSED: tuple[OnRefused, ...] = get_args(OnRefused)
 
 
 class _EnsureOperator(WorkatoOperator):
-    """An operator that finds or makes a connection, and leaves what is known of it at once.
+    """An operator that finds or creates a connection, and pushes its XComs as soon as it is known.
 
-    What comes after it is known can still fail the task, and a clean-up has to find it all the same.
+    The task can still fail afterwards, and a clean-up needs the id then too.
     """
 
-    def _leave(self, context: Context, connection: WorkatoConnection, *, created: bool) -> None:
+    def _push(self, context: Context, connection: WorkatoConnection, *, created: bool) -> None:
         ti, number = context["ti"], int(connection["id"])
         if created:
             ti.xcom_push(key=CREATED_ID_KEY, value=number)
@@ -76,45 +76,44 @@ class _EnsureOperator(WorkatoOperator):
         ti.xcom_push(key=CONNECTION_KEY, value=connection)
         push_connection_url(context, self.hook.settings, number)
         if self.do_xcom_push:
-            # What the task returns is lost if it fails.
+            # If the task fails, its return value is lost.
             ti.xcom_push(key="return_value", value=number)
 
 
 class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
     """Make sure that a connection exists, with these credentials.
 
-    Safe to retry, clear and run again: a connection that is there is taken, by *external_id* and
-    *provider* if an external id is given, else by *name*, *provider*, *folder_id* and *parent_id*.
-    ``fail`` and ``duplicate`` are not safe to retry below Airflow 3.3, where a task remembers nothing.
+    Safe to retry, clear and run again: the operator looks for an existing connection first, by *external_id*
+    and *provider* if an external id is given, else by *name*, *provider*, *folder_id* and *parent_id*. Below
+    Airflow 3.3 a retry has no record of earlier tries, so ``fail`` and ``duplicate`` are not safe to retry
+    there.
 
-    On one machine, tasks that make the same connection take turns. Between machines nothing keeps two DAG
-    runs from making it twice: set ``max_active_runs=1`` on the DAG, and if several DAGs make the same
-    connections, give their creates a pool with one slot.
+    On one machine, tasks that create the same connection wait for each other. Between machines nothing
+    prevents two DAG runs from creating it twice: set ``max_active_runs=1`` on the DAG, and if several DAGs
+    create the same connections, give their creates a pool with one slot.
 
-    Returns the connection's id. Pushes the whole object under the XCom key ``connection``, and under
-    ``created`` whether this task made it (``True``) or took one that was there (``False``). All of them are
-    there as well if the app refuses *input* and the task fails. Below Airflow 3.3 only the try that made the
-    connection says ``True``.
+    Returns the connection's id. Pushes the whole connection under the XCom key ``connection``, and under
+    ``created`` whether this task created it (``True``) or reused it (``False``). All XComs are pushed even if
+    the app refuses *input* and the task fails. Below Airflow 3.3 only the try that created the connection
+    pushes ``True``.
 
     :param name: the connection's name (templated).
     :param provider: the app, for example ``jira``; ``rest`` for plain HTTP (templated).
     :param folder_id: the folder or project to put it in (templated).
     :param parent_id: the parent connection, of the same provider (templated).
     :param external_id: your own id for it (templated).
-    :param input: the connection's parameters, which are credentials (templated, shown nowhere). Without
-        them the connection stays disconnected until somebody authorizes it.
-    :param shell_connection: keep the credentials without testing them (templated; true, false, yes, no,
-        1 or 0).
+    :param input: the connection's parameters, which are credentials (templated, hidden everywhere). Without
+        them the connection stays disconnected until a person authorizes it.
+    :param shell_connection: store the credentials without testing them (templated).
     :param if_exists: ``reuse`` it as it is (one that is not authorized is repaired with *input*),
-        ``update`` it with what is given here, ``fail``, or make a ``duplicate`` (templated).
+        ``update`` it with what is given here, ``fail``, or create a ``duplicate`` (templated).
     :param on_refused: what to do if the app refuses *input*: ``fail`` the task, or ``return`` the id of the
-        connection that is not authorized, for pipelines in which one bad tenant must not stop the others
-        (templated).
+        unauthorized connection, so that one bad tenant does not stop the others (templated).
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :raises WorkatoAuthorizationError: if the app refuses *input*; the next try repairs the connection.
-    :raises WorkatoExistsError: if it exists and must not, if more than one matches, or if one to be changed
+    :raises WorkatoExistsError: if it exists and must not, if several match, or if the one to change
         matches by its name alone, without *folder_id* or *external_id*.
-    :raises WorkatoBusyError: if another process of this machine keeps making the same connection.
+    :raises WorkatoBusyError: if another process on this machine keeps creating the same connection.
     """
 
     template_fields: Sequence[str] = (
@@ -134,15 +133,15 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
     def __init__(
         self,
         *,
-        name: Text,
-        provider: Text,
+        name: String,
+        provider: String,
         folder_id: Id | None = None,
         parent_id: Id | None = None,
-        external_id: Text | None = None,
-        input: Object | None = None,
+        external_id: String | None = None,
+        input: Dict | None = None,
         shell_connection: Flag | None = None,
-        if_exists: IfExists | Text = "reuse",
-        on_refused: OnRefused | Text = "fail",
+        if_exists: IfExists | String = "reuse",
+        on_refused: OnRefused | String = "fail",
         **kwargs: Any,
     ) -> None:
         super().__init__(input=input, **kwargs)
@@ -159,10 +158,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
         self.on_refused: Any = on_refused
 
     def execute(self, context: Context) -> int:
-        """Find or make the connection.
-
-        :param context: the task's execution context.
-        """
+        """Find or create the connection."""
         one_of(self.on_refused, ON_REFUSED, what="on_refused")
         try:
             connection = self.hook.ensure_connection(
@@ -175,7 +171,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
                 input=self.credentials,
                 if_exists=self.if_exists,
                 ledger=TaskStateLedger(context),
-                on_known=partial(self._leave, context),
+                on_known=partial(self._push, context),
             )
         except WorkatoAuthorizationError as error:
             if self.on_refused == "fail" or error.connection_id is None:
@@ -186,7 +182,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
 
 
 class WorkatoUpdateConnectionOperator(CredentialsOperator):
-    """Change a connection; only what is given is sent.
+    """Change a connection. Only the arguments given are sent.
 
     Returns the connection.
 
@@ -195,9 +191,8 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
     :param folder_id: the folder or project to move it to (templated).
     :param parent_id: its new parent connection (templated).
     :param external_id: your own id for it (templated).
-    :param input: the parameters to change, which are credentials (templated, shown nowhere).
-    :param shell_connection: keep the credentials without testing them (templated; true, false, yes, no,
-        1 or 0).
+    :param input: the parameters to change, which are credentials (templated, hidden everywhere).
+    :param shell_connection: store the credentials without testing them (templated).
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :raises WorkatoAuthorizationError: if the app refuses *input*.
     """
@@ -218,11 +213,11 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         self,
         *,
         connection_id: Id,
-        name: Text | None = None,
+        name: String | None = None,
         folder_id: Id | None = None,
         parent_id: Id | None = None,
-        external_id: Text | None = None,
-        input: Object | None = None,
+        external_id: String | None = None,
+        input: Dict | None = None,
         shell_connection: Flag | None = None,
         **kwargs: Any,
     ) -> None:
@@ -236,10 +231,7 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         self.shell_connection: Any = shell_connection
 
     def execute(self, context: Context) -> WorkatoConnection:
-        """Change the connection.
-
-        :param context: the task's execution context.
-        """
+        """Change the connection."""
         credentials = self.credentials
         shell_connection = to_optional_flag(self.shell_connection, what="shell_connection")
         connection = self.hook.update_connection(
@@ -260,23 +252,24 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
 
 
 class WorkatoDisconnectConnectionOperator(TargetOperator):
-    """Disconnect a connection; one that is disconnected already stays so.
+    """Disconnect a connection. One that is already disconnected stays so.
 
-    Returns what the API said, ``"status": "missing"`` if there is none and that is fine.
+    Returns the API's answer, with ``"status": "missing"`` if the connection does not exist and
+    *ignore_missing* is set.
 
-    :param connection_id: the connection (templated); or leave it out and give *external_id* or *name*.
-    :param external_id: your own id for it, with *provider*, or with *parent_id* for a runtime user's
-        connection (templated).
-    :param name: its name, with *provider* and *folder_id* (templated).
+    :param connection_id: the connection (templated). Leave it out to give *external_id* or *name*.
+    :param external_id: your own id for it (templated); needs *provider* or, for a runtime user's connection,
+        *parent_id*.
+    :param name: its name (templated); needs *provider* and *folder_id*.
     :param provider: the app, for example ``jira`` (templated).
     :param folder_id: the folder or project it is in (templated).
     :param parent_id: its parent connection (templated).
-    :param force: also if active recipes use it (templated; true, false, yes, no, 1 or 0).
-    :param ignore_missing: succeed if there is no such connection, or if an upstream task gave no id
-        (templated; true, false, yes, no, 1 or 0).
+    :param force: disconnect it even if active recipes use it (templated).
+    :param ignore_missing: succeed if the connection does not exist, or if an upstream task gave no id
+        (templated).
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :raises WorkatoRejectedError: if active recipes use it and *force* is not set.
-    :raises WorkatoNotFoundError: if there is no such connection and *ignore_missing* is not set.
+    :raises WorkatoNotFoundError: if it does not exist and *ignore_missing* is not set.
     :raises WorkatoExistsError: if several connections match.
     """
 
@@ -289,10 +282,7 @@ class WorkatoDisconnectConnectionOperator(TargetOperator):
         self.force: Any = force
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Disconnect the connection.
-
-        :param context: the task's execution context.
-        """
+        """Disconnect the connection."""
         force = to_flag(self.force, what="force")
         number = self.find_target()
         if number is None:
@@ -307,29 +297,31 @@ class WorkatoDisconnectConnectionOperator(TargetOperator):
 class WorkatoDeleteConnectionOperator(TargetOperator):
     """Delete a connection, authorized or not.
 
-    Returns what the API said, ``"status": "missing"`` if there is none and that is fine, ``"status": "kept"``
-    if *created_by* did not make it. From the task's second try on, a connection that is not there counts as
-    deleted: the answer to an earlier try may have been lost.
+    Returns the API's answer, with ``"status": "missing"`` if the connection does not exist and
+    *ignore_missing* is set, or ``"status": "kept"`` if the task *created_by* did not create it. From the
+    task's second try on, a missing connection counts as deleted: the answer to an earlier try may have been
+    lost.
 
-    A clean-up that also runs if the create fails is a teardown without setups:
-    ``create >> use >> delete.as_teardown()``. With ``as_teardown(setups=create)`` Airflow skips it then.
+    To clean up even if the create fails, use a teardown without setups:
+    ``create >> use >> delete.as_teardown()``. With ``as_teardown(setups=create)`` Airflow skips the delete
+    then.
 
-    :param connection_id: the connection (templated); or leave it out and give *external_id* or *name*.
-    :param external_id: your own id for it, with *provider*, or with *parent_id* for a runtime user's
-        connection (templated).
-    :param name: its name, with *provider* and *folder_id* (templated).
+    :param connection_id: the connection (templated). Leave it out to give *external_id* or *name*.
+    :param external_id: your own id for it (templated); needs *provider* or, for a runtime user's connection,
+        *parent_id*.
+    :param name: its name (templated); needs *provider* and *folder_id*.
     :param provider: the app, for example ``jira`` (templated).
     :param folder_id: the folder or project it is in (templated).
     :param parent_id: its parent connection (templated).
     :param created_by: the task id of a create in the same DAG, without the group's id if it is in the same
-        task group; delete only what it made in this DAG run,
-        not what it took because it was there (templated). Below Airflow 3.3 a retried create no longer knows
-        what an earlier try made, and that is kept.
-    :param ignore_missing: succeed if there is no such connection, or if an upstream task gave no id
-        (templated; true, false, yes, no, 1 or 0).
+        task group (templated). Only connections that it created in this DAG run are deleted; those it reused
+        are kept. Below Airflow 3.3 a retried create does not know what an earlier try created, so the delete
+        keeps that too.
+    :param ignore_missing: succeed if the connection does not exist, or if an upstream task gave no id
+        (templated).
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :raises WorkatoRejectedError: if active recipes or audit log streaming use it.
-    :raises WorkatoNotFoundError: if there is no such connection and *ignore_missing* is not set.
+    :raises WorkatoNotFoundError: if it does not exist and *ignore_missing* is not set.
     :raises WorkatoExistsError: if several connections match.
     """
 
@@ -339,47 +331,44 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
         self,
         *,
         connection_id: Id | None = NOT_GIVEN,
-        created_by: Text | None = None,
+        created_by: String | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(connection_id=connection_id, **kwargs)
         self.created_by: Any = created_by
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Delete the connection.
-
-        :param context: the task's execution context.
-        """
+        """Delete the connection."""
         ignore_missing = to_flag(self.ignore_missing, what="ignore_missing")
-        # In every version of Airflow the first try is 1 while it runs.
+        # In every Airflow version, try_number is 1 while the first try runs.
         is_first_try = context["ti"].try_number <= 1
         try:
             number = self.find_target()
         except WorkatoNotFoundError as error:
-            # The list itself can be what was not found.
+            # With a status, the list call itself got a 404.
             if is_first_try or error.status is not None:
                 raise
-            self.log.info("%s Taking it for deleted by an earlier try of this task.", error)
+            self.log.info("%s An earlier try of this task probably deleted it.", error)
             return {"success": True, "status": "deleted"}
         if number is None:
             return MISSING.copy()
-        if self.created_by is not None and number not in self._made(context):
+        if self.created_by is not None and number not in self._created_ids(context):
             self.log.info(
-                "Keeping connection %s: task %r did not make it in this run.", number, self.created_by
+                "Keeping connection %s: task %r did not create it in this run.", number, self.created_by
             )
             return {"success": True, "status": "kept"}
         said = self.hook.delete_connection(number, ignore_missing=ignore_missing or not is_first_try)
         if said == MISSING and not ignore_missing:
             self.log.info(
-                "Connection %s is not there; taking it for deleted by an earlier try of this task.", number
+                "Connection %s does not exist; an earlier try of this task probably deleted it.", number
             )
             return {"success": True, "status": "deleted"}
         if said == MISSING:
-            self.log.info("Connection %s is not there; nothing to delete.", number)
+            self.log.info("Connection %s does not exist; nothing to delete.", number)
         return said
 
-    def _made(self, context: Context) -> list[int]:
-        """Return the ids of the connections that the create made, all of its mapped ones included."""
+    def _created_ids(self, context: Context) -> list[int]:
+        """Return the ids of the connections that the create created, including all its mapped tasks."""
         create, dag = self.created_by, context.get("dag")
         if dag is not None and create not in dag.task_dict:
             create = _in_same_group(create, self.task_id)
@@ -388,12 +377,12 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
                     "created_by must be the task id of a create in this DAG, not "
                     f"{str(self.created_by)[:80]!r}.{_did_you_mean(self.created_by, dag.task_dict)}"
                 )
-        # Asked for a list of tasks, every version of Airflow gives all map indexes.
+        # For a list of tasks, every Airflow version returns the XComs of all map indexes.
         return list(context["ti"].xcom_pull(task_ids=[create], key=CREATED_ID_KEY) or [])
 
 
 def _in_same_group(name: object, task_id: str) -> str:
-    """Return the id that a task called *name* has in the task group of *task_id*."""
+    """Return the task id of the task *name* in the task group of the task *task_id*."""
     group, dot, _ = task_id.rpartition(".")
     return f"{group}{dot}{name}"
 
@@ -406,13 +395,13 @@ def _did_you_mean(name: object, task_ids: Iterable[str]) -> str:
 
 
 class WorkatoGetPicklistOperator(WorkatoOperator):
-    """Fetch the values that an app offers for one of its fields.
+    """Fetch the values that an app offers for a field.
 
     Returns ``[{"label": …, "value": …}, …]``.
 
     :param connection_id: an authorized connection to the app (templated).
     :param pick_list_name: the list, for example ``get_project_issuetypes`` (templated).
-    :param pick_list_params: what the list depends on, for example ``{"project": "OPS"}`` (templated).
+    :param pick_list_params: the parameters of the list, for example ``{"project": "OPS"}`` (templated).
     :param workato_conn_id: the Airflow connection with the API token (templated).
     """
 
@@ -428,8 +417,8 @@ class WorkatoGetPicklistOperator(WorkatoOperator):
         self,
         *,
         connection_id: Id,
-        pick_list_name: Text,
-        pick_list_params: Object | None = None,
+        pick_list_name: String,
+        pick_list_params: Dict | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -438,27 +427,24 @@ class WorkatoGetPicklistOperator(WorkatoOperator):
         self.pick_list_params: Any = pick_list_params
 
     def execute(self, context: Context) -> list[PicklistItem]:  # noqa: ARG002
-        """Fetch the values.
-
-        :param context: the task's execution context.
-        """
+        """Fetch the values."""
         return self.hook.get_picklist(self.connection_id, self.pick_list_name, self.pick_list_params)
 
 
 class WorkatoListConnectionsOperator(WorkatoOperator):
-    """List the connections that the token may see.
+    """List the connections that the token can see.
 
-    Returns the connections; narrow the list of a large workspace, since they become an XCom.
+    Returns the connections. They become an XCom, so narrow the list in a large workspace.
 
-    :param folder_id: only those of this folder (templated).
-    :param project_id: only those of this project (templated).
-    :param parent_id: only those with this parent connection (templated).
-    :param external_id: only those with this external id (templated).
-    :param provider: only those of this app (templated).
-    :param include_runtime_connections: also the connections of runtime users (templated; true, false, yes,
-        no, 1 or 0).
-    :param include_tags: fill ``tags`` (templated, likewise).
-    :param updated_after: only those changed since, with a time zone (templated).
+    :param folder_id: only connections in this folder (templated).
+    :param project_id: only connections in this project (templated).
+    :param parent_id: only connections with this parent connection (templated).
+    :param external_id: only connections with this external id (templated).
+    :param provider: only connections to this app, for example ``jira`` (templated).
+    :param include_runtime_connections: include the connections of runtime users (templated).
+    :param include_tags: fill ``tags`` (templated).
+    :param updated_after: only connections changed since; a datetime with a time zone or an ISO 8601 string
+        (templated).
     :param workato_conn_id: the Airflow connection with the API token (templated).
     """
 
@@ -470,8 +456,8 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
         folder_id: Id | None = None,
         project_id: Id | None = None,
         parent_id: Id | None = None,
-        external_id: Text | None = None,
-        provider: Text | None = None,
+        external_id: String | None = None,
+        provider: String | None = None,
         include_runtime_connections: Flag = False,
         include_tags: Flag = False,
         updated_after: datetime | str | None = None,
@@ -490,33 +476,30 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
         self.updated_after = updated_after
 
     def execute(self, context: Context) -> list[WorkatoConnection]:  # noqa: ARG002
-        """List the connections.
-
-        :param context: the task's execution context.
-        """
+        """List the connections."""
         return self.hook.list_connections(**{name: getattr(self, name) for name in LIST_FILTERS})
 
 
 class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
     """Make sure that an end user has a connection to log in to.
 
-    Safe to retry, clear and run again: the user's connection is found by *parent_id* and *external_id*.
-    :class:`WorkatoCreateConnectionOperator` tells what that does not include.
+    Safe to retry, clear and run again: the operator looks for the user's connection first, by *parent_id* and
+    *external_id*. The limits of :class:`WorkatoCreateConnectionOperator` apply.
 
-    Returns the connection's id. Pushes the whole object, with the login URL under ``url``, under the XCom
-    key ``connection``, and under ``created`` whether this task made it or took one that was there. The task's
-    page gets a button that leads to the login.
+    Returns the connection's id. Pushes the whole connection, with the login URL under ``url``, under the XCom
+    key ``connection``, and under ``created`` whether this task created or reused it. The task's page gets a
+    button that opens the login.
 
     :param parent_id: an established OAuth connection of the same app (templated).
     :param folder_id: the folder or project to put it in (templated).
     :param external_id: your own id for the user (templated).
     :param name: the connection's name (templated).
-    :param callback_url: called by Workato once the login succeeded (templated).
-    :param redirect_url: where the user is sent after the login (templated).
-    :param if_exists: ``reuse`` it, ``update`` its name and folder, ``fail``, or make a ``duplicate``
+    :param callback_url: URL that Workato calls after the login (templated).
+    :param redirect_url: URL that the user is sent to after the login (templated).
+    :param if_exists: ``reuse`` it, ``update`` its name and folder, ``fail``, or create a ``duplicate``
         (templated).
     :param workato_conn_id: the Airflow connection with the API token (templated).
-    :raises WorkatoExistsError: if it exists and must not, or if more than one matches.
+    :raises WorkatoExistsError: if it exists and must not, or if several match.
     """
 
     template_fields: Sequence[str] = (
@@ -536,11 +519,11 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
         *,
         parent_id: Id,
         folder_id: Id,
-        external_id: Text,
-        name: Text | None = None,
-        callback_url: Text | None = None,
-        redirect_url: Text | None = None,
-        if_exists: IfExists | Text = "reuse",
+        external_id: String,
+        name: String | None = None,
+        callback_url: String | None = None,
+        redirect_url: String | None = None,
+        if_exists: IfExists | String = "reuse",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -554,10 +537,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
         self.if_exists: Any = if_exists
 
     def execute(self, context: Context) -> int:
-        """Find or make the connection.
-
-        :param context: the task's execution context.
-        """
+        """Find or create the connection."""
         connection = self.hook.ensure_runtime_user_connection(
             parent_id=self.parent_id,
             folder_id=self.folder_id,
@@ -567,7 +547,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
             redirect_url=self.redirect_url,
             if_exists=self.if_exists,
             ledger=TaskStateLedger(context),
-            on_known=partial(self._leave, context),
+            on_known=partial(self._push, context),
         )
         context["ti"].xcom_push(key=OAUTH_URL_KEY, value=connection["url"])
         context["ti"].xcom_push(key=CONNECTION_KEY, value=connection)
@@ -577,7 +557,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
 class WorkatoGetOAuthUrlOperator(WorkatoOperator):
     """Fetch the URL at which a person authorizes a runtime user connection, for the first time or again.
 
-    Returns the URL; the task's page gets a button that leads there.
+    Returns the URL. The task's page gets a button that opens it.
 
     :param connection_id: the runtime user connection (templated).
     :param workato_conn_id: the Airflow connection with the API token (templated).
@@ -591,10 +571,7 @@ class WorkatoGetOAuthUrlOperator(WorkatoOperator):
         self.connection_id: Any = connection_id
 
     def execute(self, context: Context) -> str:
-        """Fetch the URL.
-
-        :param context: the task's execution context.
-        """
+        """Fetch the URL."""
         url = self.hook.get_oauth_url(self.connection_id)
         push_connection_url(context, self.hook.settings, to_id(self.connection_id))
         context["ti"].xcom_push(key=OAUTH_URL_KEY, value=url)

@@ -1,4 +1,4 @@
-"""One create of a connection at a time, among all processes of this user on this machine."""
+"""Lock a connection against concurrent creates by other processes of this user on this machine."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from airflow_provider_workato.local_lock import open_locked, remove_locked, unlo
 
 log = logging.getLogger(__name__)
 
-#: How many processes may be between their look and their create at once. At one create a second each of
-#: them gets its turn while its look is fresh; more would only have to look again.
-PLACES = 8
-#: A place only saves calls, so that nothing fails for want of one.
-_LONGEST_WAIT_FOR_A_PLACE = 600.0
+#: How many processes may be between their search and their create at once. At one create a second, all of
+#: them create while their search is fresh; any more would have to search again.
+SLOTS = 8
+#: A slot only saves calls: without one after this many seconds, go on.
+_LONGEST_SLOT_WAIT = 600.0
 _PAUSE = 0.1
-_LONGEST_NOTE = 64 * 1024
+_LONGEST_RECORD = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unanswered:
-    """A create that was sent and, as far as this machine knows, never answered.
+    """A create that was sent from this machine and whose answer was not recorded.
 
     :param age: seconds since it was sent.
-    :param known: the ids of the connections that were there before.
+    :param known: the ids of the matching connections that existed before.
     """
 
     age: float
@@ -39,38 +39,38 @@ class Unanswered:
 
 
 class Claim:
-    """The right to look for a connection and to make it.
+    """The exclusive right to search for a connection and create it.
 
-    The note in the lock's file outlives a process that is killed, so that the next one waits for what
-    Workato may still be making.
+    The record in the lock's file outlives a killed process, so that the next process waits for the create
+    that Workato may still be working on.
 
-    :param file: the lock's file, ``None`` if there can be none.
+    :param file: the lock's file, ``None`` to go without a lock.
     """
 
     def __init__(self, file: int | None = None) -> None:
         self._file = file
 
     def unanswered(self) -> Unanswered | None:
-        """Return the create whose answer nobody read, if there is one."""
+        """Return the create whose answer is not recorded, if there is one."""
         if self._file is None:
             return None
         try:
-            note = json.loads(os.pread(self._file, _LONGEST_NOTE, 0) or b"null")
-            # Monotonic clocks agree within a boot; after a boot the note may be of any age.
+            note = json.loads(os.pread(self._file, _LONGEST_RECORD, 0) or b"null")
+            # Processes share the monotonic clock until the machine restarts; then the age is unknown.
             age = time.monotonic() - float(note["sent"])
             return Unanswered(age=max(age, 0.0), known=[int(number) for number in note["known"]])
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def note_sending(self, known: Sequence[int]) -> None:
-        """Note that a create is about to be sent.
+        """Record that a create is about to be sent.
 
-        :param known: the ids of the connections that are there already.
+        :param known: the ids of the matching connections that already exist.
         """
         self._write(json.dumps({"sent": time.monotonic(), "known": list(known)}).encode())
 
     def note_answered(self) -> None:
-        """Note that it is known what became of the create."""
+        """Record that the outcome of the create is known."""
         self._write(b"")
 
     def _write(self, note: bytes) -> None:
@@ -79,22 +79,22 @@ class Claim:
         try:
             os.ftruncate(self._file, os.pwrite(self._file, note, 0))
         except OSError as error:
-            log.debug("The create cannot be noted on this machine: %s", error)
+            log.debug("Cannot record the create on this machine: %s", error)
 
 
 @contextmanager
-def claimed(key: str, *, who: object, wait: float) -> Iterator[Claim]:
-    """Hold the claim on a connection; it also ends with the process, however that ends.
+def claimed(key: str, *, what: object, wait: float) -> Iterator[Claim]:
+    """Hold the claim on a connection. The operating system releases it when the process ends.
 
-    Without a folder for temporary files there is no claim, and one warning for each process.
+    Without a folder for temporary files, go without a lock and warn once per process.
 
-    :param key: what the processes must not make twice. Only its hash is seen.
-    :param who: the connection, for logs and errors.
-    :param wait: seconds to wait for another process or thread that holds the claim.
-    :raises WorkatoBusyError: if it still holds it then.
+    :param key: identifies the connection. Only its hash is written.
+    :param what: the connection, for logs and errors.
+    :param wait: seconds to wait while another process or thread holds the claim.
+    :raises WorkatoBusyError: if it is still held then.
     """
     name = f"claim-{hashlib.sha256(key.encode()).hexdigest()}"
-    file = _open(name, who=who, wait=wait)
+    file = _open(name, what=what, wait=wait)
     claim = Claim(file)
     try:
         yield claim
@@ -105,7 +105,7 @@ def claimed(key: str, *, who: object, wait: float) -> Iterator[Claim]:
             unlock(file)
 
 
-def _open(name: str, *, who: object, wait: float) -> int | None:
+def _open(name: str, *, what: object, wait: float) -> int | None:
     end = time.monotonic() + wait
     waits = False
     while True:
@@ -116,7 +116,7 @@ def _open(name: str, *, who: object, wait: float) -> int | None:
                 break
             waits = True
             log.info(
-                "Another process or thread of this machine is making this connection (%s); waiting.", who
+                "Another process or thread on this machine is creating this connection (%s); waiting.", what
             )
         except OSError as error:
             _warn_once(error)
@@ -124,11 +124,11 @@ def _open(name: str, *, who: object, wait: float) -> int | None:
         else:
             if os.fstat(file).st_nlink:
                 return file
-            # Whoever held it removed the file.
+            # The previous holder removed the file.
             unlock(file)
     raise WorkatoBusyError(
-        f"Another process or thread of this machine has been making this connection ({who}) for more than "
-        f"{wait:g} s. Nothing was sent. Let the task retry, or see which other task makes the same one."
+        f"Another process or thread on this machine has been creating this connection ({what}) for more than "
+        f"{wait:g} s. Nothing was sent. Let the task retry, or find the other task that creates it."
     )
 
 
@@ -140,36 +140,36 @@ def _warn_once(error: OSError) -> None:
     if not _warned:
         _warned = True
         log.warning(
-            "Connections are made without a lock, so that two tasks at once could make the same one twice: "
-            "there is no folder for temporary files (%s).",
+            "Creating connections without a lock, because there is no folder for temporary files (%s). Two "
+            "tasks that run at once could create the same connection twice.",
             error.strerror or type(error).__name__,
         )
 
 
-class Place:
-    """One of the few places between a look and a create, until it is left.
+class Slot:
+    """One of the few slots for processes between their search and their create.
 
     :param workspace: the workspace's base URL.
     """
 
     def __init__(self, workspace: str) -> None:
-        name = f"place-{hashlib.sha256(workspace.encode()).hexdigest()}"
-        end = time.monotonic() + _LONGEST_WAIT_FOR_A_PLACE
+        name = f"slot-{hashlib.sha256(workspace.encode()).hexdigest()}"
+        end = time.monotonic() + _LONGEST_SLOT_WAIT
         self._file: int | None = None
         with contextlib.suppress(OSError):
             while (file := _first_free(name)) is None and time.monotonic() < end:
                 time.sleep(_PAUSE)
             self._file = file
 
-    def leave(self) -> None:
-        """Let the next one look; leaving twice is fine."""
+    def release(self) -> None:
+        """Give the slot to the next process. Calling this twice is harmless."""
         file, self._file = self._file, None
         if file is not None:
             unlock(file)
 
 
 def _first_free(name: str) -> int | None:
-    for number in range(PLACES):
+    for number in range(SLOTS):
         with contextlib.suppress(BlockingIOError):
             return open_locked(f"{name}-{number}", wait=0)
     return None

@@ -1,8 +1,8 @@
-"""Making a connection exactly once, although the server does nothing against duplicates.
+"""Create a connection exactly once, although the server does not prevent duplicates.
 
-``POST /api/connections`` is not idempotent, its answer can get lost, and Airflow stops and repeats
-tasks at any moment. So: one at a time on a machine, look before creating, note the attempt where the
-next one finds it, and after a lost answer look again before sending again.
+``POST /api/connections`` is not idempotent, its answer can get lost, and Airflow can stop and repeat a task
+at any moment. So: lock the connection on this machine, search before creating, record the attempt where the
+next try finds it, and after a lost answer search again before sending again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from airflow_provider_workato.arguments import one_of, parse_time
 from airflow_provider_workato.authorization import State, failure, state_of
 from airflow_provider_workato.client.retries import is_ambiguous, may_still_run
 from airflow_provider_workato.exceptions import WorkatoError, WorkatoExistsError
-from airflow_provider_workato.provisioning.claims import Claim, Place, claimed
+from airflow_provider_workato.provisioning.claims import Claim, Slot, claimed
 from airflow_provider_workato.redaction import Sealed, secret_texts
 
 if TYPE_CHECKING:
@@ -33,29 +33,30 @@ log = logging.getLogger(__name__)
 IfExists = Literal["reuse", "update", "fail", "duplicate"]
 IF_EXISTS: tuple[IfExists, ...] = get_args(IfExists)
 
-#: The longest pause between two looks for a connection whose answer was lost, in seconds.
+#: The longest pause between two searches for a connection whose create got no answer, in seconds.
 _LONGEST_PAUSE = 8.0
-#: A create goes out on a look no older than this, in seconds. Shorter would cost most creates a second
-#: list call, of which Workato allows no more than creates.
+#: A create relies on a search no older than this, in seconds. A shorter time would cost most creates a second
+#: list call, and Workato allows as few list calls as creates.
 FRESH = 10.0
-#: By how much the clocks of a worker and of Workato may differ, in seconds. All that is made in this time
-#: around a create whose answer was lost may be taken for its outcome, so not more than unset clocks need.
+#: By how much the clocks of a worker and of Workato may differ, in seconds. A connection created within this
+#: time of a create whose answer was lost may be taken for its outcome, so allow no more than real clocks
+#: need.
 _SKEW = 120.0
 
 
 class OnKnown(Protocol):
-    """Hears of the connection as soon as it is known to exist, and again once it was changed."""
+    """A callback for the connection: as soon as it is known to exist, and again after a change."""
 
     def __call__(self, connection: WorkatoConnection, /, *, created: bool) -> None:
-        """Take note.
+        """Receive the connection.
 
         :param connection: the connection; nothing in it quotes the credentials.
-        :param created: whether this task made it, in this try or an earlier one.
+        :param created: whether this task created it, in this try or an earlier one.
         """
 
 
 class _NotSent(Exception):
-    """The look right before the request found what was to be made, or failed."""
+    """The search right before the request found the connection, or failed."""
 
     def __init__(self, *, found: Sequence[WorkatoConnection] = (), error: WorkatoError | None = None) -> None:
         super().__init__()
@@ -65,18 +66,19 @@ class _NotSent(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class Provisioning:
-    """One connection to be there in the end, whatever happens on the way.
+    """Find or create one connection.
 
-    :param identity: what makes a connection the one meant.
-    :param find: lists the connections among which it would be.
-    :param create: makes it; calls what it is given right before each request leaves.
-    :param update: changes it, by id; with all that was given or else with the credentials only.
-    :param settings: the workspace, and for how long to try.
-    :param if_exists: what to do with one that is there.
+    :param identity: tells which connection is meant.
+    :param find: lists the connections to search.
+    :param create: creates the connection; calls its argument right before each request leaves.
+    :param update: changes the connection with this id: all fields if the second argument is true, else the
+        credentials only.
+    :param settings: the workspace, and how long to try.
+    :param if_exists: what to do if the connection exists.
     :param credentials: what *create* and *update* send as ``input``.
-    :param tests_credentials: whether Workato tests them at once.
-    :param ledger: where attempts are noted.
-    :param on_known: told as soon as the connection is known to exist.
+    :param tests_credentials: whether Workato tests the credentials at once.
+    :param ledger: where attempts are recorded.
+    :param on_known: called as soon as the connection is known to exist.
     """
 
     identity: Identity
@@ -90,36 +92,36 @@ class Provisioning:
     ledger: Ledger | None = None
     on_known: OnKnown | None = None
     _claim: Claim = field(init=False, default_factory=Claim)
-    _place: Place | None = field(init=False, default=None)
-    #: On the monotonic clock: when the latest list came, and when the first and the latest create left.
-    _looked_at: float = field(init=False, default=0.0)
+    _slot: Slot | None = field(init=False, default=None)
+    #: On the monotonic clock: the latest search, and the first and the latest create sent.
+    _searched_at: float = field(init=False, default=0.0)
     _first_sent_at: float | None = field(init=False, default=None)
     _sent_at: float = field(init=False, default=0.0)
-    #: Whether the connection taken for our own may be somebody else's.
+    #: Whether the connection adopted after a lost answer may have another owner.
     _is_guess: bool = field(init=False, default=False)
 
     def run(self) -> WorkatoConnection:
-        """Find or make the connection and return it.
+        """Find or create the connection and return it.
 
-        :raises WorkatoExistsError: if it exists and must not, if more than one matches, or if it cannot
-            be told whether the one to change is the one meant.
+        :raises WorkatoExistsError: if it exists and must not, if several match, or if the one to change may
+            not be the one meant.
         :raises WorkatoAuthorizationError: if the app refuses the credentials.
-        :raises WorkatoBusyError: if another process of this machine keeps making the same one.
+        :raises WorkatoBusyError: if another process on this machine keeps creating the same connection.
         """
         one_of(self.if_exists, IF_EXISTS, what="if_exists")
         settings, workspace = self.settings, self.settings.base_url.lower()
         key = f"{workspace} {self.identity.key}"
-        # As long as one create can take that gets no answer.
+        # The longest time that a create without an answer can take.
         patience = settings.retry_budget + settings.server_timeout + settings.read_timeout
-        with claimed(key, who=self.identity, wait=patience) as self._claim:
-            self._place = Place(workspace)
+        with claimed(key, what=self.identity, wait=patience) as self._claim:
+            self._slot = Slot(workspace)
             try:
                 return self._ensure()
             finally:
-                self._place.leave()
+                self._slot.release()
 
     def _ensure(self) -> WorkatoConnection:
-        rows = self._look()
+        rows = self._search()
         matches = [row for row in rows if self.identity.matches(row)]
         own = self._from_earlier_try(rows, matches)
         if own is not None:
@@ -127,41 +129,41 @@ class Provisioning:
         matches = self._after_another_process(matches)
         if self.if_exists == "duplicate" or not matches:
             return self._make(known=[row["id"] for row in matches])
-        return self._take(matches)
+        return self._use_existing(matches)
 
-    def _look(self) -> list[WorkatoConnection]:
+    def _search(self) -> list[WorkatoConnection]:
         rows = self.find()
-        self._looked_at = time.monotonic()
+        self._searched_at = time.monotonic()
         return rows
 
     def _matches(self) -> list[WorkatoConnection]:
-        return [row for row in self._look() if self.identity.matches(row)]
+        return [row for row in self._search() if self.identity.matches(row)]
 
     def _from_earlier_try(
         self, rows: Sequence[WorkatoConnection], matches: Sequence[WorkatoConnection]
     ) -> WorkatoConnection | None:
-        """Return the connection that an earlier try of the same task made, interrupted or not."""
+        """Return the connection that an earlier try of this task created, interrupted or not."""
         note = self.ledger.read() if self.ledger else {}
         if (note.get("for"), note.get("at")) != (str(self.identity), self.settings.base_url):
-            # Nothing, or the task asked for another connection then.
+            # No note, or one about another connection.
             return None
         if "id" in note:
-            # It may have another name by now.
+            # Its name may have changed since.
             return next((row for row in rows if row["id"] == note["id"] and self._is_of_this_app(row)), None)
         if "intent" not in note:
             return None
-        # Clocks differ and jump: never wait longer than Workato can be at work.
+        # Clocks differ and jump: never wait longer than Workato can take.
         age = max(time.time() - note["intent"], 0.0)
-        row = self._look_for(
+        row = self._search_for_new(
             known=[*note.get("known", []), *(row["id"] for row in matches if not self._may_be_of(note, row))],
             until=time.monotonic() + self.settings.server_timeout - age,
             at_first=matches,
         )
         if row is None:
-            # The claim's note may be of another process, whose time is not over yet.
+            # Leave the claim's record: it may be about another process's create that is still running.
             self._note({"refused": True})
             return None
-        log.info("Adopted connection %s, which an interrupted try of this task made.", row["id"])
+        log.info("Adopted connection %s, which an interrupted try of this task created.", row["id"])
         self._note_adopted(row)
         return row
 
@@ -171,15 +173,15 @@ class Provisioning:
         return bool(row.get(key, wanted) == wanted)
 
     def _may_be_of(self, note: dict[str, Any], row: WorkatoConnection) -> bool:
-        """Tell whether *row* was made about when the noted create was sent, not by somebody much later."""
-        made_at = parse_time(row.get("created_at"))
-        if made_at is None or made_at.tzinfo is None:
+        """Tell whether *row* was created about when the recorded create was sent, and not much later."""
+        created_at = parse_time(row.get("created_at"))
+        if created_at is None or created_at.tzinfo is None:
             return True
-        later = made_at.timestamp() - note["intent"]
+        later = created_at.timestamp() - note["intent"]
         return bool(-_SKEW <= later <= self.settings.server_timeout + _SKEW)
 
     def _after_another_process(self, matches: list[WorkatoConnection]) -> list[WorkatoConnection]:
-        """Wait for what another process of this machine asked for and saw no answer to."""
+        """Wait for the outcome of a create that another process on this machine sent and got no answer to."""
         unanswered = self._claim.unanswered()
         if unanswered is None:
             return matches
@@ -188,24 +190,24 @@ class Provisioning:
         self._claim.note_answered()
         return matches
 
-    def _take(self, matches: Sequence[WorkatoConnection]) -> WorkatoConnection:
-        """Take what exists, as ``if_exists`` says."""
-        row = the_one(matches, self.identity)
+    def _use_existing(self, matches: Sequence[WorkatoConnection]) -> WorkatoConnection:
+        """Handle the connection that exists as ``if_exists`` says."""
+        row = only_match(matches, self.identity)
         if self.if_exists == "fail":
             raise WorkatoExistsError(
                 f"Connection {row['id']} exists already ({self.identity}) and if_exists is 'fail'. "
-                "Use if_exists='reuse' or 'update' to take it.",
+                "Set if_exists to 'reuse' or 'update' to use it.",
                 connection_ids=[row["id"]],
             )
         return self._existing(row, created=False, update=self.if_exists == "update")
 
     def _existing(self, row: WorkatoConnection, *, created: bool, update: bool) -> WorkatoConnection:
-        self._leave_place()
+        self._release_slot()
         usable = state_of(row) is State.AUTHORIZED or not (self.credentials and self.tests_credentials)
         change = update or not usable
         if change and not (created or self.identity.is_certain_of(row)):
             raise self._uncertain(row)
-        row = self._known(row, created=created)
+        row = self._report(row, created=created)
         if not change:
             log.info("Reusing connection %s (%s).", row["id"], self.identity)
             return row
@@ -214,7 +216,7 @@ class Provisioning:
         else:
             log.info("Connection %s exists but is not authorized; updating its credentials.", row["id"])
         changed = self._merged(row, self.update(row["id"], update))
-        return self._accepted(self._known(changed, created=created))
+        return self._accepted(self._report(changed, created=created))
 
     def _make(self, *, known: list[int]) -> WorkatoConnection:
         attempt = 0
@@ -227,32 +229,32 @@ class Provisioning:
             else:
                 found, failed = [], None
             if failed is not None:
-                # Whatever was sent before this look is known to have made nothing.
-                self._note_nothing_made()
+                # An earlier search showed that no request before this one created anything.
+                self._note_not_created()
                 raise failed
             if found and attempt == 1:
-                # Nothing of ours was carried out so far: it is somebody else's.
-                self._note_nothing_made()
-                return self._take(found)
+                # No request of ours was carried out yet, so another process created it.
+                self._note_not_created()
+                return self._use_existing(found)
             if found:
-                return self._adopted(the_one(found, self.identity))
+                return self._adopted(only_match(found, self.identity))
             if row is not None:
                 log.info("Created connection %s (%s).", row["id"], self.identity)
-                self._note_made(row)
-                return self._accepted(self._known(row, created=True))
-            log.warning("%s Looking whether the connection was made.", error)
+                self._note_created(row)
+                return self._accepted(self._report(row, created=True))
+            log.warning("%s Checking whether the connection was created.", error)
             still_running = error is not None and may_still_run(error)
             until = self._sent_at + self.settings.server_timeout if still_running else 0.0
-            row = self._look_for(known=known, until=until)
+            row = self._search_for_new(known=known, until=until)
             if row is not None:
                 return self._adopted(row)
-            # Workato has had its time, and there is none. What appears from now on is somebody else's.
-            self._note_nothing_made()
+            # Workato's time is over and the connection is not there. One that appears later is not ours.
+            self._note_not_created()
             pause = min(2.0 ** (attempt - 2), _LONGEST_PAUSE)
             give_up = (self._first_sent_at or self._sent_at) + self.settings.retry_budget
             if error is not None and time.monotonic() + pause >= give_up:
                 raise error
-            log.warning("The connection was not made; sending the request again.")
+            log.warning("The connection was not created; sending the request again.")
             time.sleep(pause)
 
     def _try_to_create(
@@ -262,31 +264,31 @@ class Provisioning:
             return self.create(lambda: self._before_send(known, first=first)), None
         except WorkatoError as error:
             if not is_ambiguous(error):
-                # A definite refusal: the next try has nothing to look for.
-                self._note_nothing_made()
+                # A definite refusal: the next try has nothing to search for.
+                self._note_not_created()
                 raise
             return None, error
 
     def _before_send(self, known: list[int], *, first: bool) -> Callable[[], None]:
-        """Look again if the wait for this moment was long, and note that the request leaves.
+        """Search again if the last search is old, and record the attempt.
 
-        :returns: what to call when it does leave.
+        :returns: a function to call when the request leaves.
         """
-        if time.monotonic() - self._looked_at > FRESH:
-            log.info("The last look is more than %g s ago; looking again before the create.", FRESH)
-            self._look_again(known, first=first)
-        self._leave_place()
+        if time.monotonic() - self._searched_at > FRESH:
+            log.info("The last search is more than %g s old; searching again before the create.", FRESH)
+            self._search_again(known, first=first)
+        self._release_slot()
         self._note({"intent": time.time(), "known": known})
         return partial(self._leaves, known)
 
     def _leaves(self, known: list[int]) -> None:
-        # Workato's time begins now: the note before may have taken long, and so may the turn after it.
+        # Workato's time starts now: recording the attempt and waiting for the rate limit may have taken long.
         self._claim.note_sending(known)
         self._sent_at = time.monotonic()
         if self._first_sent_at is None:
             self._first_sent_at = self._sent_at
 
-    def _look_again(self, known: list[int], *, first: bool) -> None:
+    def _search_again(self, known: list[int], *, first: bool) -> None:
         matches: list[WorkatoConnection] = []
         failed: WorkatoError | None = None
         try:
@@ -300,18 +302,18 @@ class Provisioning:
         elif found := [row for row in matches if row["id"] not in known]:
             raise _NotSent(found=found)
 
-    def _look_for(
+    def _search_for_new(
         self, *, known: Sequence[int], until: float, at_first: Sequence[WorkatoConnection] | None = None
     ) -> WorkatoConnection | None:
-        """Look for a match that is not *known*, for as long as Workato may be at work on it."""
+        """Return a match that is not *known*; search until Workato's time is over."""
         rows = self._wait_for_new(known=known, until=until, at_first=at_first)
         new = [row for row in rows if row["id"] not in known]
-        return the_one(new, self.identity) if new else None
+        return only_match(new, self.identity) if new else None
 
     def _wait_for_new(
         self, *, known: Sequence[int], until: float, at_first: Sequence[WorkatoConnection] | None = None
     ) -> list[WorkatoConnection]:
-        """Return all matches, as soon as one is not *known* or it is *until* on the monotonic clock."""
+        """Return all matches as soon as one is not *known*, or at *until* on the monotonic clock."""
         pause = 0.5
         rows = self._matches() if at_first is None else list(at_first)
         while all(row["id"] in known for row in rows) and (remaining := until - time.monotonic()) > 0:
@@ -321,12 +323,12 @@ class Provisioning:
         return rows
 
     def _adopted(self, row: WorkatoConnection) -> WorkatoConnection:
-        log.info("Adopted connection %s, made by the call whose answer was lost.", row["id"])
+        log.info("Adopted connection %s, created by the call whose answer was lost.", row["id"])
         self._note_adopted(row)
         return self._existing(row, created=not self._is_guess, update=False)
 
-    def _known(self, row: WorkatoConnection, *, created: bool) -> WorkatoConnection:
-        """Tell of *row* and return it."""
+    def _report(self, row: WorkatoConnection, *, created: bool) -> WorkatoConnection:
+        """Pass *row* to ``on_known`` and return it."""
         if self.on_known is not None:
             self.on_known(row, created=created)
         return row
@@ -343,37 +345,37 @@ class Provisioning:
         return secret_texts(iter([self.settings.token.reveal(), *leaves]))
 
     def _merged(self, row: WorkatoConnection, changed: WorkatoConnection) -> WorkatoConnection:
-        # Workato's answers to changes have fewer keys than its list.
+        # Workato's answer to an update has fewer keys than its list.
         return {**row, **{key: value for key, value in changed.items() if value is not None or key in row}}
 
     def _uncertain(self, row: WorkatoConnection) -> WorkatoExistsError:
         folder = row.get("folder_id")
         return WorkatoExistsError(
             f"Connection {row['id']} in folder {folder} matches by its name alone ({self.identity}), so it "
-            "may be somebody else's. Nothing was sent to it. If it is the one meant, add "
-            f"folder_id={folder}; if not, give this one a folder_id or an external_id of its own.",
+            "may have another owner. It was not changed. If it is the one meant, add "
+            f"folder_id={folder}; if not, give yours another folder_id, or an external_id.",
             connection_ids=[row["id"]],
         )
 
-    def _leave_place(self) -> None:
-        if self._place is not None:
-            self._place.leave()
+    def _release_slot(self) -> None:
+        if self._slot is not None:
+            self._slot.release()
 
     def _note_adopted(self, row: WorkatoConnection) -> None:
-        # By its name alone it may be somebody else's, made while the answer was lost: to be taken, not
-        # to be changed or cleaned up.
+        # A match by name alone may have another owner, who created it meanwhile: use it, but neither change
+        # it nor count it as created here.
         self._is_guess = not self.identity.is_certain_of(row)
         if self._is_guess:
-            self._note_nothing_made()
+            self._note_not_created()
         else:
-            self._note_made(row)
+            self._note_created(row)
 
-    def _note_nothing_made(self) -> None:
-        """Note that there is nothing that a later try could take for its own."""
+    def _note_not_created(self) -> None:
+        """Record that there is no connection that a later try could take for its own."""
         self._note({"refused": True})
         self._claim.note_answered()
 
-    def _note_made(self, row: WorkatoConnection) -> None:
+    def _note_created(self, row: WorkatoConnection) -> None:
         self._note({"id": row["id"]})
         self._claim.note_answered()
 
@@ -382,8 +384,8 @@ class Provisioning:
             self.ledger.write({**note, "for": str(self.identity), "at": self.settings.base_url})
 
 
-def the_one(matches: Sequence[WorkatoConnection], identity: Identity) -> WorkatoConnection:
-    """Return the connection that matches, which has to be one.
+def only_match(matches: Sequence[WorkatoConnection], identity: Identity) -> WorkatoConnection:
+    """Return the only connection that matches.
 
     :param matches: the connections that match, at least one.
     :param identity: what they match.
@@ -393,16 +395,16 @@ def the_one(matches: Sequence[WorkatoConnection], identity: Identity) -> Workato
         return matches[0]
     ids = sorted(row["id"] for row in matches)
     oldest = min(matches, key=_age)
-    told_by = "external_id" if identity.external_id is not None else "name"
+    decides = "external_id" if identity.external_id is not None else "name"
     raise WorkatoExistsError(
-        f"{len(ids)} connections match {identity}: {', '.join(map(str, ids))}. {oldest['id']} is the oldest; "
-        "two runs at once, or if_exists='duplicate', may have made the others. Let recipes use the one to "
-        f"keep, then delete the others or give them another {told_by}.",
+        f"{len(ids)} connections match {identity}: {', '.join(map(str, ids))}. {oldest['id']} is the oldest. "
+        "The others may come from two runs at once, or from if_exists='duplicate'. Switch recipes to the one "
+        f"to keep, then delete the others or change their {decides}.",
         connection_ids=ids,
     )
 
 
 def _age(row: WorkatoConnection) -> tuple[float, int]:
-    made_at = parse_time(row.get("created_at"))
-    # Ids grow, so that they decide where the times do not.
-    return (made_at.timestamp() if made_at and made_at.tzinfo else 0.0, row["id"])
+    created_at = parse_time(row.get("created_at"))
+    # Ids grow, so they decide between equal times.
+    return (created_at.timestamp() if created_at and created_at.tzinfo else 0.0, row["id"])

@@ -1,4 +1,4 @@
-"""What makes two connections the same one."""
+"""Tell whether an existing connection is the one that a task means."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What makes two connections the same one.
+    """The fields that identify a connection.
 
-    With an external id it is that and the provider, within the folder and under the parent if those
-    are given; without one it is name, provider and parent, within the folder if that is given.
+    With an external id: external id and provider, and folder and parent if given. Without one: name, provider
+    and parent, and folder if given.
     """
 
     provider: str | None
@@ -27,11 +27,11 @@ class Identity:
 
     @property
     def key(self) -> str:
-        """What all that could mean the same connection have in common."""
+        """A string shared by all identities that could mean the same connection, for the lock."""
         return f"name {self.name}" if self.external_id is None else f"external_id {self.external_id}"
 
     def is_certain_of(self, row: WorkatoConnection) -> bool:
-        """Tell whether *row*, which matches, cannot be another's: a name is unique in a folder at best.
+        """Tell whether the match *row* is certain. A name alone is not: other folders may hold the same name.
 
         :param row: a connection from the list.
         """
@@ -43,7 +43,7 @@ class Identity:
         """Tell whether *row* is the connection meant.
 
         :param row: a connection from the list.
-        :raises WorkatoResponseError: if it could be, and leaves out the key that decides.
+        :raises WorkatoResponseError: if *row* lacks the name or external id that decides.
         """
         decides = "name" if self.external_id is None else "external_id"
         wanted: dict[str, Any] = {"provider": self.provider, "folder_id": self.folder_id}
@@ -51,15 +51,14 @@ class Identity:
             wanted["parent_id"] = self.parent_id
         elif row.get("parent_id", self.parent_id) != self.parent_id:
             return False
-        # A key that an answer leaves out proves nothing: better to meet an existing
-        # connection twice than to make a second one.
+        # A key that the answer leaves out counts as equal: a false match is safer than a second connection.
         if not all(value is None or row.get(key, value) == value for key, value in wanted.items()):
             return False
         if decides not in row:
-            # It may be somebody else's: to give it these credentials would be worse than to stop.
+            # It may have another owner; giving it these credentials would be worse than stopping.
             raise WorkatoResponseError(
-                f"Workato's list shows no {decides} for connection {row['id']}, so it cannot be told whether "
-                f"it is the one meant ({self}). Nothing was made or changed.",
+                f"Workato's list shows no {decides} for connection {row['id']}, so the provider cannot tell "
+                f"whether it is the one meant ({self}). Nothing was created or changed.",
                 status=200,
                 operation="list_connections",
             )

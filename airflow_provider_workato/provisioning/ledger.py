@@ -1,4 +1,4 @@
-"""A note about an attempt that outlives the process that made it."""
+"""Record attempts where the next try of the task finds them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ log = logging.getLogger(__name__)
 
 
 class Ledger(Protocol):
-    """Remembers an attempt beyond the life of the process that made it. Holds no credentials."""
+    """Stores a note about the latest attempt, which outlives the process. It never holds credentials."""
 
     def read(self) -> dict[str, Any]:
-        """Return the latest note, empty if there is none."""
+        """Return the latest note, an empty dict if there is none."""
 
     def write(self, note: dict[str, Any]) -> None:
         """Replace the note.
@@ -27,27 +27,27 @@ class Ledger(Protocol):
 
 
 class TaskStateLedger:
-    """Keeps a note in the task state store of Airflow 3.3; before that it forgets.
+    """Stores the note in the task state store of Airflow 3.3 and later; before that, nowhere.
 
-    Losing a note is no loss: the look-up in Workato finds what was made.
+    A lost note is harmless: the search in Workato finds the connection.
 
     :param context: the task's execution context.
     """
 
-    #: Renaming it would cut tries in flight off from their notes.
+    #: Do not rename it: tries that are running would lose their notes.
     KEY = "workato_connection"
 
     def __init__(self, context: Context) -> None:
         self._store = task_state_store(context)
 
     def read(self) -> dict[str, Any]:
-        """Return the latest note, empty if there is none."""
+        """Return the latest note, an empty dict if there is none."""
         if self._store is None:
             return {}
         try:
             note = self._store.get(self.KEY)
         except Exception:
-            log.warning("The task state store cannot be read; relying on the look-up.", exc_info=True)
+            log.warning("Cannot read the task state store; searching Workato instead.", exc_info=True)
             return {}
         return note if isinstance(note, dict) else {}
 
@@ -61,4 +61,6 @@ class TaskStateLedger:
         try:
             self._store.set(self.KEY, note)
         except Exception:
-            log.warning("The task state store cannot be written; relying on the look-up.", exc_info=True)
+            log.warning(
+                "Cannot write to the task state store; a retry will search Workato instead.", exc_info=True
+            )

@@ -39,45 +39,43 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_workato.client.answers import WorkatoConnection
-    from airflow_provider_workato.operators.base import Id, Text
+    from airflow_provider_workato.operators.base import Id, String
     from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
 
 
 class WorkatoConnectionSensor(BaseSensorOperator):
     """Wait until connections are authorized.
 
-    Done when ``authorization_status`` is ``success`` and the connection was not lost since. Fails at once
-    if it is ``failed`` or ``exception``, if the connection was lost or if it is gone. Returns the
-    connection, or the list of them if a list was given.
+    Succeeds when ``authorization_status`` is ``success`` and the connection was not lost since. Fails at once
+    if the status is ``failed`` or ``exception``, or if the connection was lost or deleted. Returns the
+    connection, or a list of connections if a list was given.
 
     The modes ``poke`` and ``reschedule`` and *deferrable* give the same results and errors. Workato allows
-    60 list calls a minute: the deferred waits of a triggerer share one list call per *poke_interval*,
-    however many tasks wait; in the other modes each makes its own.
+    60 list calls a minute. All deferred waits of a triggerer share one list call per *poke_interval*; in the
+    other modes each task makes its own.
 
-    :param connection_id: the connection, or a list of them (templated).
-    :param folder_id: look in this folder's list only, in a large workspace (templated).
-    :param project_id: look in this project's list only (templated).
-    :param external_id: look only among the connections with this external id (templated).
-    :param fail_fast: give up on a connection that failed or was lost. Set it to ``False`` to keep waiting
-        for a person to log in again.
-    :param deferrable: wait in the triggerer, which takes no worker. ``exponential_backoff`` does not apply
-        there.
-    :param max_failed_polls: how many polls in a row may fail while deferred, whatever the reason. A
-        rejected API token (401) ends the wait at the second poll.
-    :param end_in_trigger: let the triggerer end the task once all are authorized, without a worker
-        (Airflow 3.3 and later). The result is handed on as a worker would. ``None`` does so where nothing
-        is missed by it: no outlets, ``on_success_callback``, ``post_execute``, ``map_index_template``,
-        listeners or custom XCom backend.
-    :param start_from_trigger: wait in the triggerer from the start, without a worker (Airflow 3.3 and
-        later; before that and in mapped tasks it begins on a worker). For literal and Jinja ids only;
-        needs *deferrable*.
+    :param connection_id: the connection, or a list of connections (templated).
+    :param folder_id: list only this folder, to narrow a large workspace (templated).
+    :param project_id: list only this project (templated).
+    :param external_id: list only the connections with this external id (templated).
+    :param fail_fast: fail if a connection failed or was lost. Set it to ``False`` to keep waiting for a
+        person to log in again.
+    :param deferrable: wait in the triggerer, without a worker. ``exponential_backoff`` does not apply there.
+    :param max_failed_polls: how many polls in a row may fail while deferred, for any reason. A rejected API
+        token (401) ends the wait at the second failed poll.
+    :param end_in_trigger: let the triggerer end the task once all connections are authorized, without a
+        worker (Airflow 3.3 and later). The next task receives what a worker would have pushed. ``None``
+        decides by the task: false if it has outlets, ``on_success_callback``, ``post_execute`` or
+        ``map_index_template``, or if Airflow has listeners or a custom XCom backend.
+    :param start_from_trigger: start in the triggerer, without a worker (Airflow 3.3 and later; otherwise and
+        in mapped tasks the task starts on a worker). Ids must be literals or Jinja; needs *deferrable*.
     :param workato_conn_id: the Airflow connection with the API token (templated).
-    :param poke_interval: seconds between two lists.
+    :param poke_interval: seconds between two list calls.
     :raises WorkatoAuthorizationError: if a connection failed or was lost.
-    :raises WorkatoNotFoundError: if a connection is gone.
-    :raises WorkatoError: if a poll failed; while deferred, if too many in a row did or the last one before
-        *timeout* was over.
-    :raises AirflowSensorTimeout: if *timeout* is over; it names the connections and their last status.
+    :raises WorkatoNotFoundError: if a connection was deleted, or the token cannot see it.
+    :raises WorkatoError: if a poll failed. While deferred, if too many in a row failed, or the last one
+        before *timeout*.
+    :raises AirflowSensorTimeout: after *timeout*; names the connections and their last status.
     """
 
     template_fields: Sequence[str] = (
@@ -96,7 +94,7 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         connection_id: Id | Sequence[Id],
         folder_id: Id | None = None,
         project_id: Id | None = None,
-        external_id: Text | None = None,
+        external_id: String | None = None,
         fail_fast: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         max_failed_polls: int = 5,
@@ -132,10 +130,7 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         return WorkatoConnectionsHook(self.workato_conn_id)
 
     def execute(self, context: Context) -> Any:  # noqa: RET503 - defer() does not return
-        """Wait here, or hand the wait to the triggerer.
-
-        :param context: the task's execution context.
-        """
+        """Wait on the worker, or defer to the triggerer."""
         wanted = self._wanted
         if len(wanted) == 1:
             push_connection_url(context, self.hook.settings, wanted[0])
@@ -149,14 +144,14 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         trigger = self._trigger(
             deadline=now + self.timeout,
             since=now,
-            # A task before this one may just have changed the connection.
+            # An upstream task may just have changed the connection.
             accept_newest=not self.upstream_task_ids,
             end_task=end_task,
             handover=Handover.of(self, context["ti"]).names() if end_task and AIRFLOW_3_3 else None,
             min_seconds=shortest_deferral(),
             connection_id=self.connection_id if isinstance(self.connection_id, (int, str)) else wanted,
         )
-        # No look from here: thousands of tasks that each look once use up the quota too.
+        # Do not list from here: one call for each of thousands of tasks would use up the quota, too.
         self.defer(
             trigger=trigger,
             method_name="execute_complete",
@@ -164,19 +159,15 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         )
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
-        """Look once.
-
-        :param context: the task's execution context.
-        """
+        """List the connections once."""
         rows = self.hook.list_connections(include_runtime_connections=True, **self._filters)
         connections = self._decide({row["id"]: row for row in rows})
         return PokeReturnValue(is_done=connections is not None, xcom_value=connections)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:  # noqa: ARG002
-        """End the wait as the triggerer found it.
+        """End the task with the trigger's outcome.
 
-        :param context: the task's execution context.
-        :param event: what the trigger said.
+        :param event: the trigger's event.
         """
         status = event.get("status") if isinstance(event, Mapping) else None
         if status == "timeout":
@@ -189,11 +180,10 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         raise WorkatoError("The trigger's event is missing or unexpected. Clear the task to wait again.")
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume a deferred wait; what goes wrong ends the task as it ends one that pokes on a worker.
+        """Resume a deferred wait. Errors end the task as they do in mode ``poke``.
 
-        :param next_method: what to resume with.
+        :param next_method: the method to resume with.
         :param next_kwargs: its arguments.
-        :param context: the task's execution context.
         """
         arguments = next_kwargs or {}
         try:
@@ -223,15 +213,15 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         )
 
     def _option_that_skips(self, error: Exception) -> str | None:
-        """Return the option for which a poke on a worker would skip the task instead."""
+        """Return the option for which mode ``poke`` would skip the task instead of failing it."""
         if self.soft_fail and isinstance(error, (AirflowFailException, AirflowSensorTimeout)):
             return "soft_fail"
-        # There a time-out fails the task in spite of never_fail.
+        # In mode poke, a timeout fails the task even with never_fail.
         return "never_fail" if self.never_fail and not isinstance(error, AirflowSensorTimeout) else None
 
     @property
     def _wanted(self) -> list[int]:
-        # The output of mapped tasks is fetched from Airflow: once for a process, not at each look.
+        # The output of mapped tasks is fetched from Airflow: once per process, not at each poke.
         if self._ids is None or self._ids[0] is not self.connection_id:
             self._ids = self.connection_id, connection_ids(self.connection_id)
         return self._ids[1]
@@ -244,14 +234,14 @@ class WorkatoConnectionSensor(BaseSensorOperator):
             raise verdict.error
         pending = pending_text(verdict.pending)
         if pending != self._pending and any(map(has_unknown_status, verdict.pending)):
-            self.log.warning("Waiting on, whatever this status means: %s.", pending)
+            self.log.warning("Unknown authorization_status; still waiting for %s.", pending)
         self._pending = pending
         return (
             None if verdict.connections is None else single_or_list(self.connection_id, verdict.connections)
         )
 
     def _can_end_in_trigger(self) -> bool:
-        # A subclass that does something with the result wants a worker.
+        # A subclass that processes the result needs a worker.
         plain = type(self).execute_complete is WorkatoConnectionSensor.execute_complete
         return plain and trigger_can_end(self)
 
@@ -288,7 +278,7 @@ class WorkatoConnectionSensor(BaseSensorOperator):
             has_post_execute(self)
             or type(self).execute_complete is not WorkatoConnectionSensor.execute_complete
         ):
-            # The triggerer decides the rest, when the whole DAG is known.
+            # The triggerer, which knows the whole DAG, checks the rest.
             end_task = False
         trigger = self._trigger(connection_id=self.connection_id, end_task=end_task)
         classpath, arguments = trigger.serialize()

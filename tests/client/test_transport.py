@@ -167,8 +167,8 @@ def test_what_is_done_right_before_a_call_leaves(
     left: list[float] = []
     with hooked(connect, calls_per_second=601) as hook:
         limiter = hook.transport._limiters[endpoints.Quota.OTHER]
-        limiter.pause(0.5)
         began = time.monotonic()
+        limiter.pause(0.5)
 
         def before_send() -> Callable[[], None]:
             moments.append(time.monotonic())

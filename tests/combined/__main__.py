@@ -1,4 +1,4 @@
-"""Play histories and say what they broke; see ``--help``."""
+"""Play random histories and report broken promises; see ``--help``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 
-# Airflow reads its settings while it is imported.
+# Airflow reads its settings on import.
 for _name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
     del os.environ[_name]
 _BACKEND = "tests.combined.secrets_backend.FileBackend"
@@ -15,7 +15,7 @@ os.environ.update(
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     AIRFLOW__SECRETS__BACKEND=_BACKEND,
     AIRFLOW__WORKERS__SECRETS_BACKEND=_BACKEND,
-    # A wait that a worker ends lasts as long as this asks for.
+    # It sets the shortest duration of a wait that ends on a worker.
     AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL="0",
     NO_PROXY="127.0.0.1,localhost",
 )

@@ -1,6 +1,6 @@
-"""What runs in processes of its own and can be killed: a try of a task, and a triggerer.
+"""The processes that can be killed: a try of a task, and a triggerer.
 
-They are forked from a process that has imported Airflow already, which takes milliseconds.
+They are forked from a process that has already imported Airflow, which takes milliseconds.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from typing import Any
 from tests.support.tasks import TaskInstance
 from tests.support.triggerer import Runner
 
-#: What a triggerer waits after it told of a change until it notes that, here. Airflow's own is seconds.
+#: Seconds from reporting a change until a triggerer records it. The provider's own value is longer.
 NOTE_AFTER = 0.3
-#: How far apart lists are at least that somebody asked for, here.
+#: The shortest time between two requested lists. The provider's own value is longer.
 SOON = 0.3
 
 
 class FileStore:
-    """Airflow's store for tasks or assets, as far as the provider asks for it: it outlives every process.
+    """A store for tasks or assets like Airflow's, in a file that outlives every process.
 
-    :param path: where it is kept
-    :param before_set: called before a value is kept
+    :param path: the file.
+    :param before_set: called before a value is stored.
     """
 
     def __init__(self, path: Path, *, before_set: Callable[[], None] = lambda: None) -> None:
@@ -65,8 +65,8 @@ class FileStore:
 class Process:
     """A fork of this process.
 
-    :param target: what it runs; it is given its end of the line
-    :param log: the file that takes what it prints and logs, from DEBUG on
+    :param target: the function that it runs, with its end of the pipe.
+    :param log: the file for its output and its log, at DEBUG and above.
     """
 
     def __init__(self, target: Callable[[Line], None], *, log: Path) -> None:
@@ -77,12 +77,12 @@ class Process:
         theirs.close()
 
     def kill(self) -> None:
-        """End it as a crash does, and take what it had said already."""
+        """Kill the process and reap it."""
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
 
     def heard(self) -> list[Any]:
-        """Return what it said since the last time."""
+        """Return the messages received since the last call."""
         said = []
         try:
             while self.line.poll():
@@ -92,7 +92,7 @@ class Process:
         return said
 
     def close(self) -> None:
-        """Let the line go, once it has ended."""
+        """Close the pipe, once the process has ended."""
         self.line.close()
 
 
@@ -112,12 +112,12 @@ def _become(target: Callable[[Line], None], line: Line, *, log: Path) -> None:
                 logger.disabled = False
                 logger.propagate = True
                 logger.setLevel(logging.NOTSET)
-        # They tell a lot, and nothing of ours.
+        # They log much, and nothing of the provider.
         for name in ("asyncio", "sqlalchemy"):
             logging.getLogger(name).setLevel(logging.INFO)
         target(line)
         code = 0
-    except BaseException:  # noqa: BLE001 - a fork must not go on with what its parent was about to do
+    except BaseException:  # noqa: BLE001 - a fork must not continue with its parent's code
         traceback.print_exc()
     finally:
         sys.stdout.flush()
@@ -126,21 +126,21 @@ def _become(target: Callable[[Line], None], line: Line, *, log: Path) -> None:
 
 
 def secret_of(seed: int, number: int) -> str:
-    """Return the credential that a task sends, which must be found nowhere.
+    """Return the credential that a task sends, which must not appear anywhere.
 
-    :param seed: the play's
-    :param number: the task's
+    :param seed: the play's seed.
+    :param number: the task's number.
     """
     return f"Zx{seed}q-s3nt1nel-{number}-kW"
 
 
 def run_try(line: Line, *, task: dict[str, Any], store: FileStore | None, number: int) -> None:
-    """Run a task once, and say how it ended.
+    """Run a task once, and send the outcome.
 
-    :param line: to whom
-    :param task: what to ensure
-    :param store: Airflow's task state store, where this Airflow has one
-    :param number: which try this is
+    :param line: the pipe to send it to.
+    :param task: the task's number, operator and arguments.
+    :param store: Airflow's task state store, if this Airflow has one.
+    :param number: the number of this try.
     """
     from airflow_provider_workato.operators import connections as operators
 
@@ -157,7 +157,7 @@ def run_try(line: Line, *, task: dict[str, Any], store: FileStore | None, number
     )
     try:
         result = kind(**arguments).execute(context)  # type: ignore[arg-type]
-    except Exception as error:  # noqa: BLE001 - whatever it is, the model judges it
+    except Exception as error:  # noqa: BLE001 - the model judges every error
         traceback.print_exc()
         line.send({"error": [c.__name__ for c in type(error).__mro__], "says": str(error), "xcoms": ti.xcoms})
     else:
@@ -165,10 +165,10 @@ def run_try(line: Line, *, task: dict[str, Any], store: FileStore | None, number
 
 
 def keep_busy(line: Line, *, calls: int) -> None:
-    """Make calls that take turns away from others.
+    """Make calls that use up the rate limit.
 
-    :param line: to whom to say that they are done
-    :param calls: how many
+    :param line: the pipe on which to report that they are done.
+    :param calls: the number of calls.
     """
     from airflow_provider_workato.exceptions import WorkatoError
     from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
@@ -185,11 +185,11 @@ def keep_busy(line: Line, *, calls: int) -> None:
 
 
 def run_triggerer(line: Line) -> None:
-    """Run triggers as Airflow's triggerer does, and say what they fire.
+    """Run triggers as Airflow's triggerer does, and send the events that they fire.
 
     Orders are ``("start", name, classpath, kwargs, store path or None)`` and ``("cancel", name)``.
 
-    :param line: for orders, and for whom to tell
+    :param line: the pipe for orders and events.
     """
     from airflow_provider_workato.triggers import snapshots
     from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
@@ -230,7 +230,7 @@ async def _triggerer(line: Line) -> None:
             _, name, classpath, kwargs, path = order
             trigger = _rebuilt(classpath, kwargs)
             if path is not None:
-                # What was fired is handed over before it is noted, as with Airflow's own pace.
+                # Send events before they are recorded as reported, which is the order in Airflow.
                 trigger.asset_state_store = FileStore(path, before_set=tell)
             names[runner.start(trigger)] = name
         else:

@@ -1,4 +1,4 @@
-"""The command line: plays many seeds side by side, and cuts a history that fails down to what it takes."""
+"""The command line: play many seeds in parallel, and shrink a history that fails."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 class _Player:
-    """A process that plays histories on a sandbox of its own."""
+    """A process that plays histories on its own sandbox."""
 
     def __init__(self) -> None:
         self.line, theirs = Pipe()
@@ -57,7 +57,7 @@ class _Player:
         self.line.send((list(steps), seed))
 
     def end(self) -> None:
-        # Closing the line would not do: the players forked later hold it as well.
+        # Closing the pipe is not enough: players forked later hold it as well.
         self.line.send(None)
         self.line.close()
         os.waitpid(self.pid, 0)
@@ -82,19 +82,19 @@ def _play_all(line: Line) -> None:
 
 
 class Company:
-    """Some players, who play side by side.
+    """A group of players that play in parallel.
 
-    :param size: how many
+    :param size: the number of players.
     """
 
     def __init__(self, size: int) -> None:
         self._players = [_Player() for _ in range(size)]
 
     def play(self, jobs: Sequence[tuple[Any, Sequence[Step], int]], *, until: float) -> Any:
-        """Play histories; give each job and its outcome as it comes.
+        """Play histories, and yield each job with its outcome as it ends.
 
-        :param jobs: name, history and seed of each
-        :param until: start none after this moment
+        :param jobs: name, history and seed of each job.
+        :param until: the moment after which no further job starts.
         """
         waiting = list(reversed(jobs))
         busy: dict[Any, _Player] = {}
@@ -113,19 +113,19 @@ class Company:
 
     @property
     def size(self) -> int:
-        """How many play at once."""
+        """The number of players."""
         return len(self._players)
 
     def end(self) -> None:
-        """Send them home."""
+        """End all players."""
         for player in self._players:
             player.end()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Play, and return 1 if something was broken.
+    """Play, and return 1 if a promise was broken.
 
-    :param argv: the arguments
+    :param argv: the arguments.
     """
     arguments = _arguments(argv)
     _import_everything()
@@ -142,12 +142,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _import_everything() -> None:
-    """Import what a fork will need, also what Airflow imports as late as a triggerer starts."""
+    """Import everything that a fork needs, including what Airflow imports only when a triggerer starts."""
     import tools.leaks  # noqa: F401
     from airflow_provider_workato.provisioning import create_once
 
     asyncio.run(_start_a_runner())
-    # Waits of seconds are played in a moment.
+    # Shorten the provider's waits, so that a play takes little time.
     create_once.FRESH = FRESH
 
 

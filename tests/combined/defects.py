@@ -1,4 +1,4 @@
-"""Defects that the provider once had, to be put back: the net must catch each of them."""
+"""Defects that the provider once had, to be put back. The histories must detect each of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _stamped_before_the_wait_for_a_turn() -> None:
         self._sent_at = time.monotonic()
         self._first_sent_at = self._first_sent_at or self._sent_at
         try:
-            # Called before each request leaves; what it returns, if anything, as well.
+            # Called before each request is sent, as is the function that it returns.
             return self.create(lambda: lambda: None), None
         except WorkatoError as error:
             if not is_ambiguous(error):
@@ -93,7 +93,7 @@ def _a_list_of_any_age_is_an_answer() -> None:
     WorkatoConnectionTrigger._judge = judged  # type: ignore[method-assign]
 
 
-#: How to put each back, by the number it had, and what the play finds broken then.
+#: By a defect's number: the function that puts it back, and the promises that a play then finds broken.
 DEFECTS: Mapping[str, tuple[Callable[[], None], set[str]]] = {
     "2": (_a_watch_narrows_the_list_of_all, {"a wait ended wrongly", "a wait ended late", "not told"}),
     "3": (_stamped_before_the_wait_for_a_turn, {"too many"}),
@@ -107,6 +107,6 @@ DEFECTS: Mapping[str, tuple[Callable[[], None], set[str]]] = {
 def put_back(number: str) -> None:
     """Put a defect back.
 
-    :param number: the number it had
+    :param number: the defect's number.
     """
     DEFECTS[number][0]()

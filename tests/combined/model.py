@@ -1,7 +1,7 @@
-"""What must hold whatever happens: the truth as the sandbox tells it, and what may be made of it.
+"""The model: the true states of all connections, and what waits, watches and tasks may make of them.
 
-The sandbox tells every state of every connection with the moment it began. All moments are of the machine's
-monotonic clock, which no jump touches and which all processes share.
+The sandbox reports every state of every connection and when it began. All times are from the machine's
+monotonic clock, which never jumps and which all processes share.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any
 from tests.combined.actors import NOTE_AFTER
 from tests.combined.steps import CALLS_PER_SECOND, Step
 
-#: How long a message may take from one process to another on a machine with much to do.
+#: Seconds that a message between processes may take on a busy machine.
 SLACK = 0.5
-#: How far apart two processes may read the clock.
+#: Seconds by which two processes' readings of the clock may differ.
 TICK = 0.02
 
 
 class Broken(Exception):
-    """A promise that was not kept.
+    """A broken promise.
 
-    :param kind: which, in words that are the same for every play
-    :param what: what happened
+    :param kind: the promise, in words that are the same for every play.
+    :param what: what happened.
     """
 
     def __init__(self, kind: str, what: str) -> None:
@@ -35,7 +35,7 @@ class Broken(Exception):
 
 
 def state_of(row: Mapping[str, Any] | None) -> str:
-    """Return what a connection's state means, said once more and simpler than by the provider."""
+    """Return the meaning of a connection's state, computed independently of the provider."""
     if row is None:
         return "gone"
     if row["authorization_status"] in ("failed", "exception"):
@@ -54,23 +54,23 @@ class Truth:
     seq: int = 0
 
     def learn(self, changes: Sequence[Mapping[str, Any]]) -> None:
-        """Take in what the sandbox told since the last time."""
+        """Add the changes that the sandbox reported since the last call."""
         for change in changes:
             self.seq = change["seq"]
             self.moments.setdefault(change["id"], []).append(change["at"])
             self.rows.setdefault(change["id"], []).append(change["connection"])
 
     def at(self, number: int, moment: float) -> dict[str, Any] | None:
-        """Return a connection as it was, ``None`` where there was none."""
+        """Return a connection as it was at *moment*, or ``None`` if it did not exist."""
         known = bisect_right(self.moments.get(number, []), moment)
         return self.rows[number][known - 1] if known else None
 
     def now(self, number: int) -> dict[str, Any] | None:
-        """Return a connection as it is."""
+        """Return a connection as it is now."""
         return self.rows[number][-1] if number in self.rows else None
 
     def live(self) -> dict[int, dict[str, Any]]:
-        """Return the connections that there are."""
+        """Return the connections that exist."""
         return {number: row for number, rows in self.rows.items() if (row := rows[-1]) is not None}
 
     def changes(self, numbers: Sequence[int], since: float, until: float) -> list[float]:
@@ -81,17 +81,17 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What makes two connections the same one.
+    """The fields that identify a connection.
 
-    :param kind: how it is told from others
-    :param which: which of that kind
+    :param kind: which fields these are.
+    :param which: the number of the identity among those of this kind.
     """
 
     kind: str
     which: int
 
     def arguments(self, number: int) -> dict[str, Any]:
-        """Return what a task asks for."""
+        """Return a task's arguments."""
         if self.kind == "external":
             text = {"name": f"Made by {number}", "external_id": f"e{self.which}"}
             return {**text, "provider": "rest", "folder_id": 1892}
@@ -103,7 +103,7 @@ class Identity:
         return {**text, "parent_id": 36, "folder_id": 26204321}
 
     def matches(self, row: Mapping[str, Any]) -> bool:
-        """Tell whether a connection is the one meant."""
+        """Return whether a connection has this identity."""
         wanted = self.arguments(0)
         if "external_id" in wanted:
             del wanted["name"]
@@ -115,12 +115,12 @@ class Identity:
 
 @dataclass(slots=True, kw_only=True)
 class Wait:
-    """A wait as the model sees it.
+    """A wait in the model.
 
-    :param began: when its task was told to wait
-    :param numbers: the connections
-    :param filters: what narrows its list
-    :param freshness: how old a list may be that proves a success
+    :param began: when its task started.
+    :param numbers: the ids of its connections.
+    :param filters: its list filters.
+    :param freshness: how old a list may be that proves success.
     """
 
     name: str
@@ -134,7 +134,7 @@ class Wait:
     kwargs: dict[str, Any]
 
     def verdict(self, truth: Truth, moment: float) -> str:
-        """Return what a list of this moment says."""
+        """Return the verdict that a list from this moment gives."""
         rows = [truth.at(number, moment) for number in self.numbers]
         if any(row is None or any(row[k] != v for k, v in self.filters.items()) for row in rows):
             return "gone"
@@ -144,12 +144,12 @@ class Wait:
         return "authorized" if states == {"authorized"} else "waiting"
 
     def check_end(self, truth: Truth, end: str, *, now: float, jumped: bool) -> None:
-        """Check that the wait may have ended so.
+        """Check that the wait may have ended in this way.
 
-        :param end: ``authorized``, ``failed`` or ``gone``
-        :param jumped: whether the clock was put forward meanwhile: the wait seems to have begun earlier
+        :param end: ``authorized``, ``failed`` or ``gone``.
+        :param jumped: whether the clock was set forward meanwhile: the wait then seems to have begun earlier.
         """
-        # Only a success may be proven by a list from before the wait.
+        # A list from before the wait may prove only success.
         since = self.began - TICK
         if end == "authorized":
             since = self.began - SLACK - self.freshness
@@ -165,7 +165,7 @@ class Wait:
 
 
 def mark_of(row: Mapping[str, Any] | None, changes: Sequence[str]) -> str | None:
-    """Return what a watch can have to tell of a connection, ``None`` if nothing."""
+    """Return the mark that a watch keeps of a connection, or ``None`` if it has nothing to report."""
     state = state_of(row)
     if row is None or state not in changes:
         return None
@@ -174,11 +174,11 @@ def mark_of(row: Mapping[str, Any] | None, changes: Sequence[str]) -> str | None
 
 @dataclass(slots=True, kw_only=True)
 class Watch:
-    """A watch as the model sees it.
+    """A watch in the model.
 
-    :param filters: what it watches
-    :param known: what the watch must know of each connection, since the latest quiet
-    :param told: what it told: the connection, the mark and when
+    :param filters: its list filters.
+    :param known: the mark of each connection that the watch must know since the latest quiet.
+    :param told: its reports: the connection, the mark and the moment.
     """
 
     name: str
@@ -196,7 +196,7 @@ class Watch:
     reached: dict[int, int] = field(default_factory=dict)
 
     def forgets(self) -> None:
-        """Note that its memory is gone, if it has none that lasts."""
+        """Forget the reports, if the watch has no store that outlives it."""
         if not self.has_store:
             self.known = None
 
@@ -206,17 +206,17 @@ class Watch:
         )
 
     def mark(self, number: int, row: Mapping[str, Any] | None) -> str | None:
-        """Return what this watch can have to tell of a connection."""
+        """Return the mark that this watch keeps of a connection."""
         return mark_of(row, self.step["changes"]) if self._watches(number, row) else None
 
     def _turns(self, truth: Truth, number: int, now: float) -> list[str | None]:
-        """Return the marks that a connection came to have since the watch began, one after the other."""
+        """Return the marks that a connection has had since the watch began, in order."""
         moments = truth.changes([number], self.began - SLACK, now)
         marks = [self.mark(number, truth.at(number, moment)) for moment in moments]
         return [mark for before, mark in pairwise(marks) if mark != before]
 
     def check_told(self, truth: Truth, payload: Mapping[str, Any], *, now: float) -> None:
-        """Check that what was told is so and was not told before."""
+        """Check that a report is true and was not made before."""
         row = payload["connection"]
         number = row["id"]
         lost = payload["change"] == "lost"
@@ -230,13 +230,13 @@ class Watch:
             before = [when for told, what, when in self.told if told == number and what == mark]
             if not before:
                 raise Broken("told what is not so", f"{self.name} told {number} {mark!r}; it had {turns}")
-            # A triggerer that dies between the event and the note tells it twice, rather than never.
+            # If a triggerer dies between the event and its record, the change is reported twice, not never.
             if not any(before[-1] - SLACK <= kill <= before[-1] + NOTE_AFTER + SLACK for kill in self.kills):
                 raise Broken("told twice", f"{self.name} told {number} {mark!r} again; it had {turns}")
         self.told.append((number, mark, now))
 
     def untold(self, truth: Truth) -> Iterator[str]:
-        """Give what it should have told since the latest quiet and has not."""
+        """Yield the changes since the latest quiet that it has failed to report."""
         if self.known is None:
             return
         for number, row in truth.live().items():
@@ -248,7 +248,7 @@ class Watch:
                 yield f"{self.name} did not tell that {number} is {mark!r}; it knew {knew!r}"
 
     def caught_up(self, truth: Truth, *, now: float) -> None:
-        """Note that everything was told."""
+        """Record that every change has been reported."""
         kept = self.known or {}
         self.known = {
             number: kept.get(number) if row is None else self.mark(number, row)
@@ -259,13 +259,12 @@ class Watch:
 
 
 def check_quota(requests: Sequence[Mapping[str, Any]], *, rotated: Sequence[float]) -> None:
-    """Check that no more calls came than the quota allows.
+    """Check that no more calls arrived than the quota allows.
 
-    The server's own 429 is not asked: on a machine with much to do, calls that left a period apart arrive
-    closer together.
+    The server's own 429 is no measure: on a busy machine, calls sent a period apart arrive closer together.
 
-    :param requests: the calls
-    :param rotated: when the token was replaced; the provider keeps a pace for each token
+    :param requests: the calls.
+    :param rotated: when the token was replaced; the provider limits each token separately.
     """
     window = 0.75
     moments = [

@@ -1,4 +1,4 @@
-"""Where the processes of a play look Airflow connections up, anew each time, as in a vault."""
+"""A secrets backend in which the processes of a play look up Airflow connections each time, as in a vault."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FileBackend(BaseSecretsBackend):
     """Reads connections from a file that the play rewrites while Airflow runs."""
 
     def get_conn_value(self, conn_id: str, team_name: str | None = None) -> str | None:
-        """Return a connection as JSON, ``None`` while the vault is said to be out of order."""
+        """Return a connection as JSON, or ``None`` while the vault is marked as broken."""
         kept: dict[str, Any] = json.loads(Path(os.environ[VARIABLE]).read_bytes())
         if time.monotonic() < kept["broken_until"]:
             return None
@@ -27,11 +27,11 @@ class FileBackend(BaseSecretsBackend):
 
 
 def write(path: Path, connections: dict[str, str], *, broken_until: float = 0.0) -> None:
-    """Replace the file at one instant.
+    """Replace the file atomically.
 
-    :param path: the file
-    :param connections: Airflow connections as JSON, by id
-    :param broken_until: the moment of the monotonic clock until which no look-up succeeds
+    :param path: the file.
+    :param connections: the Airflow connections as JSON, by id.
+    :param broken_until: the time on the monotonic clock until which no look-up finds anything.
     """
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps({"connections": connections, "broken_until": broken_until}))

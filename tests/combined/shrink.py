@@ -1,4 +1,4 @@
-"""Cut a history that fails down to the steps that it takes."""
+"""Shrink a history that fails to the steps that are needed."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 def shrunk(
     company: Company, history: Sequence[Step], *, seed: int, outcome: dict[str, Any], seconds: float
 ) -> tuple[list[Step], dict[str, Any]]:
-    """Return the shortest part of a history found that breaks the same promise, and its outcome.
+    """Return the shortest part found of a history that breaks the same promise, and its outcome.
 
-    :param company: who plays the parts
-    :param history: the steps up to the one that showed it
-    :param seed: the play's
-    :param outcome: what came of the whole
-    :param seconds: how long to try
+    :param company: the players for the parts.
+    :param history: the steps up to the one that showed the failure.
+    :param seed: the play's seed.
+    :param outcome: the outcome of the whole history.
+    :param seconds: how long to try.
     """
     until = time.monotonic() + seconds
     best, last = list(history), outcome
     size = max(1, len(best) // 2)
     while size:
         parts = [(best[:i] + best[i + size :]) for i in range(0, len(best), size)]
-        # A quiet at the end shows what only shows then.
+        # Some failures show only in a quiet at the end.
         jobs = [(part, [*part, {"do": "quiet"}], seed) for part in parts if part and len(part) < len(best)]
         shorter = None
         for part, tried in company.play(jobs, until=until):

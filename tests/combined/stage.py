@@ -1,4 +1,4 @@
-"""Plays a history: real processes, real HTTP, the provider's own sandbox; the model watches."""
+"""Play a history with real processes, real HTTP and the sandbox, and check it against the model."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from tests.combined.steps import (
 )
 from tests.support.tasks import TaskInstance
 
-#: A wait or watch with a longer interval is not waited for when all is quiet.
+#: In a quiet, waits and watches with a longer interval than this are not awaited.
 LONGEST_DUE = 0.5
-#: How much later than that something may come: the machine may have much to do, the HTTP layer may pause.
+#: How many seconds later than that an event may come, on a busy machine or after a pause of the rate limiter.
 PATIENCE = 6.0
-#: A task that needs longer than this for one try, or more tries than that when all is quiet, is stuck.
+#: A task counts as stuck if one try takes longer, in seconds, or if it needs more tries in a quiet.
 LONGEST_TRY, MOST_TRIES = 20.0, 4
 MOST_TASKS = 4
-#: What quotes a credential, as an app's error may.
+#: An app's error that quotes a credential.
 QUOTED = "The app refused api_key={}"
 
 OPERATIONS = {
@@ -53,8 +53,8 @@ OPERATIONS = {
 class Task:
     """A task of a DAG run, with its tries.
 
-    :param store: what outlives its tries, ``None`` as before Airflow 3.3
-    :param state: ``running``, ``killed``, ``again`` (it can be tried again), ``done`` or ``failed``
+    :param store: the store that outlives its tries; ``None`` as before Airflow 3.3.
+    :param state: ``running``, ``killed``, ``again`` (it can be retried), ``done`` or ``failed``.
     """
 
     number: int
@@ -75,11 +75,11 @@ class Task:
 
 @dataclass(slots=True, kw_only=True)
 class Play:
-    """One history on its stage.
+    """One history, and the processes that play it.
 
-    :param seed: for the credentials
-    :param sandbox: the Workato; nobody else uses it meanwhile
-    :param home: everything that the processes leave is left here
+    :param seed: makes the credentials unique.
+    :param sandbox: the sandbox, which nothing else may use meanwhile.
+    :param home: the folder of all files that the processes write.
     """
 
     seed: int
@@ -108,11 +108,11 @@ class Play:
     def __post_init__(self) -> None:
         self.control = self.sandbox.control
 
-    # Setting the stage
+    # Setup
 
     @contextmanager
     def set(self) -> Iterator[None]:
-        """Set the stage, and clear it when the block ends."""
+        """Start the processes, and end them when the block ends."""
         for folder in ("logs", "ledgers", "notes", "tmp"):
             (self.home / folder).mkdir()
         temporary, tempfile.tempdir = tempfile.tempdir, str(self.home / "tmp")
@@ -181,10 +181,10 @@ class Play:
         until = max((end for _, end in self.vault_broken), default=0.0)
         secrets_backend.write(Path(os.environ[secrets_backend.VARIABLE]), connections, broken_until=until)
 
-    # Playing
+    # Steps
 
     def do(self, step: Step) -> None:
-        """Play one step and look at what came of it and of all before."""
+        """Play one step, and check the outcome of this step and all earlier ones."""
         getattr(self, f"_do_{step['do']}")(step)
         time.sleep(step.get("after", 0) / 1000)
         self.observe()
@@ -253,7 +253,7 @@ class Play:
             self._try(waiting[step["task"] % len(waiting)])
 
     def _can_go_on(self, task: Task) -> bool:
-        # Without a store the delay of a retry has to be longer than Workato can be at work on a call.
+        # Without a store, a retry must wait for longer than Workato may process a call.
         delay = 0.0 if task.store else SERVER_TIMEOUT + 0.2
         return task.state in ("killed", "again") and time.monotonic() >= task.ended + delay
 
@@ -263,7 +263,7 @@ class Play:
     def _do_faults(self, step: Step) -> None:
         operations = OPERATIONS[step["on"]]
         rules = [rule for rule in self.control.faults() if rule["operation"] in operations and rule["times"]]
-        # More would meet nobody, and lists that fail many times in a row may end a wait.
+        # More faults would affect no call, and many failed lists in a row may end a wait.
         if len(rules) > 4 or (rules and step["on"] == "list"):
             return
         for fault, performed, parameters in step["which"]:
@@ -353,7 +353,7 @@ class Play:
         except TaskDeferred as deferral:
             classpath, kwargs = deferral.trigger.serialize()
         except AirflowException:
-            # The look-up of the connection failed; Airflow would try again.
+            # The look-up of the Airflow connection failed; Airflow would retry the task.
             if self._vault_was_broken(began):
                 return
             raise
@@ -448,16 +448,16 @@ class Play:
         time.sleep(step["dead_for"] / 1000)
         self._start_triggerer()
 
-    # Looking
+    # Checks
 
     def learn(self) -> None:
-        """Take in what happened at Workato."""
+        """Add the latest changes in the sandbox to the model."""
         self.truth.learn(self.control.changes(since=self.truth.seq))
         since = self.requests[-1]["seq"] if self.requests else 0
         self.requests += self.control.requests(since=since)
 
     def observe(self) -> None:
-        """Take in what everybody says, and check it."""
+        """Receive the messages of all processes, and check them."""
         said = [] if self.triggerer is None else self.triggerer.heard()
         heard = [(task, task.process.heard()) for task in self.tasks if task.process is not None]
         self.learn()
@@ -498,7 +498,7 @@ class Play:
             if message[0] == "fired":
                 watch.check_told(self.truth, message[3], now=time.monotonic())
             else:
-                # Airflow starts a failed watch again.
+                # Airflow restarts a failed watch.
                 watch.forgets()
                 watch.restart_at = time.monotonic() + 0.1
         elif name in self.waits:
@@ -516,7 +516,7 @@ class Play:
             else:
                 failed = {"error": "Trigger failure", "traceback": message[2]}
                 wait.sensor.resume_execution("__fail__", failed, context)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is judged
+        except Exception as error:  # noqa: BLE001 - the model judges every error
             self._note([type(error).__name__, str(error)])
             kind = type(error).__name__
             ends = {"WorkatoAuthorizationError": "failed"}
@@ -533,7 +533,7 @@ class Play:
             wait.check_end(self.truth, "authorized", now=now, jumped=jumped)
 
     def _may_fail(self, wait: Wait, kind: str, now: float) -> bool:
-        """Tell whether a wait may give up, for its time-out or after too many polls that failed."""
+        """Return whether a wait may give up, because of its timeout or too many failed polls."""
         timeout = wait.step.get("timeout", 7 * 24 * 3600.0)
         ahead = sum(by for when, by in self.jumped if when >= wait.began and by > 0)
         over = bool(now - wait.began + ahead + SLACK >= timeout)
@@ -547,7 +547,7 @@ class Play:
             and (request["fault"] or request["status"] != 200)
         ]
         blind = sum(end - start for start, end in self.vault_broken if end > wait.began)
-        # Whose time is over says what its latest poll failed of, if it did.
+        # At its timeout, a wait whose latest poll failed raises that poll's error.
         return bool(len(failed) + blind / wait.step["interval"] > (0 if over else 5))
 
     def _vault_was_broken(self, since: float) -> bool:
@@ -576,12 +576,12 @@ class Play:
         task.state = reason
 
     def _check_created(self, task: Task, created: object) -> None:
-        """Check what a task says of who made the connection that it returned."""
+        """Check a task's statement of whether it created the connection that it returned."""
         made_at = self.truth.moments[task.result or 0][0]
         others = [t for t in self.tasks if t.identity == task.identity and t is not task]
         if created and made_at < task.began:
             raise Broken("who made it", f"task {task.number} says it made {task.result}, which was there")
-        # What was found by its name alone after a lost answer is not claimed.
+        # A task does not claim a connection that it found by name alone after a lost answer.
         sure = task.store is not None and task.identity.kind != "anywhere"
         if created is False and sure and made_at > task.began and not others:
             raise Broken("who made it", f"task {task.number} says that {task.result}, its own, was there")
@@ -594,7 +594,7 @@ class Play:
         }
 
     def _may_end_so(self, task: Task, error: Sequence[str]) -> str | None:
-        """Return what becomes of a task after this error, ``None`` if there is no reason for it."""
+        """Return the state of a task after this error, or ``None`` if nothing justifies the error."""
         since = task.try_began - SLACK
         kind = error[0]
         rows = self._matching(task.identity)
@@ -612,7 +612,7 @@ class Play:
             return None
         met = any(request["at"] >= since and request["fault"] for request in self.requests)
         rotated = kind == "WorkatoAuthError" and any(moment >= since for moment in self.rotated)
-        # On a machine with much to do a call can time out without anybody's doing.
+        # On a busy machine, a call can time out without a fault.
         return "again" if met or rotated or kind == "WorkatoTransportError" else None
 
     def _may_exist(self, task: Task, rows: dict[int, Any]) -> str | None:
@@ -620,7 +620,7 @@ class Play:
         unheard = task.tries > 1 or any(r["at"] >= task.began - SLACK and r["fault"] for r in self.requests)
         maybe_foreign = others or self.strangers & rows.keys() or not task.store or unheard
         if task.identity.kind == "anywhere" and maybe_foreign:
-            # What matches by its name alone may be taken as it is, and not be changed.
+            # A connection that matches by name alone may be reused but not changed.
             return "failed"
         if task.step["if_exists"] == "fail":
             own = task.tries > 1 and task.store and not others and not self.strangers & rows.keys()
@@ -654,7 +654,7 @@ class Play:
     # Quiet
 
     def _do_quiet(self, _: Step) -> None:
-        """Let nothing go wrong any more, wait until all is done that is due, and look at the whole."""
+        """Stop all faults, wait until everything that is due has ended, and check the whole state."""
         self.control.clear_faults()
         self.control.release()
         self._until(
@@ -676,7 +676,7 @@ class Play:
                 raise Broken("a task hangs", f"{[task.number for task in pending]}")
         for task in self.tasks:
             task.quiet_tries = 0
-        # What was killed may still be under way.
+        # Calls of killed processes may still be in progress.
         self._until(lambda: not self.control.held(), LATEST + PATIENCE, lambda: "calls are held")
         self._check_exact()
         self._check_triggers()
@@ -693,7 +693,7 @@ class Play:
                 raise Broken("a connection is missing", f"{identity}: {lost} were returned, {live} are there")
             doubles = [t for t in tasks if t.step["if_exists"] == "duplicate"]
             if len(doubles) == len(tasks) and not gone and not self.strangers & rows.keys():
-                # A try that is repeated may take what another duplicate made meanwhile for its own.
+                # A retry may mistake a connection that another duplicate has just created for its own.
                 sure = len(doubles) == 1 or all(t.tries == 1 for t in doubles)
                 right = sure and all(t.store and t.state == "done" for t in doubles)
                 if right and len(rows) != len(doubles):
@@ -728,7 +728,7 @@ class Play:
             kind=lambda: "not told" if "did not tell" in "; ".join(late()) else "a wait ended late",
         )
         if self.watches:
-            # What a watch need not tell it has to see all the same, and to note.
+            # A watch must also see and record the changes that it does not report.
             disturbed = any(
                 request["at"] > quiet_since - 3 and (request["fault"] or request["status"] != 200)
                 for request in self.requests
@@ -760,7 +760,7 @@ class Play:
             time.sleep(0.03)
 
     def check_secrets(self) -> None:
-        """Search all that was left behind for what nobody may see."""
+        """Search all files that were left behind for credentials."""
         from tools.leaks import search
 
         secrets = {f"credential of task {t.number}": secret_of(self.seed, t.number) for t in self.tasks}
@@ -775,12 +775,12 @@ class Play:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a play.
+    """The outcome of a play.
 
-    :param steps: how many steps were played
-    :param kind: the promise that was broken, empty if none was
-    :param what: what happened
-    :param seconds: how long it took
+    :param steps: the number of steps that were played.
+    :param kind: the broken promise; empty if all were kept.
+    :param what: what happened.
+    :param seconds: how long the play took.
     """
 
     steps: int
@@ -791,7 +791,7 @@ class Outcome:
 
 @contextmanager
 def _printing_to(path: Path) -> Iterator[None]:
-    """Let what this process prints and logs, which stands in for workers here, go to a file."""
+    """Send the output and the log of this process, which plays the workers, to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = os.dup(1), os.dup(2)
@@ -812,10 +812,10 @@ def _printing_to(path: Path) -> Iterator[None]:
 def play(history: Sequence[Step], *, seed: int, sandbox: SandboxProcess, clock: Clock) -> Outcome:
     """Play a history.
 
-    :param history: its steps
-    :param seed: for the credentials
-    :param sandbox: the Workato; nobody else may use it meanwhile
-    :param clock: the machine's clock
+    :param history: its steps.
+    :param seed: makes the credentials unique.
+    :param sandbox: the sandbox, which nothing else may use meanwhile.
+    :param clock: the machine's clock.
     """
     began = time.monotonic()
     home = Path(tempfile.mkdtemp(prefix="combined-"))
@@ -824,13 +824,13 @@ def play(history: Sequence[Step], *, seed: int, sandbox: SandboxProcess, clock: 
     broken: Broken | None = None
     try:
         with _printing_to(home / "play.log"), stage.set():
-            for steps, step in enumerate(history, 1):  # noqa: B007 - told in the end
+            for steps, step in enumerate(history, 1):  # noqa: B007 - part of the outcome
                 stage.do(step)
             steps = len(history)
         stage.check_secrets()
     except Broken as found:
         broken = found
-    except Exception:  # noqa: BLE001 - a mistake of the play's own; told like what it finds
+    except Exception:  # noqa: BLE001 - a defect of the play itself; reported like a broken promise
         broken = Broken("the play itself failed", traceback.format_exc())
     finally:
         if not os.environ.get("COMBINED_KEEP"):

@@ -1,7 +1,7 @@
-"""The histories: what happens in a play, step by step, drawn from a seed.
+"""Draw histories from a seed: the steps of a play.
 
-A step is a dict of JSON values that can be played whatever happened before, so that any part of a history is
-a history, too: one that fails can be cut down to what it takes.
+A step is a dict of JSON values that can be played after any other step. Any part of a history is therefore a
+history, too, and a history that fails can be shrunk to the steps that are needed.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from typing import Any
 
 Step = dict[str, Any]
 
-#: What the processes agree on, so that what takes a minute at Workato takes a moment here.
+#: The settings of all processes, so that what takes Workato a minute takes a moment here.
 READ_TIMEOUT = 0.7
 SERVER_TIMEOUT = 1.5
 RETRY_BUDGET = 6.0
 FRESH = 1.0
 CALLS_PER_SECOND = 8
 LISTS_PER_MINUTE = 600
-#: A call that Workato is slow with is carried out within this time, be its client there or not.
+#: Seconds within which a slow call is carried out, even if its client is gone.
 LATEST = 1.1
 
 FOLDERS = (1892, 4515)
 
-#: The intervals of a play's waits. Few in a play, so that waits and watches meet at one list.
+#: The intervals of a play's waits. A play has only a few, so that waits and watches share lists.
 PALETTES: tuple[tuple[float, ...], ...] = (
     (0.1, 0.2, 0.4, 3.0, 60.0),
     (0.1,),
@@ -38,7 +38,7 @@ CONNS: tuple[tuple[str, ...], ...] = (
     ("workato_quick",),
 )
 
-#: What may go wrong with a create: (fault, whether it is carried out, parameters).
+#: The faults of creates: (fault, whether the call is carried out, parameters).
 CREATE_FAULTS: tuple[tuple[str, bool | None, dict[str, Any]], ...] = (
     *[("slow_server", False, {"max_seconds": seconds}) for seconds in (1.1, 1.1, 1.0, 1.0)],
     ("slow_server", True, {"max_seconds": 1.0}),
@@ -59,7 +59,7 @@ CREATE_FAULTS: tuple[tuple[str, bool | None, dict[str, Any]], ...] = (
     ("echo_secret", None, {}),
 )
 
-#: What may go wrong with a list.
+#: The faults of lists.
 LIST_FAULTS: tuple[tuple[str, bool | None, dict[str, Any]], ...] = (
     ("forbidden_html", None, {}),
     ("forbidden", None, {}),
@@ -85,8 +85,8 @@ UPDATE_FAULTS = tuple(
 class Style:
     """What the steps of one play have in common.
 
-    :param intervals: between two lists of a wait
-    :param conns: the Airflow connections of waits and watches
+    :param intervals: the seconds between two lists of a wait.
+    :param conns: the ids of the Airflow connections of waits and watches.
     """
 
     intervals: Sequence[float]
@@ -130,7 +130,7 @@ def update_fault(chance: random.Random, style: Style) -> Step:
 
 
 def row(chance: random.Random) -> int | None:
-    """Return which connection, ``None`` for the one that people changed last."""
+    """Return the position of a connection, or ``None`` for the one that was changed last."""
     return None if chance.random() < 0.4 else chance.randrange(1000)
 
 
@@ -167,7 +167,7 @@ def watch(chance: random.Random, style: Style) -> Step:
 
 
 def slow_turn(chance: random.Random, style: Style) -> list[Step]:
-    """Let a create wait long for its turn, and lose its answer then."""
+    """Make a create wait long for the rate limiter, and then lose its answer."""
     late = ("slow_server", False, {"max_seconds": chance.choice((1.0, 1.1))})
     busy = chance.random() < 0.3
     before = [] if busy else [("rate_limited_seconds", None, {"seconds": 2})]
@@ -179,7 +179,7 @@ def slow_turn(chance: random.Random, style: Style) -> list[Step]:
 
 
 def old_list(chance: random.Random, style: Style) -> list[Step]:
-    """Change a connection behind a list that nobody fetches anew for long, and wait for it then."""
+    """Change a connection while its list is not fetched for a long time, and then wait for it."""
     conn = chance.choice(style.conns)
     plain = {"upstream": False, "filter": None, "conn": conn, "fail_fast": True, "do": "wait"}
     return [
@@ -194,7 +194,7 @@ def old_list(chance: random.Random, style: Style) -> list[Step]:
 
 
 def narrow_watch(chance: random.Random, style: Style) -> list[Step]:
-    """Let a watch of a few connections be there first, and then a wait for any, both at one interval."""
+    """Start a watch with a filter, and then a wait without one at the same interval."""
     together = {"interval": min(chance.choice(style.intervals), 0.4), "conn": chance.choice(style.conns)}
     return [
         {"do": "leave", "which": "all"},
@@ -203,7 +203,7 @@ def narrow_watch(chance: random.Random, style: Style) -> list[Step]:
     ]
 
 
-#: How to draw each kind of step, and how often.
+#: How to draw each kind of step, and its weight.
 DRAW: Mapping[str, tuple[Callable[[random.Random, Style], Step | list[Step]], float]] = {
     "ensure": (ensure, 14),
     "kill": (kill, 6),
@@ -229,7 +229,7 @@ DRAW: Mapping[str, tuple[Callable[[random.Random, Style], Step | list[Step]], fl
     "quiet": (lambda *_: {"do": "quiet"}, 3),
 }
 
-#: What some seeds have more of, so that rare things meet each other.
+#: The steps that some seeds have more of, so that rare events coincide.
 THEMES: tuple[tuple[str, ...], ...] = (
     (),
     ("ensure", "create faults", "kill"),
@@ -246,8 +246,8 @@ THEMES: tuple[tuple[str, ...], ...] = (
 def history(seed: int, *, steps: int) -> list[Step]:
     """Draw a history.
 
-    :param seed: the same seed gives the same history
-    :param steps: how long it is, apart from the quiet at its end
+    :param seed: the seed; the same seed gives the same history.
+    :param steps: the number of steps, without the quiet at the end.
     """
     chance = random.Random(seed)  # noqa: S311
     theme = THEMES[seed % len(THEMES)]

@@ -1,6 +1,6 @@
-"""Random histories keep every promise, and the net that they make catches what it is for.
+"""Random histories keep every promise, and they detect every defect that is put back.
 
-``python -m tests.combined --help`` plays others. A failure prints its seed and the shortest history found.
+To play others, see ``python -m tests.combined --help``. A failure prints its seed and the shortest history.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ pytestmark = on_airflow_33
 ROOT = Path(__file__).parents[2]
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 
-#: What everybody plays, and what the proof has to do with.
+#: The seeds, the least number of steps and the most seconds of a full test.
 SEEDS, STEPS, SECONDS = 50, 2000, 600
 
 
 def play(folder: Path, *arguments: object, timeout: float) -> tuple[dict[str, Any], str]:
-    """Play in a process of its own, since Airflow has to be imported there with other settings."""
+    """Play in a separate process, because Airflow has to be imported with other settings."""
     report = folder / "report.json"
     command = [sys.executable, "-m", "tests.combined", "--report", report, *arguments]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
@@ -48,7 +48,7 @@ def play(folder: Path, *arguments: object, timeout: float) -> tuple[dict[str, An
 
 
 def test_some_histories(tmp_path: Path) -> None:
-    """A few, so that each run of the tests plays some."""
+    """Play a few in every run of the tests."""
     told, printed = play(tmp_path, "--seeds", 4, "--steps", 25, "--shrink-seconds", 60, timeout=180)
     assert told["found"] == [], printed
     assert told["seeds"] == 4
@@ -74,7 +74,7 @@ def test_many_histories(tmp_path: Path) -> None:
 @pytest.mark.combined
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_finds_a_defect_that_is_put_back(tmp_path: Path, defect: str) -> None:
-    """Within the same seeds that everybody plays."""
+    """The seeds of the full test are enough to detect it."""
     told, printed = play(
         tmp_path,
         *("--defect", defect, "--seeds", SEEDS, "--seconds", SECONDS, "--shrink-seconds", 0),

@@ -1,4 +1,4 @@
-"""The pool of sandboxes that plays the fault matrix, and the line that says how large it was."""
+"""The pool of sandboxes that runs the fault matrix, and the summary line with its size."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from airflow_provider_workato.sandbox.client import SandboxProcess
 from tests.faults.doors import Stranger
 from tests.faults.stage import LOGGERS, Cell, Outcome, play
 
-#: Most of a cell's time is spent waiting, so there are more of them than processors.
+#: A cell spends most of its time waiting, so there are more sandboxes than processors.
 SANDBOXES = 12
 
 
 @pytest.fixture(scope="session")
 def stranger() -> Iterator[Stranger]:
-    """Where redirects lead."""
+    """The server that redirects lead to."""
     with closing(Stranger()) as stranger:
         yield stranger
 
 
 @pytest.fixture(scope="module")
 def everything_logged() -> Iterator[None]:
-    """Log from DEBUG on, though not onto the screen."""
+    """Log at DEBUG level, but not to the screen."""
     before = {logger: (logger.level, logger.propagate) for logger in map(logging.getLogger, LOGGERS)}
     for logger in before:
         logger.setLevel(logging.DEBUG)
@@ -42,7 +42,7 @@ def everything_logged() -> Iterator[None]:
 def outcome_of(
     request: pytest.FixtureRequest, stranger: Stranger, everything_logged: None
 ) -> Iterator[Callable[[Cell], Outcome]]:
-    """What happens in a cell. All selected cells are played side by side, each on a sandbox of its own."""
+    """The outcome of a cell. All selected cells run in parallel, each on its own sandbox."""
     given = [getattr(item, "callspec", None) for item in request.session.items]
     params = [callspec.params.get("cell") for callspec in given if callspec is not None]
     cells = [cell for cell in params if isinstance(cell, Cell)]
@@ -71,7 +71,7 @@ def outcome_of(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say how many cells there were."""
+    """Print the number of cells."""
     held = {
         outcome: sum("::test_cell[" in report.nodeid for report in terminalreporter.stats.get(outcome, []))
         for outcome in ("passed", "failed", "error")

@@ -1,4 +1,4 @@
-"""Ways to reach a sandbox, or not to."""
+"""Ports in front of a sandbox, and a foreign server."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from urllib.parse import urlsplit
 
 
 class ClosedDoor:
-    """A port that refuses connections until it is opened; then it leads to *url*.
+    """A port that refuses connections until it is opened; then it forwards to *url*.
 
-    :param url: a sandbox
+    :param url: the sandbox.
     """
 
     def __init__(self, url: str) -> None:
         target = urlsplit(url)
         self._target = (target.hostname, target.port)
-        # Bound, so that nobody else gets the port; as long as nobody listens, the system refuses.
+        # Bind, so that no other process gets the port. Until it listens, the system refuses connections.
         self._line = socket.socket()
         self._line.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._line.getsockname()[1]}"
         self.is_open = False
 
     def open(self) -> None:
-        """Let connections in."""
+        """Accept connections from now on."""
         if not self.is_open:
             self.is_open = True
             self._line.listen()
             threading.Thread(target=self._admit, daemon=True).start()
 
     def close(self) -> None:
-        """Give the port back."""
-        # Without it, a thread that waits for a connection would not notice.
+        """Close the port."""
+        # Closing alone would not wake the thread that waits for a connection.
         with contextlib.suppress(OSError):
             self._line.shutdown(socket.SHUT_RDWR)
         self._line.close()
@@ -62,9 +62,9 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
 
 @contextmanager
 def closed_door(url: str) -> Iterator[ClosedDoor]:
-    """Keep a door to *url* closed until told otherwise.
+    """Yield a closed door to *url*.
 
-    :param url: a sandbox
+    :param url: the sandbox.
     """
     door = ClosedDoor(url)
     try:
@@ -74,17 +74,17 @@ def closed_door(url: str) -> Iterator[ClosedDoor]:
 
 
 class Stranger:
-    """A server of somebody else, to which requests may be redirected; it notes every byte it is sent."""
+    """A foreign server, to which requests may be redirected; it records every byte that it receives."""
 
     def __init__(self) -> None:
         self.received: list[bytes] = []
         self._line = socket.create_server(("127.0.0.1", 0))
-        # By another name than the sandbox, since a client may trust another port of the same host.
+        # Use another host name than the sandbox: a client may trust other ports of the same host.
         self.url = f"http://localhost:{self._line.getsockname()[1]}/elsewhere"
         threading.Thread(target=self._listen, daemon=True).start()
 
     def close(self) -> None:
-        """Give the port back."""
+        """Close the port."""
         with contextlib.suppress(OSError):
             self._line.shutdown(socket.SHUT_RDWR)
         self._line.close()

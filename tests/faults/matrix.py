@@ -1,17 +1,17 @@
-"""What each fault must come to, by what kind of call it meets. This table is what the fault matrix checks.
+"""The expected outcome of each fault for each kind of call; the table that the fault matrix checks.
 
-Each row is one fault; where it says *once*, only the first call meets it, *for ever* means every call.
+Each row is one fault. With *once*, the fault affects only the first call; with *for ever*, every call.
 Each kind of call has a column:
 
-- ``repeatable``: looking, changing and removing, which may be carried out twice
-- ``create``: a create, which is sent again only if it was certainly not carried out
-- ``ensure``: the create of an ``ensure_...``, which looks before it sends again
+- ``repeatable``: reading, updating and deleting, which may be carried out twice
+- ``create``: a create, which is retried only if it certainly was not carried out
+- ``ensure``: the create of an ``ensure_...``, which looks up the connection before a retry
 - ``look-up``: the list call of an ``ensure_...`` whose connection exists; like ``repeatable`` unless a row
   says otherwise
 
-A column says how the call ends, how many requests the server saw at the endpoint with the fault
-(``gives_up``: so many or more, since chance decides on the pauses), and for creates how many connections
-there are in the end. It is never two; after a look-up it is always one.
+A column says how the call ends, how many requests the server received at the endpoint with the fault
+(``gives_up``: at least so many, since the pauses are random), and for creates how many connections exist
+in the end. That is never two; after a look-up it is always one.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ Kind = Literal["repeatable", "create", "ensure", "look-up"]
 
 @dataclass(frozen=True, kw_only=True)
 class Ending:
-    """How a call ends.
+    """The expected end of a call.
 
-    :param error: the exact class of the error, ``None`` if it succeeds
-    :param calls: requests that the server saw at the endpoint with the fault
-    :param or_more: whether there may be more of them
-    :param made: connections there are in the end, for calls that make one
+    :param error: the exact class of the error; ``None`` if the call succeeds.
+    :param calls: the number of requests that the server received at the endpoint with the fault.
+    :param or_more: whether there may be more of them.
+    :param made: for calls that create a connection, the number of connections in the end.
     """
 
     error: type[WorkatoError] | None
@@ -56,13 +56,13 @@ class Ending:
 class Fault:
     """One row.
 
-    :param name: what goes wrong
-    :param show: the sandbox's name for it; ``refused`` and ``refused, then up`` need no sandbox to refuse
-    :param parameters: parameters of the sandbox's fault
-    :param times: how many calls meet it, ``None`` for every call
-    :param carried_out: whether the call is carried out all the same
-    :param extras: fields of the Airflow connection that differ from the matrix' usual ones
-    :param says: what the error's text must contain
+    :param name: the row's name.
+    :param show: the fault's name in the sandbox; ``refused`` and ``refused, then up`` do without the sandbox.
+    :param parameters: the parameters of the sandbox's fault.
+    :param times: the number of calls that it affects; ``None`` for every call.
+    :param carried_out: whether the call is carried out nevertheless.
+    :param extras: the fields of the Airflow connection that differ from the matrix's defaults.
+    :param says: strings that the error's message must contain.
     """
 
     name: str
@@ -78,9 +78,9 @@ class Fault:
     says: tuple[str, ...] = ()
 
     def ending(self, kind: Kind) -> Ending:
-        """Return the column for a kind of call.
+        """Return the expected end for a kind of call.
 
-        :param kind: the kind
+        :param kind: the kind.
         """
         columns: dict[Kind, Ending] = {
             "repeatable": self.repeatable,
@@ -92,7 +92,7 @@ class Fault:
 
 
 def succeeds(*, calls: int) -> Ending:
-    """Succeed, with one connection if one was to be made."""
+    """Succeed, with one connection in the end if the call creates one."""
     return Ending(error=None, calls=calls, made=1)
 
 
@@ -102,7 +102,7 @@ def fails(error: type[WorkatoError], *, calls: int = 1, made: int = 0) -> Ending
 
 
 def gives_up(error: type[WorkatoError], *, at_least: int = 2, made: int = 0) -> Ending:
-    """Fail once the time for further attempts is used up."""
+    """Fail once the retry budget is used up."""
     return Ending(error=error, calls=at_least, or_more=True, made=made)
 
 
@@ -127,16 +127,16 @@ def row(
     )
 
 
-#: How long the matrix waits where the usual values would make it wait for long.
+#: Short timeouts, for faults that run into a timeout.
 HASTY = {"connect_timeout": 0.5, "read_timeout": 1.0}
-#: Time for a second attempt or more, and not for many.
+#: A budget for at least two attempts, but not for many.
 BRIEF = {"retry_budget": 1.5, "server_timeout": 0.2}
 USUAL = {
     "connect_timeout": 10,
     "read_timeout": 20,
     "retry_budget": 30,
     "server_timeout": 1,
-    # The quotas are for the tests of the pacing.
+    # Quotas are tested elsewhere.
     "calls_per_second": 100_000,
     "list_calls_per_minute": 6_000_000,
 }
@@ -150,7 +150,7 @@ LOST = ("got no answer",)
 
 
 def answer_lost(name: str, show: str, *, carried_out: bool, **more: Any) -> Fault:
-    """Make the row of a line that breaks once; the consequences are the same whatever broke it."""
+    """Make the row of a fault that loses the answer once."""
     return row(
         f"{name} once, {'' if carried_out else 'not '}carried out",
         show,
@@ -164,7 +164,7 @@ def answer_lost(name: str, show: str, *, carried_out: bool, **more: Any) -> Faul
 
 
 def never_answers(name: str, show: str, *, extras: Mapping[str, float]) -> Fault:
-    """Make the row of a line that never works."""
+    """Make the row of a fault that loses every answer."""
     return row(
         f"{name} for ever",
         show,
@@ -201,7 +201,7 @@ BROKEN_LINE = [
         ]
         for carried_out in (False, True)
     ),
-    # Two bytes of it, an empty list, are already too slow.
+    # Even an empty list, which has two bytes, is too slow.
     answer_lost("slow trickle", "slow_trickle", carried_out=True, parameters={"seconds": 0.7}, extras=HASTY),
     never_answers("reset before the answer", "reset_before_answer", extras=BRIEF),
     never_answers("time-out", "timeout", extras={**HASTY, **BRIEF, "retry_budget": 2.5}),
@@ -275,7 +275,7 @@ NOT_THE_API = [
         for name, show, repeatable in [
             ("200 with HTML", "html_page", succeeds(calls=2)),
             ("200 with truncated JSON", "truncated_json", succeeds(calls=2)),
-            # Whole and sound, and yet no answer: there is no hope in asking again.
+            # Valid JSON that is not an answer is permanent: do not retry.
             ("200 with null", "null_body", fails(RESPONSE)),
         ]
         for outcome, made in [("not carried out", 0), ("carried out", 1)]
@@ -305,7 +305,7 @@ NOT_THE_API = [
         "missing optional keys",
         "missing_keys",
         everywhere=succeeds(calls=1),
-        # Whether the connection is there cannot be told: neither taking one nor making one would be right.
+        # Without the list it is unknown whether the connection exists: neither reuse nor create one.
         look_up=fails(RESPONSE),
     ),
     row("answer in an envelope", "result_envelope", everywhere=succeeds(calls=1)),

@@ -1,4 +1,4 @@
-"""The calls that the fault matrix makes: every method of the hook that talks to Workato."""
+"""The calls of the fault matrix: every method of the hook that sends requests to Workato."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.sandbox.client import SandboxControl
 from tests.faults.matrix import Kind
 
-#: The credential in every ``input``; the sandbox's fault that quotes credentials quotes it.
+#: The credential in every ``input``, which one of the sandbox's faults quotes.
 CREDENTIAL = "matrix-credential-7d1f"
-#: The external id of the connections that calls make or look for.
+#: The external id of the connections that the calls create or look up.
 WANTED = "wanted by the matrix"
 PARENT, JIRA, THERE = 36, 777, 778
 
@@ -21,13 +21,13 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """One method, and how to see that it did its work.
+    """One method, and how to check its effect.
 
-    :param name: the method, and what of it the fault hits
-    :param operation: the endpoint with the fault
-    :param kind: the column of the matrix
-    :param call: calls it
-    :param did: tells from its result and from the workspace afterwards whether it did its work
+    :param name: the method's name, and the part of it that the fault affects.
+    :param operation: the endpoint with the fault.
+    :param kind: the column of the matrix.
+    :param call: calls the method.
+    :param did: returns whether the result and the workspace show that the method worked.
     """
 
     name: str
@@ -38,10 +38,10 @@ class Method:
 
 
 def prepare(control: SandboxControl, method: Method) -> None:
-    """Put in what a call works on.
+    """Seed the connections that a call needs.
 
-    :param control: a sandbox as it is at start
-    :param method: what is called
+    :param control: a sandbox in its initial state.
+    :param method: the method to be called.
     """
     rows: list[dict[str, Any]] = [{"id": JIRA, "name": "Prod JIRA", "provider": "jira"}]
     if method.kind == "look-up":
@@ -52,9 +52,9 @@ def prepare(control: SandboxControl, method: Method) -> None:
 
 
 def wanted(rows: Rows) -> list[int]:
-    """Return the ids of the connections that calls make or look for.
+    """Return the ids of the connections that the calls create or look up.
 
-    :param rows: the workspace
+    :param rows: all connections of the workspace.
     """
     return [row["id"] for row in rows if row["external_id"] == WANTED]
 

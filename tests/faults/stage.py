@@ -1,4 +1,4 @@
-"""Plays one cell of the fault matrix over real sockets and tells what happened."""
+"""Run one cell of the fault matrix over real sockets, and record the outcome."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.faults.doors import Stranger, closed_door
 from tests.faults.matrix import USUAL, Ending, Fault
 from tests.faults.methods import CREDENTIAL, Method, prepare, wanted
 
-#: Whoever could show a secret in its log lines.
+#: The loggers whose lines could show a secret.
 LOGGERS = ("airflow_provider_workato", "urllib3")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A method that meets a fault."""
+    """One method with one fault."""
 
     method: Method
     fault: Fault
@@ -41,15 +41,15 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What happened.
+    """The outcome of a cell.
 
-    :param error: what the method raised
-    :param result: what it returned
-    :param did: whether its result and the workspace show that it did its work
-    :param calls: requests that the server saw, by endpoint
-    :param there: the connections that the method makes or looks for
-    :param attempts: how often the method announced another attempt
-    :param leaks: what of its errors and logs shows the token or the credential
+    :param error: the error that the method raised.
+    :param result: the value that it returned.
+    :param did: whether its result and the workspace show that it worked.
+    :param calls: the number of requests that the server received, by endpoint.
+    :param there: the ids of the connections that the method creates or looks up.
+    :param attempts: how often the method announced another attempt.
+    :param leaks: the errors and log lines that show the token or the credential.
     """
 
     error: WorkatoError | None
@@ -62,11 +62,11 @@ class Outcome:
 
 
 def play(cell: Cell, *, sandbox: SandboxProcess, stranger: Stranger) -> Outcome:
-    """Play a cell; nobody else may use the sandbox meanwhile.
+    """Run a cell. Nothing else may use the sandbox meanwhile.
 
-    :param cell: which
-    :param sandbox: the Workato
-    :param stranger: where a redirect leads
+    :param cell: the cell.
+    :param sandbox: the sandbox.
+    :param stranger: the server that redirects lead to.
     """
     fault, method, control = cell.fault, cell.method, sandbox.control
     control.reset()
@@ -125,7 +125,7 @@ def _hook(*, url: str, token: str, fault: Fault) -> Iterator[WorkatoConnectionsH
 
 
 class _Listener(logging.Handler):
-    """Hears what one thread logs, from DEBUG on."""
+    """Records what one thread logs, at DEBUG and above."""
 
     def __init__(self) -> None:
         super().__init__(level=logging.DEBUG)
@@ -158,10 +158,10 @@ def _listening() -> Iterator[_Listener]:
 
 
 def _faces(error: WorkatoError | None) -> list[str]:
-    """Return an error in every form in which it can be shown."""
+    """Return every representation of an error."""
     if error is None:
         return []
     told = traceback.TracebackException.from_exception(error, capture_locals=True)
-    # The first frame is our own, and we know the token.
+    # Leave out the first frame, which is the test's own and holds the token.
     told.stack = traceback.StackSummary.from_list(list(told.stack)[1:])
     return [str(error), repr(error), repr(vars(error)), "".join(told.format())]

@@ -1,4 +1,4 @@
-"""Every method of the hook meets every fault; ``matrix.py`` says what each of them must come to."""
+"""Run every method of the hook with every fault; ``matrix.py`` lists the expected outcomes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CELLS = [Cell(method=method, fault=fault) for fault in FAULTS for method in METH
 def test_cell(cell: Cell, outcome_of: Callable[[Cell], Outcome], stranger: Stranger) -> None:
     outcome, expected = outcome_of(cell), cell.expected
     if cell.method.name == "test_connection" and expected.error is not None:
-        # It tells instead of raising.
+        # This method returns its error instead of raising it.
         assert outcome.error is None
         assert outcome.result[0] is False
         said = outcome.result[1]

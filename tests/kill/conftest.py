@@ -1,4 +1,4 @@
-"""One real Airflow for all kills, and a workspace for each experiment so that none is in another's way."""
+"""One real Airflow for all kill tests, and a separate workspace for each experiment."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ EXTRAS: dict[str, dict[str, float]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """Where the kills happen.
+    """The processes that the kill tests use.
 
-    :param cluster: Airflow, with no triggerer yet
-    :param workspaces: the sandboxes by the Airflow connections that lead to them
-    :param answered: the directory in which a create leaves a file once it has read the answer
+    :param cluster: Airflow, without a triggerer at first.
+    :param workspaces: the sandboxes by the ids of their Airflow connections.
+    :param answered: the directory in which a create leaves a file once it has read the answer.
     """
 
     cluster: AirflowCluster
@@ -45,7 +45,7 @@ class Stage:
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    # What they need is not installed where these tests are skipped.
+    # Import here: where these tests are skipped, the dependencies are not installed.
     from tools.cluster import AirflowCluster
     from tools.postgres import running_postgres
 
@@ -72,7 +72,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
                 env=env,
                 database=stack.enter_context(running_postgres()),
                 triggerers=0,
-                # All creates at once: each stays at its point until the others are at theirs.
+                # All creates run at once: each waits at its point until all have reached theirs.
                 parallelism=40,
             )
         )

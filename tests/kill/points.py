@@ -8,13 +8,13 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Point:
-    """A point in the life of a create.
+    """A point during a create.
 
-    :param name: the id of the run, and of the Airflow connection to the run's own workspace
-    :param what: what the kill comes upon
-    :param posts: how many creates the server sees of one task, all tries together
-    :param fault: what the sandbox does to the first try so that it stays here; else the DAG sees to that
-    :param server_timeout: seconds for which a retry takes the server to be still at work
+    :param name: the id of the run, and of the Airflow connection to the run's own workspace.
+    :param what: how far the create has come.
+    :param posts: how many create calls the server receives from one task, over all tries.
+    :param fault: the sandbox's fault that holds the first try at this point; without it the DAG does.
+    :param server_timeout: seconds for which a retry assumes that the server may still be processing the call.
     """
 
     name: str

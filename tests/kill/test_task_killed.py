@@ -1,4 +1,4 @@
-"""A create whose process is killed, wherever it is, leaves one connection in the end, and returns its id."""
+"""A create that is killed at any point makes one connection in the end, and returns its id."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ pytestmark = [pytest.mark.kill, on_airflow_33]
 
 DAG_ID = "killed_create"
 TASKS = 8
-# Others may be at work on this machine too.
+# Generous, for a busy machine.
 wait = partial(wait_until, deadline=400)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What became of a create.
+    """The outcome of one create.
 
-    :param returned: the id that the task returned
-    :param ids: what is in the workspace
+    :param returned: the id that the task returned.
+    :param ids: the ids of its connections in the workspace.
     """
 
     point: Point
@@ -57,9 +57,9 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of all creates.
+    """The outcome of all creates.
 
-    :param posts: how many creates each point's workspace saw
+    :param posts: how many create calls each point's workspace received.
     """
 
     trials: list[Trial]
@@ -123,7 +123,7 @@ def _kill_all(stage: Stage, point: Point) -> None:
 
 
 def _retries_look(stage: Stage, *, since: int) -> Callable[[], bool]:
-    """Tell whether all are at their second try, and those whose looks can be told apart have looked."""
+    """Return whether all tasks run their second try, and those that look for an external id have done so."""
     workspace = stage.workspaces[POST_LATE.name]
 
     def they_do() -> bool:

@@ -1,4 +1,4 @@
-"""Waits outlive the triggerer they wait in: each ends, and each ends once."""
+"""A wait survives its triggerer's death: it ends, and ends only once."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ pytestmark = [pytest.mark.kill, on_airflow_33]
 DAG_ID = RUN_ID = "killed_waits"
 #: The connections that the mapped instances of each task wait for, in the order of their map indexes.
 CONNECTIONS = {"ended_by_triggerer": range(1001, 1051), "resumed_on_worker": range(2001, 2051)}
-#: How often a worker takes a wait up: to begin it and, for some, to end it.
+#: How often a worker runs a wait: to begin it and, for some, to end it.
 STARTS = {"ended_by_triggerer": 1, "resumed_on_worker": 2}
 COUNT = sum(map(len, CONNECTIONS.values()))
-# Others may be at work on this machine too.
+# Generous, for a busy machine.
 wait = partial(wait_until, deadline=400, interval=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
-    """What became of a wait.
+    """The outcome of a wait.
 
-    :param returned: the id of the connection that the task returned
-    :param starts: how often a worker took it up
+    :param returned: the id of the connection that the task returned.
+    :param starts: how often a worker ran it.
     """
 
     task_id: str

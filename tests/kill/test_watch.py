@@ -1,4 +1,4 @@
-"""A DAG that runs when a connection is lost runs once for each loss, also when its triggerer was killed."""
+"""A DAG that runs when a connection is lost runs once for each loss, even if its triggerer is killed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_once_per_loss(tmp_path: Path) -> None:
 
     dags = tmp_path / "dags"
     dags.mkdir()
-    # Once a minute is right for a workspace and long for a test.
+    # The default of one poll a minute is too slow for a test.
     source = EXAMPLE.read_text().replace(
         'provider="salesforce", ', 'provider="salesforce", poke_interval=2, '
     )
@@ -67,7 +67,7 @@ def test_once_per_loss(tmp_path: Path) -> None:
             polled(control, times=4)
             assert runs() == ["success"]
 
-            # Lost again while nobody watched.
+            # Lose it again while no triggerer runs.
             cluster.kill_triggerer(0)
             control.authorize(user)
             control.lose(user)

@@ -1,4 +1,4 @@
-"""A Workato in front of an app that repeats in its errors all that it was sent, in several spellings."""
+"""A server that plays Workato with an app whose errors repeat the request in several spellings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote_plus
 
-#: What comes before ``/api`` in the path says how it answers.
+#: The path's prefix before ``/api`` selects the answer.
 Answer = tuple[int, dict[str, str], str]
 JSON = {"Content-Type": "application/json"}
 
@@ -48,7 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _echo(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         texts = list(_leaves(json.loads(body).get("input")))
-        # Short first: what is quoted of a long text is its beginning.
+        # Short strings first: only the beginning of a long message is quoted.
         told = [*(f"[{text}]" for text in texts), *map(quote_plus, texts), *map(html.escape, texts), body]
         answer = ANSWERS[self.path.split("/")[1]]
         self._answer(*answer(f"{' '.join(told)} {self.headers['Authorization']}"))
@@ -76,7 +76,7 @@ def _leaves(value: object) -> Iterator[str]:
 
 @contextmanager
 def running_echo() -> Iterator[str]:
-    """Run it while the block runs, and give its address."""
+    """Run the server while the block runs, and yield its address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

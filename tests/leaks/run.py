@@ -1,4 +1,4 @@
-"""Runs the DAG of the leak test in a process of its own and leaves the tasks' states in the home."""
+"""Run the DAG of the leak test in this process, and write the tasks' states to the Airflow home."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def main() -> None:
     from airflow.utils.db import initdb
 
     initdb()
-    # The loggers that are not Airflow's; Airflow gives them no level of their own.
+    # Airflow sets no level for loggers of other libraries.
     for library in ("requests", "urllib3"):
         logging.getLogger(library).setLevel(logging.DEBUG)
     for handler in logging.getLogger().handlers:

@@ -1,4 +1,4 @@
-"""Where the leak tests happen: the workspaces, the environment, and what is left afterwards."""
+"""The setting of the leak tests: the workspaces, the environment, and the files left afterwards."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tools.leaks import Search, search
 ROOT = Path(__file__).parents[2]
 DAGS_FOLDER = Path(__file__).parent / "dags"
 
-#: What the sandbox shows to whoever asks.
+#: The sandbox's pages that need no token.
 PAGES = ("", "sandbox/state", "sandbox/requests", "sandbox/faults")
 
-#: What becomes of each task but the mapped ones, which fail.
+#: The tasks that succeed. All others fail.
 SUCCEED = {"create", "create_native", "update", "wait"}
 MAPPED = 12
 
@@ -31,10 +31,10 @@ MAPPED = 12
 class Scene:
     """A run of the leaking DAG.
 
-    :param home: the ``AIRFLOW_HOME``; what was printed and what the sandbox showed is put there as well
-    :param env: the environment that Airflow needs; the credentials are nowhere else
-    :param secrets: what must not be left, by name
-    :param states: the tasks' states by task and map index
+    :param home: the ``AIRFLOW_HOME``, to which printed output and the sandbox's pages are written as well.
+    :param env: the environment that Airflow needs, the only place that holds the credentials.
+    :param secrets: the credentials that must not be found, by name.
+    :param states: the tasks' states by task and map index.
     """
 
     home: Path
@@ -43,11 +43,11 @@ class Scene:
     states: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def search(self) -> Search:
-        """Search all that is left."""
+        """Search everything that was left behind."""
         return search(self.home, self.secrets)
 
     def is_complete(self) -> bool:
-        """Tell whether every task came to what it had to, so that everything that can leak did happen."""
+        """Return whether every task ended as intended, so that every possible leak was provoked."""
         succeeded = {task for (task, _), state in self.states.items() if state == "success"}
         mapped = sum(task == "create_mapped" for task, _ in self.states)
         return (
@@ -57,11 +57,11 @@ class Scene:
 
 @contextmanager
 def leaking_scene(home: Path) -> Iterator[Scene]:
-    """Set the scene; when the block ends, the sandbox's pages are taken down.
+    """Set the scene; when the block ends, save the sandbox's pages.
 
-    :param home: the ``AIRFLOW_HOME``
+    :param home: the ``AIRFLOW_HOME``.
     """
-    # One attempt only, else each failure would wait for the next.
+    # One attempt only, so that failures do not wait for retries.
     extra = {"retry_budget": 0, "calls_per_second": 100_000, "list_calls_per_minute": 6_000_000}
     with running_sandbox("--no-quota") as sandbox, running_echo() as echo:
         addresses = {"default": sandbox.url, **{answer: f"{echo}/{answer}" for answer in ANSWERS}}
@@ -85,5 +85,5 @@ def leaking_scene(home: Path) -> Iterator[Scene]:
 
 
 def without_airflow(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return an environment without another Airflow's settings."""
+    """Return an environment without the settings of another Airflow."""
     return {name: value for name, value in environment.items() if not name.startswith("AIRFLOW")}

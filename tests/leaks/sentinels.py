@@ -1,10 +1,10 @@
-"""What must not be found: credentials no byte of which occurs by chance, by the place they are taken from."""
+"""Credentials that cannot occur by chance, by the place that tasks read them from."""
 
 from __future__ import annotations
 
 import json
 
-#: Airflow variables with names that tell Airflow's masker nothing.
+#: Airflow variables whose names Airflow's masker does not recognize as sensitive.
 VARIABLES = {
     "colour": "§7ß",
     "shape": "q~Z",
@@ -16,11 +16,11 @@ VARIABLES = {
     "sight": "5f2c9e7ab41d4f0c8e6b3a97d05c1e82b7460fd9",
 }
 
-#: A variable that is JSON; where Airflow renders native objects it becomes numbers, lists and objects.
+#: A JSON variable; where Airflow renders native objects, it becomes numbers, lists and dicts.
 _PIN, _SERIAL, _PHRASE = 731904638255190, 418527390624417, "ä quiet, crowded \\ shelf"
 BUNDLE = {"word": "right", "pin": _PIN, "more": [{"serial": _SERIAL}, [_PHRASE]]}
 
-#: Credentials in an Airflow connection. Airflow itself knows of the password only.
+#: Credentials in an Airflow connection. Airflow itself masks only the password.
 _EXTRA = {"flavour": "h7#mQ", "grain": "Zr4-81fe-noisy-harbour-lantern"}
 _LOGIN = "wQ8.sesame"
 _PASSWORD = "vT6/open&sesame=1"

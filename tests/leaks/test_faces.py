@@ -1,4 +1,4 @@
-"""No object that holds a credential shows it, in whatever way it is looked at, copied or stored."""
+"""An object that holds a credential does not show it when it is printed, copied or stored."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ INPUT = {"pwd": list(SENTINELS.values()), "deep": [{"er": dict(SENTINELS)}]}
 
 
 def shown_by(text: str | bytes, *secrets: str) -> list[str]:
-    """Return the credentials that a text shows."""
+    """Return the credentials that a string contains."""
     shown = text if isinstance(text, bytes) else text.encode()
     return [
         secret
@@ -41,7 +41,7 @@ def shown_by(text: str | bytes, *secrets: str) -> list[str]:
 
 
 def pickled(value: object) -> bytes:
-    """Return a pickle, empty if the object refuses to be pickled."""
+    """Return a pickle, or nothing if the object cannot be pickled."""
     try:
         return pickle.dumps(value)
     except (TypeError, pickle.PicklingError, AttributeError):
@@ -60,7 +60,7 @@ FACES: dict[str, Callable[[Any], str | bytes]] = {
 
 
 def rendered(operator: Any) -> Any:
-    """Let an operator render its fields, as Airflow does before it stores them."""
+    """Render an operator's fields, as Airflow does before it stores them."""
     operator.render_template_fields({})
     return operator
 
@@ -88,7 +88,7 @@ def test_what_holds_credentials_does_not_show_them(make: Callable[[], Any], face
 
 
 def test_the_bytes_of_a_body_are_still_there() -> None:
-    """Otherwise the test above would pass for nothing at all."""
+    """Without this, the test above would prove nothing."""
     assert len(set(shown_by(bytes(json_body({}, secrets=Sealed(INPUT)).reveal())))) == len(SENTINELS)
 
 
@@ -98,7 +98,7 @@ def test_a_hook_does_not_show_its_token(
 ) -> None:
     for holder in (hook, hook.settings, hook.transport, hook.get_conn(), hook.get_conn().auth):
         if face == "repr of a deep copy" and not isinstance(holder, WorkatoSettings):
-            continue  # a session has locks, which nobody can copy
+            continue  # a session has locks, which cannot be copied
         assert shown_by(FACES[face](holder), sandbox.token) == []
 
 
@@ -113,7 +113,7 @@ def test_the_debug_output_of_the_http_library_shows_no_credential(
 
 
 def test_an_error_of_the_http_library_shows_no_credential(hook: WorkatoConnectionsHook) -> None:
-    """It never reaches a task; an error reporter that hooks into the library sees it all the same."""
+    """It never reaches a task, but an error reporter that hooks into the library sees it."""
     call = Call(endpoint=endpoints.CREATE, body=json_body({}, secrets=Sealed(INPUT)), secrets=Sealed(INPUT))
     assert call.body is not None
     with pytest.raises(OSError, match="Connection refused") as caught:

@@ -1,4 +1,4 @@
-"""After a run in which nearly everything fails, no credential is on disk, on the screen or at the sandbox."""
+"""After a run in which most tasks fail, no credential is on disk, on the screen or in the sandbox."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.support.airflow import AIRFLOW
 if Version("3.0") > AIRFLOW:
     EVERYTHING_LOGGED = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"}
 else:
-    # All loggers that have a name. The one without a name stands in for the supervisor in `dag.test()`, and
-    # prints what Airflow itself tells its masker; the test on a real cluster has it on.
+    # All named loggers. In `dag.test()`, the unnamed one stands in for the supervisor and prints what Airflow
+    # itself passes to its masker; the test on a real cluster includes it.
     NAMES = ("airflow", "airflow_provider_workato", "supervisor", "task")
     EVERYTHING_LOGGED = {
         "AIRFLOW__LOGGING__NAMESPACE_LEVELS": " ".join(f"{name}=DEBUG" for name in NAMES),
@@ -26,7 +26,7 @@ else:
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    """What is left of a run by `dag.test()`."""
+    """The files left by a run of `dag.test()`."""
     home = tmp_path_factory.mktemp("home")
     env = {
         "AIRFLOW_HOME": str(home),
@@ -57,7 +57,7 @@ def test_everything_happened(scene: Scene) -> None:
 
 def test_everything_was_logged(scene: Scene) -> None:
     printed = (scene.home / "stdout").read_bytes() + (scene.home / "stderr").read_bytes()
-    # The lines of urllib3, and the local variables of our own frames.
+    # The log lines of urllib3, and the local variables of the provider's frames.
     assert b'"POST /api/connections HTTP/1.1" 200' in printed
     assert b" call = Call(" in printed
 

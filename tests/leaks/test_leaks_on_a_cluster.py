@@ -1,4 +1,4 @@
-"""The same on real components: scheduler, triggerer, API server and task processes, all of them on DEBUG."""
+"""The leak test on real components: scheduler, triggerer, API server and task processes, all on DEBUG."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.kill, on_airflow_33]
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    """What is left of a run on a cluster."""
-    # What it needs is not installed where these tests are skipped.
+    """The files left by a run on a cluster."""
+    # Import here: where these tests are skipped, the dependencies are not installed.
     from tools.cluster import AirflowCluster
 
     home = tmp_path_factory.mktemp("home")
@@ -35,7 +35,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 
 def _tell(api: AirflowApi, dag_id: str, run_id: str, scene: Scene) -> Iterator[object]:
-    """Wait for the end of a run, note the tasks' states and give all that Airflow shows of them."""
+    """Wait for the end of a run, record the tasks' states, and yield all that Airflow shows of them."""
     api.wait_for_run(dag_id, run_id, deadline=600)
     for task in api.task_instances(dag_id, run_id):
         task_id, map_index = task["task_id"], task["map_index"]

@@ -360,7 +360,7 @@ def test_without_a_store_the_look_up_serves(context: Any, caplog: pytest.LogCapt
     ledger = TaskStateLedger(context)
     ledger.write({"id": 7})
     assert ledger.read() == {}
-    assert ("relying on the look-up" in caplog.text) is bool(context)
+    assert ("task state store" in caplog.text) is bool(context)
 
 
 def operator(**arguments: Any) -> WorkatoCreateConnectionOperator:

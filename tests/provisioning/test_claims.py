@@ -140,7 +140,7 @@ def test_the_wait_for_another_process_ends(
         connect(retry_budget=0.5, server_timeout=0, read_timeout=0.5)
         with caplog.at_level("INFO"), pytest.raises(WorkatoBusyError, match="for more than 1 s") as caught:
             ensure(**JIRA)
-    assert "Another process or thread of this machine is making this connection" in caplog.text
+    assert "Another process or thread on this machine is creating this connection" in caplog.text
     assert not isinstance(caught.value, AirflowFailException), "a retry may cure it"
     assert calls(sandbox) == {"list_connections": 1, "create_connection": 1}
 
@@ -190,7 +190,7 @@ def test_without_a_folder_it_goes_on_without_a_claim(
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")
     with caplog.at_level("WARNING"):
         assert ensure(**JIRA)["id"] == ensure(**JIRA)["id"]
-    assert caplog.text.count("Connections are made without a lock") == 1
+    assert caplog.text.count("Creating connections without a lock") == 1
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_the_error_names_the_oldest(times: list[str | None], oldest: int) -> Non
     with pytest.raises(
         WorkatoExistsError, match=rf"2 connections match .*: 7, 8\. {oldest} is the oldest"
     ) as caught:
-        create_once.the_one(rows, identity)
+        create_once.only_match(rows, identity)
     assert caught.value.connection_ids == [7, 8]
     assert "delete the others" in str(caught.value)
 
@@ -364,7 +364,7 @@ def test_creates_leave_though_their_notes_take_longer_than_a_turn(
 def test_no_more_look_than_can_create_soon(
     connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "PLACES", 2)
+    monkeypatch.setattr(claims, "SLOTS", 2)
     sandbox.control.add_fault("hold", operation="list_connections", times=2)
     threads = [
         threading.Thread(target=ensure, kwargs=JIRA | {"external_id": f"n-{number}"}) for number in range(4)

@@ -219,7 +219,7 @@ def test_a_definite_refusal_leaves_nothing(hook: WorkatoConnectionsHook, sandbox
 
 # Lost answers
 
-ADOPTED, SENT_AGAIN = "Adopted connection", "The connection was not made; sending the request again."
+ADOPTED, SENT_AGAIN = "Adopted connection", "The connection was not created; sending the request again."
 
 
 @pytest.mark.parametrize(

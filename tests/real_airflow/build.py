@@ -1,4 +1,4 @@
-"""Build the table's DAGs, on a real Airflow. Each is a file of its own, since every task reads its file."""
+"""Build the table's DAGs on a real Airflow. Each has its own file, because every task reads its file."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ task: Any = import_module("airflow.decorators" if AIRFLOW < (3, 0) else "airflow
 
 @task  # type: ignore[untyped-decorator]
 def report(value: Any) -> str:
-    """Return the type and the value of what this task was given, as no XCom backend can alter it."""
+    """Return the type and value of this task's argument as a string, which no XCom backend alters."""
     return _described(value)
 
 
 @task  # type: ignore[untyped-decorator]
 def tell(triggering_asset_events: Any = None) -> str:
-    """Return the changes that this run was started for."""
+    """Return the changes that triggered this run."""
     payloads = [event.extra["payload"] for events in triggering_asset_events.values() for event in events]
     return _described([[payload["change"], payload["connection"]["id"]] for payload in payloads])
 
 
 def _described(value: Any) -> str:
-    # Airflow gives the results of a mapped task as a sequence of its own.
+    # Airflow passes the results of a mapped task as a special sequence type.
     if isinstance(value, Sequence) and not isinstance(value, (str, list, tuple)):
         value = list(value)
     return json.dumps({"type": type(value).__name__, "value": value}, default=repr)
@@ -59,7 +59,7 @@ def _wrapped(value: Any) -> dict[str, Any]:
 def dag_of(dag_id: str) -> DAG:
     """Build one DAG.
 
-    :param dag_id: which
+    :param dag_id: the DAG.
     """
     if watch := next((watch for watch in WATCHES if watch.dag_id == dag_id), None):
         return _watch(watch)

@@ -1,6 +1,6 @@
-"""The consumer table as data: who gives a result, in which mode, and how a downstream task takes it.
+"""The consumer table as data: the tasks that produce a result, and the ways in which other tasks read it.
 
-The DAG files and the test both read it. Nothing here needs a running Airflow.
+The DAG files and the test both import it. Nothing here needs a running Airflow.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import Any, Literal
 
-#: Not that of ``tests.support``: every task would import pytest.
+#: Not imported from ``tests.support``, so that tasks do not import pytest.
 AIRFLOW = tuple(map(int, version("apache-airflow").split(".")[:2]))
 
-#: The Airflow connections of the table, and of the watches, which tell every change in their workspace.
+#: The Airflow connections of the table and of the watches, which report every change in their workspace.
 CONN_ID, WATCHED_CONN_ID = "table", "watched"
 
 Shape = Literal["one", "list", "mapped"]
 Take = Literal["argument", "jinja", "expand", "map", "expand dict", "no push", "multiple outputs"]
 TAKES: tuple[Take, ...] = ("argument", "jinja", "expand", "map", "expand dict", "no push", "multiple outputs")
-#: How a sensor waits if nothing else is said.
+#: The sensors' default interval and timeout.
 PATIENCE: dict[str, Any] = {"poke_interval": 1, "timeout": 600}
-#: How many instances a mapped task has, and how many connections a list.
+#: The number of instances of a mapped task, and of connections in a list.
 COUNT = 2
 
 
@@ -30,12 +30,12 @@ COUNT = 2
 class Mode:
     """A way to wait.
 
-    :param name: as the table shows it
-    :param slug: as ids have it
-    :param options: what the sensor is given
-    :param waits_in: the state in which the task waits
-    :param since: the first Airflow that has this mode
-    :param starts: how often a worker takes it up, ``None`` for any number
+    :param name: its name in the table.
+    :param slug: its name in ids.
+    :param options: the sensor's arguments.
+    :param waits_in: the state in which the task waits.
+    :param since: the first Airflow version that has this mode.
+    :param starts: how often a worker runs the task; ``None`` for any number.
     """
 
     name: str
@@ -61,7 +61,7 @@ MODES = tuple(
         Mode(
             name="reschedule",
             slug="reschedule",
-            # Airflow can fail a task that is rescheduled for less than it takes to hear that it left.
+            # Airflow can fail a task that is rescheduled for less time than it takes to learn that it left.
             options={"mode": "reschedule", "poke_interval": 10, "retries": 3, "retry_delay": timedelta(0)},
             waits_in="up_for_reschedule",
         ),
@@ -96,17 +96,17 @@ MODES = tuple(
     )
     if mode.exists
 )
-#: Expanding over a connection makes a task for each of its keys: only where workers and triggerers differ.
+#: Expanding over a connection makes a task for each of its keys: only for one worker and one triggerer mode.
 EXPAND_DICT_MODES = frozenset({"worker", "default"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """What a task returns.
+    """The kind of result that a task returns.
 
-    :param path: how Jinja takes a scalar out of it
-    :param key: the key that is taken from ``multiple_outputs``
-    :param is_list: whether a task can be mapped over it as it is
+    :param path: the Jinja expression that reads a scalar from it.
+    :param key: the key that is read from ``multiple_outputs``.
+    :param is_list: whether a task can be mapped over it directly.
     """
 
     path: str = ""
@@ -125,14 +125,14 @@ PICKLIST = Kind(path="[0]['value']", is_list=True)
 class Subject:
     """An operator, or the sensor in one of its modes.
 
-    :param name: as the table shows it
-    :param slug: as ids have it
-    :param cls: the class
-    :param kind: what it returns for one connection
-    :param common: arguments that all instances share
-    :param each: the arguments of one, from its label and the connection made for it
-    :param seed: what that connection is like; ``None`` if the task needs none
-    :param mode: the sensor's mode
+    :param name: its name in the table.
+    :param slug: its name in ids.
+    :param cls: the class.
+    :param kind: the kind of result that it returns for one connection.
+    :param common: the arguments that all instances share.
+    :param each: makes the arguments of one instance from its label and the id of its connection.
+    :param seed: the fields of that connection; ``None`` if the task needs no connection.
+    :param mode: the sensor's mode.
     """
 
     name: str
@@ -155,7 +155,7 @@ def _on_it(label: str, number: int) -> dict[str, Any]:
 
 _AUTHORIZED = {"authorization_status": "success"}
 _END_USER = {"provider": "salesforce", "parent_id": 36, "is_runtime_user": True}
-#: A folder with nothing but the connections that are listed.
+#: A folder that contains only the connections to be listed.
 LISTED_FOLDER = 28940
 LISTED = [{"id": 9001 + number, "folder_id": LISTED_FOLDER} for number in range(COUNT)]
 
@@ -236,12 +236,12 @@ SUBJECTS: tuple[Subject, ...] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Producer:
-    """A task that gives a result.
+    """A task that produces a result.
 
-    :param subject: what it is
-    :param shape: whether it is about one connection or a list, or is mapped
-    :param options: what decides how its result is pushed
-    :param number: the first of its connections
+    :param subject: its operator or sensor.
+    :param shape: whether it has one connection or a list, or is mapped.
+    :param options: the arguments that decide how its result is pushed.
+    :param number: the id of the first of its connections.
     """
 
     subject: Subject
@@ -275,10 +275,10 @@ class Producer:
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One way in which one result is taken.
+    """One result, read in one way.
 
-    :param producer: the task that gives it
-    :param take: how it is taken
+    :param producer: the task that produces it.
+    :param take: how the downstream task reads it.
     """
 
     producer: Producer
@@ -314,7 +314,7 @@ def _cells() -> Iterator[Cell]:
 
 def _takes(subject: Subject, shape: Shape) -> Iterator[tuple[Mapping[str, Any], list[Take]]]:
     default: list[Take] = ["argument", "jinja"]
-    # Over a mapped task's results one can map whatever each of them is.
+    # A task can be mapped over a mapped task's results, whatever their type.
     if shape != "one" or subject.kind.is_list:
         default += ["expand", "map"]
     elif subject.mode and subject.mode.slug in EXPAND_DICT_MODES:
@@ -337,7 +337,7 @@ def producers(dag_id: str) -> list[Producer]:
 
 
 def seeds() -> list[dict[str, Any]]:
-    """Return the connections that the table's workspace has at the start."""
+    """Return the initial connections of the table's workspace."""
     rows = [
         {"id": number, **producer.subject.seed}
         for subject in SUBJECTS
@@ -348,7 +348,7 @@ def seeds() -> list[dict[str, Any]]:
     return rows + LISTED + [{"id": number} for number in RUNS]
 
 
-#: A run's id is the connection that it waits for.
+#: The id of a run is the id of the connection that it waits for.
 RUNS = tuple(range(7001, 7005))
 RUNS_DAG_ID = "several_runs"
 RUNS_MODES = tuple(mode for mode in MODES if mode.slug in ("worker", "default", "started"))
@@ -356,11 +356,11 @@ RUNS_MODES = tuple(mode for mode in MODES if mode.slug in ("worker", "default", 
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """A watch, with what it must tell.
+    """A watch, with the changes that it must report.
 
-    :param name: as the table shows it, and part of ids
-    :param arguments: the trigger's
-    :param tells: the changes that it must tell, each once
+    :param name: its name in the table and in ids.
+    :param arguments: the trigger's arguments.
+    :param tells: the changes that it must report, each once.
     """
 
     name: str
@@ -378,10 +378,10 @@ class Watch:
 
 @dataclass(frozen=True, kw_only=True)
 class Beside:
-    """A wait beside the watches.
+    """A wait that runs at the same time as the watches.
 
-    :param number: the connection that it waits for
-    :param arguments: the sensor's
+    :param number: the id of the connection that it waits for.
+    :param arguments: the sensor's arguments.
     """
 
     number: int
@@ -411,11 +411,11 @@ WATCHED_SEEDS: tuple[dict[str, Any], ...] = (
     {"id": 311, "folder_id": 1892, **_AUTHORIZED},
     {"id": 312, "external_id": "told", "provider": "salesforce", **_AUTHORIZED},
 )
-#: What happens there once the waits wait.
+#: The connections that are authorized and lost once all waits wait.
 AUTHORIZED, LOST = tuple(beside.number for beside in BESIDE), (311, 312)
 _ALL = frozenset({("authorized", number) for number in AUTHORIZED} | {("lost", number) for number in LOST})
-#: At two seconds the watch with a filter is alone, so that it is the one that opens the list which the
-#: waits without a filter share; at three, whichever comes first.
+#: At an interval of two seconds there is only the watch with a filter, so it opens the shared list that the
+#: waits without a filter join. At three seconds, the first watch to start opens it.
 WATCHES = (
     Watch(name="everything", arguments={"poke_interval": 3}, tells=_ALL),
     Watch(

@@ -1,4 +1,4 @@
-"""One real Airflow on which the whole table runs once, and the table at the end of the report."""
+"""Run the whole table once on a real Airflow, and print it at the end of pytest's report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.real_airflow.play import EXAMPLES, LOST_EXAMPLE, Outcome, Stage, exam
 
 _OUTCOME = pytest.StashKey[Outcome]()
 _ROOT = Path(__file__).parents[2]
-#: The table is not about quotas, and would wait for them most of the time.
+#: The table does not test quotas, and would spend most of its time waiting for them.
 _NO_QUOTA = {"calls_per_second": 10_000, "list_calls_per_minute": 600_000}
 _DAG_FILE = """\
 # Airflow reads files that say DAG and airflow.
@@ -41,7 +41,7 @@ dag = dag_of({dag_id!r})
 
 @pytest.fixture(scope="session")
 def outcome(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Outcome:
-    """Let everything happen, once, and tell what came of it."""
+    """Run the table once and return the outcome."""
     with _staged(tmp_path_factory.mktemp("airflow")) as stage:
         found = play(stage)
     request.config.stash[_OUTCOME] = found
@@ -50,8 +50,8 @@ def outcome(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
 
 @contextmanager
 def _staged(folder: Path) -> Iterator[Stage]:
-    """Run a cluster with three workspaces: the table's, that of the watches, and that of the examples."""
-    # What they need is not installed where these tests are skipped.
+    """Run a cluster with three workspaces: for the table, the watches and the examples."""
+    # Import here: where these tests are skipped, the dependencies are not installed.
     from tools.cluster import AirflowCluster
     from tools.example_runs import EXAMPLE_POOLS
     from tools.postgres import running_postgres
@@ -85,10 +85,10 @@ def _staged(folder: Path) -> Iterator[Stage]:
                 env={
                     "PYTHONPATH": str(_ROOT),
                     "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "60",
-                    # For the examples, whose waits can end too soon for Airflow; the table has one try.
+                    # For the examples: Airflow can fail their short waits. The table's tasks have one try.
                     "AIRFLOW__CORE__DEFAULT_TASK_RETRIES": "2",
                     "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "0",
-                    # Reading the files again and again takes more than all the tasks.
+                    # Parsing the files repeatedly would take more time than all tasks.
                     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
                     "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "3600",
                 },
@@ -101,7 +101,7 @@ def _staged(folder: Path) -> Iterator[Stage]:
         cluster.api.wait_for_dags(*_dag_ids(), *EXAMPLES)
         for path in dags.iterdir():
             if path.stem.startswith("watch_") or path.stem == LOST_EXAMPLE:
-                # Airflow 3.0 starts a watch when it reads its file for the second time.
+                # Airflow 3.0 starts a watch only when it parses the file for the second time.
                 path.touch()
         yield Stage(cluster=cluster, workspaces=workspaces)
 

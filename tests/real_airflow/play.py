@@ -1,4 +1,4 @@
-"""Let the table's DAGs run beside each other, and collect what each downstream task was given."""
+"""Run the table's DAGs at the same time, and collect what each downstream task received."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _EXAMPLES_FOLDER = Path(__file__).parents[2] / "example_dags"
 _WORKERS = "how often a worker takes up a wait, {}"
 #: The name of the cell about Airflow's own processes.
 LIVES = "every component of Airflow lives"
-#: Idle, everything is over in a fraction of it.
+#: On an idle machine, everything ends in a fraction of this time.
 DEADLINE = 540.0
 LOST_EXAMPLE = "example_workato_lost"
 EXAMPLES = tuple(
@@ -79,10 +79,10 @@ def example_sources() -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """Where everything happens.
+    """The processes that the table uses.
 
-    :param cluster: Airflow
-    :param workspaces: the sandboxes by the Airflow connections that lead to them
+    :param cluster: Airflow.
+    :param workspaces: the sandboxes by the ids of their Airflow connections.
     """
 
     cluster: AirflowCluster
@@ -98,9 +98,9 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a downstream task should be given, and what it was given.
+    """What a downstream task should receive, and what it received.
 
-    :param log: the end of the log of a task that failed
+    :param log: the end of the log of each task that failed.
     """
 
     expected: Any
@@ -109,16 +109,16 @@ class Result:
 
     @property
     def is_right(self) -> bool:
-        # As JSON, or 1 would be True. A database may keep the keys in another order.
+        # Compare JSON, since 1 == True. Sort the keys, since a database may change their order.
         return json.dumps(self.expected, sort_keys=True) == json.dumps(self.came, sort_keys=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of everything.
+    """The outcome of the whole table.
 
-    :param results: by the cell's name
-    :param seconds: how long the runs took together
+    :param results: the results by the cells' names.
+    :param seconds: the time that all runs took.
     """
 
     results: dict[str, Result]
@@ -127,11 +127,11 @@ class Outcome:
 
 @dataclass(kw_only=True)
 class _Run:
-    """A run, and what has to happen once its waits wait.
+    """A run, and an action for when all its waits wait.
 
-    :param waits: the state in which each of its waits waits, by task
-    :param by_worker: those that a worker puts there
-    :param then: what to do then
+    :param waits: the state in which each wait waits, by task.
+    :param by_worker: the waits that a worker puts into that state.
+    :param then: the action.
     """
 
     dag_id: str
@@ -145,7 +145,7 @@ class _Run:
     tasks: list[dict[str, Any]] = field(default_factory=list)
 
     def look(self, stage: Stage) -> bool:
-        """Do what is to be done next, and tell whether the run is over."""
+        """Fetch the tasks, run the action when it is due, and return whether the run is over."""
         if self.over:
             return True
         self.tasks = stage.api.task_instances(self.dag_id, self.run_id)
@@ -159,14 +159,14 @@ class _Run:
         if not self.released and self.tasks and expanded <= self.seen and self._is_heard(stage):
             self.then()
             self.released = True
-        # Asking for the run as well would double what the API server has to do.
+        # Derive it from the tasks: asking for the run as well would double the load on the API server.
         self.over = bool(self.tasks) and all(task["state"] in FINISHED for task in self.tasks)
         return self.over
 
     def _is_heard(self, stage: Stage) -> bool:
-        """Tell whether the scheduler heard that each deferred task left its worker.
+        """Return whether the scheduler has learned that each deferred task left its worker.
 
-        Airflow can fail a task that is to go on before (https://github.com/apache/airflow/issues/66374).
+        Airflow can fail a task that resumes earlier (https://github.com/apache/airflow/issues/66374).
         """
         deferred = {task for task, state in self.waits.items() if state == "deferred"} & self.by_worker
         if not deferred:
@@ -181,9 +181,9 @@ class _Run:
 
 
 def play(stage: Stage) -> Outcome:
-    """Run everything at once, up to a deadline, and read what is there then.
+    """Run everything at once, up to a deadline, and collect the results.
 
-    :param stage: where
+    :param stage: the processes to run it on.
     """
     start = time.monotonic()
     begun = len(WATCHES) + EXAMPLES.count(LOST_EXAMPLE) if AIRFLOW >= (3, 0) else 0
@@ -194,8 +194,8 @@ def play(stage: Stage) -> Outcome:
         _watches_have_polled(stage)
         runs.append(_beside(stage))
     late = not _all_end(stage, runs)
-    # Afterwards: their waits are over at once, and a busy Airflow fails a task that is resumed so soon
-    # (https://github.com/apache/airflow/issues/66374).
+    # Run the examples afterwards: their waits end at once, and a busy Airflow can fail a task that resumes so
+    # soon (https://github.com/apache/airflow/issues/66374).
     examples = _examples(stage)
     person = _Person(stage)
     late |= not _all_end(stage, examples, meanwhile=person.look)
@@ -219,7 +219,7 @@ def play(stage: Stage) -> Outcome:
 def _all_end(stage: Stage, runs: list[_Run], *, meanwhile: Callable[[], object] = lambda: None) -> bool:
     def all_over() -> bool:
         meanwhile()
-        # Each has to be looked at.
+        # A list, since every run has to be checked each time.
         return not [run for run in runs if not run.look(stage)]
 
     try:
@@ -229,7 +229,7 @@ def _all_end(stage: Stage, runs: list[_Run], *, meanwhile: Callable[[], object] 
             deadline=DEADLINE,
             interval=2,
         )
-        # Without a triggerer some of it never ends, but all else does.
+        # If a component has died, some runs never end, but the others do.
         wait_until(all_over, what="the end of what can still end", deadline=150, interval=2)
     except TimeoutError as error:
         print(error, flush=True)
@@ -237,7 +237,7 @@ def _all_end(stage: Stage, runs: list[_Run], *, meanwhile: Callable[[], object] 
     return True
 
 
-# What is started
+# Runs
 
 
 def _table_run(stage: Stage, subject: Subject) -> _Run:
@@ -294,7 +294,7 @@ def _examples(stage: Stage) -> list[_Run]:
 
 
 class _Person:
-    """Logs in where an example waits for that; and then loses the login, for the example about that."""
+    """Logs in where an example waits for it."""
 
     def __init__(self, stage: Stage) -> None:
         self._workato = stage.workspaces["workato_default"]
@@ -305,7 +305,7 @@ class _Person:
         if self._done or not control.requests(operation="get_oauth_url"):
             return
         user = next(row for row in control.connections() if row["is_runtime_user"])
-        # A link of their own, since that of the task is in Airflow.
+        # Fetch another login URL: the task's own is in Airflow.
         link = requests.get(
             f"{self._workato.url}/api/connections/runtime_user_connections/{user['id']}/get_oauth_url",
             headers={"Authorization": f"Bearer {self._workato.token}"},
@@ -324,7 +324,7 @@ def _watches_have_begun(stage: Stage, count: int) -> None:
 
 
 def _watches_have_polled(stage: Stage) -> None:
-    """What is so already when a watch begins is no news to it: nothing may happen before."""
+    """Wait until each watch has polled: it does not report states that already hold when it starts."""
     control = stage.control(WATCHED_CONN_ID)
     goal = len(control.requests()) + 2 * len(WATCHES)
     _wait_or_say(
@@ -337,11 +337,11 @@ def _wait_or_say(condition: Callable[[], bool], *, what: str, deadline: float = 
     try:
         wait_until(condition, what=what, deadline=deadline)
     except TimeoutError as error:
-        # It is the table that says what does not work.
+        # Go on: the table shows what failed.
         print(error, flush=True)
 
 
-# What came
+# Results
 
 
 def _of_table(stage: Stage, runs: dict[str, _Run]) -> dict[str, Result]:
@@ -361,7 +361,7 @@ def _of_table(stage: Stage, runs: dict[str, _Run]) -> dict[str, Result]:
 
 
 def _of_workers(stage: Stage, runs: dict[str, _Run]) -> dict[str, Result]:
-    """Tell how often a worker took up a wait: a mode that silently is another one would be right, too."""
+    """Return how often a worker ran each wait. Without this, a wait in the wrong mode would pass."""
     results = {}
     for subject in SUBJECTS:
         if subject.mode and subject.mode.starts is not None:
@@ -450,13 +450,13 @@ def _told(stage: Stage, *, patience: float) -> dict[str, Result]:
         return all(len(told(watch)) >= len(watch.tells) and run_for(watch) for watch in WATCHES)
 
     _wait_or_say(is_all_told, what="the watches' events and runs", deadline=patience)
-    # Whoever tells a change twice does it by now.
+    # If a watch reports a change twice, it has done so after another poll.
     _watches_have_polled(stage)
     results = {}
     for watch in WATCHES:
         expected = sorted(map(list, watch.tells))
-        # Airflow up to 3.3 can put events of one moment off until the next one comes
-        # (https://github.com/apache/airflow/pull/70972): not all of them have had a run.
+        # Airflow up to 3.3 can hold back simultaneous events until the next event
+        # (https://github.com/apache/airflow/pull/70972), so some may not have had a run.
         ran = [change for change in run_for(watch) if change not in expected] or bool(run_for(watch))
         results[f"watch: {watch.name}"] = Result(expected=[expected, True], came=[told(watch), ran])
     return results
@@ -492,19 +492,19 @@ def _result(
 
 def _report(stage: Stage, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
     value = stage.api.xcom(dag_id, run_id, task_id, map_index=map_index)
-    # As it was pushed, or as it is stored: that differs with Airflow's version.
+    # Depending on the Airflow version, the API returns the value as it was pushed or as it is stored.
     while isinstance(value, str):
         value = json.loads(value)
     return value
 
 
-#: A login URL is another one each time.
+#: Every login URL has another state.
 _URL = re.compile(r"(state=)[\w-]+")
 _HIDDEN = r"\1"
 
 
 class _Reality:
-    """What the table's workspace says, by which the cells are judged; asked by the hook, on no Airflow."""
+    """The expected values, read from the table's workspace by a hook outside Airflow."""
 
     def __init__(self, stage: Stage) -> None:
         workato = stage.workspaces[CONN_ID]
@@ -522,7 +522,7 @@ class _Reality:
         }
 
     def expected(self, cell: Cell) -> list[Any]:
-        """Return what the downstream task's instances are to report."""
+        """Return what the instances of the downstream task should report."""
         producer = cell.producer
         results = [self._returned(producer, index) for index in range(producer.instances)]
         is_mapped = producer.shape == "mapped"
@@ -543,7 +543,7 @@ class _Reality:
             case "map":
                 given = [{"mapped": one} for one in everything]
             case "expand dict":
-                # A database may give the keys in another order.
+                # A database may change the order of the keys.
                 given = sorted(everything.items())
         return [_described(value) for value in given]
 
@@ -597,7 +597,7 @@ def _log_tail(stage: Stage, run: _Run, task: dict[str, Any], *, size: int = 1500
 
 
 def names() -> Iterator[str]:
-    """Return the name of everything that :func:`play` tells, in the order of the table."""
+    """Return the names of all results of :func:`play`, in the order of the table."""
     yield from map(str, CELLS)
     yield from (f"{len(RUNS)} runs at once, {mode.name}: run {run}" for mode in RUNS_MODES for run in RUNS)
     if AIRFLOW >= (3, 0):

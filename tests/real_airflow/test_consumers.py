@@ -1,4 +1,4 @@
-"""However a result was made and however it is taken, it has the same type and value."""
+"""A result has the same type and value, however it is produced and however a downstream task reads it."""
 
 from __future__ import annotations
 

@@ -34,9 +34,10 @@ def test_the_table_of_faults_is_the_table_in_the_code() -> None:
 @pytest.mark.parametrize(
     "word",
     [
-        *CREDENTIAL_WORDS,
-        *OAUTH_PROVIDERS,
-        *PROVIDER_LISTS,
+        # Sorted, since parallel processes must collect the same tests.
+        *sorted(CREDENTIAL_WORDS),
+        *sorted(OAUTH_PROVIDERS),
+        *sorted(PROVIDER_LISTS),
         *(operation for operation in Operation if operation is not Operation.UNKNOWN),
         NO_SUCH_PROVIDER,
     ],

@@ -1,4 +1,4 @@
-"""The installed Airflow: which one it is, and a database for it."""
+"""The installed Airflow's version, and a metadata database for it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from packaging.version import Version
 
 AIRFLOW = Version(version("apache-airflow"))
 
-#: For what Airflow 2 does not have. One place, so that the reason reads the same everywhere.
+#: For features that came with Airflow 3.3.
 on_airflow_33 = pytest.mark.skipif(
-    Version("3.3") > AIRFLOW, reason=f"Airflow {AIRFLOW} does not have what this is about; it came with 3.3"
+    Version("3.3") > AIRFLOW, reason=f"Airflow {AIRFLOW} lacks the tested feature, which came with 3.3"
 )
 on_airflow_2 = pytest.mark.skipif(
-    Version("3.0") <= AIRFLOW, reason=f"Airflow {AIRFLOW} does not do this any more; it is about Airflow 2"
+    Version("3.0") <= AIRFLOW, reason=f"Airflow {AIRFLOW} lacks the tested feature, which only Airflow 2 has"
 )
 
 
 @pytest.fixture(scope="session")
 def airflow_db() -> None:
-    """Create the metadata database of the tests' own Airflow home."""
+    """Create the metadata database in the tests' own Airflow home."""
     from airflow.utils.db import initdb
 
     initdb()

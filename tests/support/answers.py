@@ -1,4 +1,4 @@
-"""A server that answers with whatever bytes it is told to, HTTP or not."""
+"""A server that answers with given bytes, whether they are HTTP or not."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import threading
 
 
 class AnsweringServer:
-    """Listens on a free port; reads each request and answers with ``answer``, then closes.
+    """Listens on a free port, answers each request with the bytes of ``answer``, and closes the connection.
 
-    :ivar answer: the bytes
+    :ivar answer: the bytes.
     """
 
     def __init__(self) -> None:
@@ -20,8 +20,8 @@ class AnsweringServer:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def close(self) -> None:
-        """Give the port back."""
-        # Without it, the thread that waits for a connection would not notice.
+        """Close the port."""
+        # Closing alone would not wake the thread that waits for a connection.
         with contextlib.suppress(OSError):
             self._line.shutdown(socket.SHUT_RDWR)
         self._line.close()

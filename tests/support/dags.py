@@ -1,4 +1,4 @@
-"""Run a DAG in this process, by Airflow's own ``dag.test()``."""
+"""Run a DAG in this process with Airflow's ``dag.test()``."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from tests.support.hook import QUICK, airflow_conn
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A DAG run that is over."""
+    """A finished DAG run."""
 
     instances: Mapping[tuple[str, int], Any]
 
     @property
     def states(self) -> dict[str, str]:
-        """The state of each task; of mapped ones with their number."""
+        """The state of each task by its id, with the map index if it is mapped."""
         return {
             name if index < 0 else f"{name}[{index}]": str(ti.state)
             for (name, index), ti in sorted(self.instances.items())
         }
 
     def xcom(self, task_id: str, *, key: str = "return_value", map_index: int = -1) -> Any:
-        """Return what a task left, as it is in Airflow's database."""
+        """Return an XCom of a task from Airflow's database."""
         ti = self.instances[task_id, map_index]
         return ti.xcom_pull(task_ids=task_id, key=key, map_indexes=map_index)
 
@@ -48,9 +48,9 @@ class Run:
 
 
 def run_dag(dag: DAG) -> Run:
-    """Run *dag* to its end, with whatever state.
+    """Run *dag* to its end, whether it succeeds or fails.
 
-    :param dag: the DAG
+    :param dag: the DAG.
     """
     if AIRFLOW.major > 2:
         _register(dag)
@@ -86,7 +86,7 @@ def _register(dag: DAG) -> None:
 
 @contextmanager
 def own_workspace() -> Iterator[SandboxProcess]:
-    """Let ``workato_default`` lead to a sandbox that no other test resets."""
+    """Point ``workato_default`` to a separate sandbox, which no other test resets."""
     with running_sandbox("--no-quota") as workato, pytest.MonkeyPatch.context() as environment:
         environment.setenv(
             "AIRFLOW_CONN_WORKATO_DEFAULT", airflow_conn(host=workato.url, password=workato.token, **QUICK)

@@ -1,4 +1,4 @@
-"""A temporary folder of its own for a test and for the processes that it starts."""
+"""A separate temporary folder for a test and the processes that it starts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The place of the files that processes share, for this process and those it starts."""
+    """The folder of the files that the provider's processes share, for this process and those it starts."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path / f"airflow-provider-workato-{os.getuid()}"

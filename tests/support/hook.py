@@ -1,4 +1,4 @@
-"""The Airflow connection that leads to the sandbox, and a hook that uses it."""
+"""The Airflow connection to the sandbox, and a hook that uses it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from tests.support.sandbox import RunningSandbox
 
-#: No test waits for a quota, and none for longer than it has to.
+#: Short timeouts and no quotas, so that tests wait as little as possible.
 QUICK: dict[str, Any] = {
     "calls_per_second": 10_000,
     "list_calls_per_minute": 600_000,
@@ -26,7 +26,7 @@ Connect = Callable[..., None]
 
 
 def airflow_conn(*, host: str, password: str, **extra: Any) -> str:
-    """Return an Airflow connection as an environment variable has it."""
+    """Return an Airflow connection as the JSON for an environment variable."""
     return json.dumps({"conn_type": "workato", "host": host, "password": password, "extra": extra})
 
 
@@ -34,8 +34,8 @@ def airflow_conn(*, host: str, password: str, **extra: Any) -> str:
 def connect(
     sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Connect:
-    """Let an Airflow connection lead to the sandbox; its fields and extras can be given otherwise."""
-    # What a create that was killed left on the machine is not for the next test.
+    """Set an Airflow connection to the sandbox; call it to set other fields and extras."""
+    # Do not share the files that a killed create leaves with the next test.
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("machine")))
 
     def connect(
@@ -50,7 +50,7 @@ def connect(
 
 @pytest.fixture
 def hook(connect: Connect) -> Iterator[WorkatoConnectionsHook]:
-    """A hook that leads to the sandbox; it reads its connection at the first call."""
+    """A hook for the sandbox; it reads its Airflow connection at the first call."""
     hook = WorkatoConnectionsHook()
     yield hook
     hook.close()

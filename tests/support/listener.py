@@ -1,4 +1,4 @@
-"""A web server that writes down what it is asked: a foreign host, a proxy, a server with TLS."""
+"""A web server that records its requests. It plays a foreign host, a proxy or a server with TLS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Heard:
-    """One request, as it came over the wire."""
+    """One request, as it was received."""
 
     method: str
     path: str
@@ -23,13 +23,13 @@ class Heard:
 
 @dataclass(kw_only=True)
 class Listener:
-    """What to answer, and what was heard."""
+    """The answer to give, and the requests received."""
 
     url: str = ""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b"[]"
-    #: Whoever does not know it is answered with 401; empty to let everybody in.
+    #: Requests with another token get a 401; if empty, every request is accepted.
     token: str = ""
     heard: list[Heard] = field(default_factory=list)
 
@@ -38,8 +38,8 @@ class Listener:
 def listening(*, certificate: Path | None = None, **answer: object) -> Iterator[Listener]:
     """Listen on a free port while the block runs.
 
-    :param certificate: a PEM file with certificate and key, to speak TLS
-    :param answer: fields of :class:`Listener`
+    :param certificate: a PEM file with certificate and key, to speak TLS.
+    :param answer: fields of :class:`Listener`.
     """
     listener = Listener(**answer)  # type: ignore[arg-type]
 
@@ -73,7 +73,7 @@ def listening(*, certificate: Path | None = None, **answer: object) -> Iterator[
         daemon_threads = True
 
         def handle_error(self, *args: object) -> None:
-            """Keep quiet of clients that hang up, as one does that dislikes the certificate."""
+            """Ignore clients that close the connection, for example because they reject the certificate."""
 
     server = Server(("127.0.0.1", 0), Handler)
     scheme = "http"

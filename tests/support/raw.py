@@ -1,4 +1,4 @@
-"""An HTTP client that hides nothing: what came over the line, and how the line ended."""
+"""A minimal HTTP client that returns the bytes received and how the connection ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
-    """Bytes until the end, and how it ended: ``close``, ``reset`` or ``silence``."""
+    """The bytes received, and how the connection ended: ``close``, ``reset`` or ``silence``."""
 
     data: bytes
     end: str
@@ -38,13 +38,13 @@ class Received:
 
 @contextmanager
 def sent(url: str, *, token: str, method: str, path: str, body: Any = None) -> Iterator[socket.socket]:
-    """Send a request on a connection of its own.
+    """Send a request on its own connection, and yield the socket.
 
-    :param url: address of the server
-    :param token: API token
-    :param method: HTTP method
-    :param path: path with query
-    :param body: JSON body
+    :param url: the server's address.
+    :param token: the API token.
+    :param method: the HTTP method.
+    :param path: the path with the query.
+    :param body: the JSON body.
     """
     parts = urlsplit(url)
     payload = b"" if body is None else json.dumps(body).encode()
@@ -58,10 +58,10 @@ def sent(url: str, *, token: str, method: str, path: str, body: Any = None) -> I
 
 
 def receive(line: socket.socket, *, patience: float = 30.0) -> Received:
-    """Receive until the end.
+    """Receive bytes until the connection ends.
 
-    :param line: where a request was sent
-    :param patience: seconds of silence that count as an end
+    :param line: the socket that the request was sent on.
+    :param patience: the seconds of silence that count as the end.
     """
     line.settimeout(patience)
     data = b""

@@ -1,4 +1,4 @@
-"""Answers as Workato really gave them."""
+"""Answers recorded from Workato."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ _ROWS = Path(__file__).parent.parent / "data" / "recorded.json"
 
 
 def recorded_rows() -> list[dict[str, Any]]:
-    """Return recorded connections: an OAuth one that broke, one that nobody authorized, one that works."""
+    """Return three recorded connections: a lost OAuth one, one never authorized, and an authorized one."""
     rows: list[dict[str, Any]] = json.loads(_ROWS.read_text())
     return rows

@@ -1,4 +1,4 @@
-"""The sandbox as its own process, for tests over real HTTP."""
+"""The sandbox in a process of its own, for tests over real HTTP."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from airflow_provider_workato.sandbox.client import SandboxControl, SandboxProce
 
 @dataclass(frozen=True, kw_only=True)
 class RunningSandbox:
-    """What a test needs of a sandbox: its address and token, and its control API as ``control``.
+    """A running sandbox: its address, token and control API.
 
-    ``call`` is the API as a client without any provider code would use it.
+    ``call`` sends a request without any code of the provider.
     """
 
     process: SandboxProcess
@@ -43,19 +43,19 @@ class RunningSandbox:
 
 @pytest.fixture(scope="session")
 def sandbox_process() -> Iterator[SandboxProcess]:
-    """One sandbox for all tests, its quotas off."""
+    """One sandbox for all tests, without quotas."""
     with running_sandbox("--no-quota") as process:
         yield process
 
 
 @pytest.fixture
 def sandbox(sandbox_process: SandboxProcess) -> Iterator[RunningSandbox]:
-    """The sandbox as it is at start: workspace, faults, quota and request log."""
+    """The sandbox, reset to its initial workspace, faults, quotas and request log."""
     control = sandbox_process.control
     control.reset()
     with requests.Session() as session:
         session.trust_env = False
         session.headers["Authorization"] = f"Bearer {sandbox_process.token}"
         yield RunningSandbox(process=sandbox_process, control=control, session=session)
-    # Calls still being held would keep their clients waiting.
+    # Release held calls, whose clients would wait for ever.
     control.reset()

@@ -1,4 +1,4 @@
-"""What an error would show of itself, wherever somebody prints it."""
+"""Everything that an error can show when it is printed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ _TESTS = str(Path(__file__).parent.parent)
 
 
 def everything_shown(error: BaseException) -> str:
-    """Return all texts of an error and its causes: ``repr``, attributes and tracebacks with local variables.
+    """Return every representation of an error and its causes, with the local variables of their tracebacks.
 
-    The tests' own frames are left out, since they hold what is looked for.
+    The frames of the tests are left out, since they hold the secrets themselves.
     """
     seen: list[BaseException] = []
     texts: list[str] = []

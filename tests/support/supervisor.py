@@ -1,4 +1,4 @@
-"""The triggerer's side of Airflow 3.3, as far as a trigger speaks to it."""
+"""A stand-in for the triggerer's supervisor in Airflow 3.3."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import pytest
 
 @dataclass
 class Supervisor:
-    """Answers as the triggerer's supervisor does, and keeps what it was told."""
+    """Answers messages as the triggerer's supervisor does, and records them."""
 
     answers: dict[str, Any] = field(default_factory=dict)
     sent: list[Any] = field(default_factory=list)
-    #: The threads that messages came from.
+    #: The ids of the threads that sent messages.
     threads: set[int] = field(default_factory=set)
 
     async def asend(self, msg: Any) -> Any:
-        """Take a message from the loop."""
+        """Receive a message from the event loop."""
         self.threads.add(threading.get_ident())
         self.sent.append(msg)
         await asyncio.sleep(0)
@@ -33,13 +33,13 @@ class Supervisor:
         return answer
 
     def send(self, msg: Any) -> Any:
-        """Take a message from anywhere; the real one breaks when a thread of ours does this."""
+        """Receive a message from any thread. The real channel breaks if the provider's threads use it."""
         self.threads.add(threading.get_ident())
         self.sent.append(msg)
         return self.answers.get(type(msg).__name__)
 
     def xcoms(self) -> dict[str, Any]:
-        """Return the XComs that were set, as a task reads them."""
+        """Return the XComs that were set, deserialized as a task reads them."""
         from airflow.sdk.execution_time.xcom import XCom
 
         return {
@@ -51,9 +51,9 @@ class Supervisor:
 
 @contextmanager
 def supervised(**answers: Any) -> Iterator[Supervisor]:
-    """Put a supervisor in place.
+    """Install a supervisor while the block runs.
 
-    :param answers: what it answers, by the name of the message; an exception is raised
+    :param answers: its answers by the name of the message's class; an exception is raised.
     """
     from airflow.sdk.execution_time import task_runner
 
@@ -64,7 +64,7 @@ def supervised(**answers: Any) -> Iterator[Supervisor]:
 
 
 def as_stored(task: Any) -> Any:
-    """Return an operator as a triggerer has it: from the DAG that Airflow stored."""
+    """Return an operator as a triggerer has it, deserialized from the stored DAG."""
     from airflow.sdk import DAG
     from airflow.serialization.serialized_objects import DagSerialization
 

@@ -1,4 +1,4 @@
-"""A task instance for operators that are run without a DAG run: it keeps what they push."""
+"""A task instance for operators that run without a DAG run; it records their XComs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.airflow import AIRFLOW
 
 
 class TaskInstance:
-    """What Airflow's task instance offers to an operator, as far as ours ask for it."""
+    """The part of Airflow's task instance that the provider's operators use."""
 
     def __init__(self, *, dag_id: str = "dag", task_id: str = "wait", run_id: str = "run") -> None:
         self.dag_id = dag_id
@@ -37,14 +37,14 @@ class TaskInstance:
         return self.first_reschedule
 
     def rescheduled(self, *, began: datetime, until: datetime) -> None:
-        """Note that a sensor went to sleep, where its Airflow looks for that."""
+        """Record that a sensor was rescheduled, where the installed Airflow looks for it."""
         self.first_reschedule = self.first_reschedule or began
         if AIRFLOW.major == 2:
             _write_reschedule(self, began=began, until=until)
 
 
 def deferred_instance(task: Any = None, *, map_index: int = -1) -> Any:
-    """Return a task instance as a triggerer has it; *task* is given of one that started there."""
+    """Return a task instance as a triggerer has it; with *task* if it started in the triggerer."""
     known = {"task": task} if task is not None else {}
     return SimpleNamespace(
         id=uuid4(),
@@ -60,7 +60,7 @@ def deferred_instance(task: Any = None, *, map_index: int = -1) -> Any:
 
 @pytest.fixture
 def make_task_instance(request: pytest.FixtureRequest) -> Callable[[], TaskInstance]:
-    """Make task instances; on Airflow 2 also in its database, where sensors look for their first try."""
+    """Make task instances; on Airflow 2 also in the database, where sensors look for their first try."""
     if AIRFLOW.major == 2:
         request.getfixturevalue("airflow_db")
     return _in_database if AIRFLOW.major == 2 else TaskInstance

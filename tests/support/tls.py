@@ -1,4 +1,4 @@
-"""A certificate that no public authority signed."""
+"""A self-signed certificate."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 def self_signed(path: Path, *, address: str = "127.0.0.1") -> Path:
     """Write a certificate and its key into one PEM file.
 
-    :param path: the file
-    :param address: the address it is for
+    :param path: the file.
+    :param address: the IP address that the certificate is for.
     """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Runner:
-    """Runs triggers as the triggerer of Airflow 3.3 does: on one loop, with its shared streams."""
+    """Runs triggers as the triggerer of Airflow 3.3 does: on one event loop, with shared streams."""
 
     def __init__(self) -> None:
         from airflow.jobs.triggerer_job_runner import TriggerRunner
@@ -23,7 +23,7 @@ class Runner:
         self.tasks: dict[int, asyncio.Task[None]] = {}
 
     def start(self, trigger: BaseTrigger, task_instance: Any = None) -> int:
-        """Let *trigger* run, rebuilt from what it serializes to, and return its number."""
+        """Serialize *trigger*, run the deserialized copy, and return its number."""
         classpath, kwargs = trigger.serialize()
         number = next(self._numbers)
         fresh = self._runner.get_trigger_by_classpath(classpath)(**kwargs)
@@ -43,22 +43,22 @@ class Runner:
 
     @property
     def events(self) -> list[tuple[int, TriggerEvent]]:
-        """What the triggers fired, by number, oldest first."""
+        """The events that the triggers fired, with the triggers' numbers, oldest first."""
         return [(entry.trigger_id, entry.event) for entry in self._runner.events]
 
     def fired(self, number: int) -> list[Any]:
-        """Return the payloads of one trigger."""
+        """Return the payloads of one trigger's events."""
         return [event.payload for trigger, event in self.events if trigger == number]
 
     async def until(self, condition: Callable[[], Any], *, deadline: float = 60.0) -> None:
-        """Let the triggers run until *condition* holds."""
+        """Run the triggers until *condition* is true."""
         end = time.monotonic() + deadline
         while not await asyncio.to_thread(condition):
             assert time.monotonic() < end, "the condition did not come true"
             await asyncio.sleep(0.02)
 
     async def stop(self) -> None:
-        """Cancel what still runs."""
+        """Cancel the triggers that are still running."""
         for task in self.tasks.values():
             task.cancel()
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)

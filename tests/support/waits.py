@@ -1,4 +1,4 @@
-"""The four ways in which a sensor can wait, each as Airflow goes it."""
+"""The four ways in which a sensor can wait, each run as Airflow runs it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MakeSensor = Callable[..., WorkatoConnectionSensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a wait ended, in words that are the same for every way if the ends are."""
+    """The outcome of a wait, in a form that can be compared between the ways."""
 
     result: Any = None
     raised: str = ""
@@ -33,17 +33,17 @@ class Outcome:
 
 
 def observe(way: Callable[[MakeSensor, TaskInstance], Any], make: MakeSensor, ti: TaskInstance) -> Outcome:
-    """Wait, and tell how it ended.
+    """Wait, and return the outcome.
 
-    :param way: one of this module's ways
-    :param make: makes the sensor, anew for every process it would run in
-    :param ti: where it leaves its XComs
+    :param way: one of this module's ways to wait.
+    :param make: makes the sensor, once for each process in which it would run.
+    :param ti: the task instance that receives its XComs.
     """
     try:
         result = way(make, ti)
     except AirflowSkipException as error:
         return Outcome(raised="skipped", xcoms=ti.xcoms, says=type(error.__cause__).__name__)
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is compared
+    except Exception as error:  # noqa: BLE001 - any error is part of the outcome
         return Outcome(raised=type(error).__name__, says=_without_times(str(error)), xcoms=ti.xcoms)
     return Outcome(result=result, xcoms=ti.xcoms)
 
@@ -54,7 +54,7 @@ def poke(make: MakeSensor, ti: TaskInstance) -> Any:
 
 
 def reschedule(make: MakeSensor, ti: TaskInstance) -> Any:
-    """Look on a worker, leave it, come back."""
+    """Poll on a worker, release it, and come back."""
     from airflow.exceptions import AirflowRescheduleException
 
     while True:
@@ -63,12 +63,12 @@ def reschedule(make: MakeSensor, ti: TaskInstance) -> Any:
             return make(mode="reschedule").execute(ti.context)
         except AirflowRescheduleException as later:
             ti.rescheduled(began=began, until=later.reschedule_date)
-            # As the scheduler does.
+            # The scheduler waits in the same way.
             time.sleep(max(0.0, (later.reschedule_date - datetime.now(UTC)).total_seconds()))
 
 
 def deferred(make: MakeSensor, ti: TaskInstance) -> Any:
-    """Wait in a triggerer, end on a worker."""
+    """Wait in a triggerer and end on a worker."""
     try:
         return make(deferrable=True, end_in_trigger=False).execute(ti.context)
     except TaskDeferred as deferral:
@@ -78,7 +78,7 @@ def deferred(make: MakeSensor, ti: TaskInstance) -> Any:
 
 
 def ended_in_trigger(make: MakeSensor, ti: TaskInstance) -> Any:
-    """Wait in the trigger runner of Airflow 3.3 with its shared poll, and end there if all went well."""
+    """Wait in the trigger runner of Airflow 3.3 with its shared poll, and end there on success."""
     from airflow.triggers.base import TaskSuccessEvent
 
     try:
@@ -89,7 +89,7 @@ def ended_in_trigger(make: MakeSensor, ti: TaskInstance) -> Any:
         if isinstance(fired, TaskSuccessEvent):
             assert fired.xcoms is None
             ti.xcoms |= supervisor.xcoms()
-            # Airflow's worker computes this one from the other.
+            # A worker computes this XCom from the other one.
             assert ti.xcoms.pop("_link_WorkatoConnectionLink", None) == ti.xcoms.get("workato_connection_url")
             return ti.xcoms.pop("return_value")
         method, arguments = _resume_with(fired, deferral.method_name)
@@ -103,7 +103,7 @@ async def _own_poll(trigger: Any) -> Any:
     events = fresh.run()
     try:
         return await anext(events)
-    except Exception as error:  # noqa: BLE001 - the triggerer takes them all
+    except Exception as error:  # noqa: BLE001 - the triggerer catches every error
         return error
     finally:
         await events.aclose()
@@ -119,7 +119,7 @@ async def _shared_poll(trigger: Any, task_instance: Any) -> Any:
 
 
 def _resume_with(fired: Any, method: str) -> tuple[str, dict[str, Any]]:
-    """Return what the triggerer leaves for the worker."""
+    """Return the method and the arguments with which a worker resumes."""
     if isinstance(fired, BaseException):
         lines = traceback.format_exception(type(fired), fired, fired.__traceback__)
         return "__fail__", {"error": "Trigger failure", "traceback": lines}

@@ -1,4 +1,4 @@
-"""What the benchmarks' report says of a goal, and the order in which contenders take turns."""
+"""How the benchmarks' report judges a goal, and the order in which contenders take turns."""
 
 from __future__ import annotations
 

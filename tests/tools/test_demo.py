@@ -1,4 +1,4 @@
-"""The demonstration itself, from the command line, on a real scheduler and triggerer."""
+"""The demo, run from the command line on a real scheduler and triggerer."""
 
 from __future__ import annotations
 

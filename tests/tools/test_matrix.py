@@ -11,7 +11,7 @@ import pytest
 from tools.matrix.distributions import UnfitError, _compare, check_release
 from tools.matrix.legs import LEGS, LINES, PYTHONS, ROOT, SMOKE, Leg
 from tools.matrix.outcomes import FAILED, NO_INTERPRETER, NOT_RUN, PASSED, Outcome, count
-from tools.matrix.table import plain, readme_table, recorded, write_record
+from tools.matrix.table import README, RECORD, plain, readme_table, recorded, with_table, write_record
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -34,6 +34,17 @@ def test_every_python_that_is_promised_is_tested() -> None:
     assert {python for pythons in LINES.values() for python in pythons} == set(PYTHONS)
 
 
+def test_the_record_has_every_leg_and_none_failed() -> None:
+    record = recorded(RECORD)
+    assert list(record) == [*(leg.name for leg in LEGS), "wheel", "sdist"]
+    assert {row["Result"] for row in record.values()} <= {PASSED, NO_INTERPRETER, NOT_RUN}
+
+
+def test_the_readme_says_what_the_matrix_ran() -> None:
+    page = README.read_text()
+    assert with_table(page, recorded(RECORD)) == page
+
+
 def test_a_leg_that_failed_or_did_not_run_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = {"airflow-3.0-python-3.11": FAILED, "airflow-3.1-python-3.12": NO_INTERPRETER}
     outcomes = [
@@ -49,10 +60,12 @@ def test_a_leg_that_failed_or_did_not_run_is_shown(tmp_path: Path, monkeypatch: 
     for name, result in results.items():
         assert re.search(rf"^{re.escape(name)} .* {result}$", plain(outcomes), re.MULTILINE)
     monkeypatch.setattr("tools.matrix.table.RECORD", tmp_path / "page.md")
+    monkeypatch.setattr("tools.matrix.table.README", tmp_path / "readme.md")
+    (tmp_path / "readme.md").write_text(f"Before\n\n{readme_table({})}\n\nAfter\n")
     write_record(outcomes)
-    record = recorded(tmp_path / "page.md")
-    assert list(record) == [leg.name for leg in LEGS]
-    shown = readme_table(record).splitlines()
+    assert list(recorded(tmp_path / "page.md")) == [leg.name for leg in LEGS]
+    shown = (tmp_path / "readme.md").read_text().splitlines()
+    assert (shown[0], shown[-1]) == ("Before", "After")
     assert "| 3.0.9 | not tested | tested | not supported by Airflow |" in shown
     assert "| 3.1.9 | tested | not tested | tested |" in shown
     assert NOT_RUN not in plain(outcomes)

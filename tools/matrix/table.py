@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from tools.matrix.legs import LEGS, LINES, PYTHONS, ROOT
 from tools.matrix.outcomes import PASSED, Outcome
 
 RECORD = ROOT / "docs" / "compatibility.md"
+README = ROOT / "README.md"
 
 #: The distributions whose versions the table shows.
 SHOWN = {
@@ -19,6 +19,7 @@ SHOWN = {
     "requests": "requests",
     "urllib3": "urllib3",
 }
+_README_HEADINGS = ("Airflow", *(f"Python {python}" for python in PYTHONS))
 _HEADINGS = ("Leg", "Python", *SHOWN, "Tests", "Skipped", "Seconds", "Result")
 
 _PAGE = """# Compatibility
@@ -81,9 +82,9 @@ def markdown(rows: Rows, *, headings: Sequence[str] = _HEADINGS) -> str:
 
 
 def write_record(outcomes: Sequence[Outcome]) -> None:
-    """Write what ran to docs/compatibility.md.
+    """Write what ran to docs/compatibility.md and to the README.
 
-    :param outcomes: all legs, each of them run.
+    :param outcomes: all legs.
     """
     page = _PAGE.format(
         day=datetime.now(tz=UTC).date(),
@@ -91,9 +92,10 @@ def write_record(outcomes: Sequence[Outcome]) -> None:
         table=markdown(_rows(outcomes)),
     )
     RECORD.write_text(page)
+    README.write_text(with_table(README.read_text(), recorded(RECORD)))
 
 
-def recorded(page: Path = RECORD) -> dict[str, dict[str, str]]:
+def recorded(page: Path) -> dict[str, dict[str, str]]:
     """Read the table of docs/compatibility.md, by leg.
 
     :param page: the page.
@@ -101,10 +103,10 @@ def recorded(page: Path = RECORD) -> dict[str, dict[str, str]]:
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in page.read_text().splitlines()
-        if re.match(r"\| [\w.-]+ \|", line)
+        if line.startswith("|")
     ]
-    headings, *legs = rows
-    return {row[0]: dict(zip(headings, row, strict=True)) for row in legs if row[0] != "---"}
+    headings, _, *legs = rows
+    return {row[0]: dict(zip(headings, row, strict=True)) for row in legs}
 
 
 def readme_table(record: dict[str, dict[str, str]]) -> str:
@@ -115,12 +117,25 @@ def readme_table(record: dict[str, dict[str, str]]) -> str:
     legs = {(leg.line, leg.python): record.get(leg.name, {}) for leg in LEGS if leg.line}
     rows = [
         [
-            ", ".join(sorted({legs[line, python].get("Airflow", "?") for python in LINES[line]})),
+            next(
+                (row["Airflow"] for python in LINES[line] if (row := legs[line, python]).get("Airflow")), line
+            ),
             *(_mark(legs.get((line, python))) for python in PYTHONS),
         ]
         for line in LINES
     ]
-    return markdown(rows, headings=["Airflow", *(f"Python {python}" for python in PYTHONS)])
+    return markdown(rows, headings=_README_HEADINGS)
+
+
+def with_table(page: str, record: dict[str, dict[str, str]]) -> str:
+    """Return *page* with its table replaced by the current one.
+
+    :param page: the README.
+    :param record: the table of docs/compatibility.md.
+    :raises ValueError: if it has no such table.
+    """
+    start = page.index(markdown([], headings=_README_HEADINGS))
+    return page[:start] + readme_table(record) + page[page.index("\n\n", start) :]
 
 
 def _mark(row: dict[str, str] | None) -> str:

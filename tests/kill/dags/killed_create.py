@@ -1,4 +1,4 @@
-"""Creates whose first try gets killed. A run's id says at which point, and which workspace they are in."""
+"""Creates whose first try is killed. The run's id names the point and the workspace."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODES: tuple[IfExists, ...] = ("reuse", "update")
 
 
 def stay_until_killed(context: dict[str, Any], _: Any) -> None:
-    """Keep a first try between the answer and the end of the task."""
+    """Hold a first try between the answer and the end of the task."""
     task = context["ti"]
     if task.run_id == "answer_read" and task.try_number == 1:
         Path(os.environ["KILL_TESTS_ANSWERED"], task.task_id).touch()
@@ -41,7 +41,7 @@ with DAG(
             workato_conn_id="{{ run_id }}",
             name="{{ run_id }} {{ task.task_id }}",
             provider="jira",
-            # A name alone could be somebody else's: nothing is changed then.
+            # Without a folder, a connection found by name alone is never changed.
             folder_id=1892,
             external_id="{{ task.task_id }}" if identity == "external_id" else None,
             input={"apitoken": "{{ conn.jira.password }}"},

@@ -1,4 +1,4 @@
-"""Waits whose triggerer gets killed: half of them end in the triggerer, half resume on a worker."""
+"""Waits whose triggerer is killed: half of them end in the triggerer, half resume on a worker."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ PLACES = [
 
 
 def credentials(*, word: str = "right") -> dict[str, Any]:
-    """Return an ``input`` with every credential in it; the word tells the sandbox what the app says."""
+    """Return an ``input`` that contains every credential; *word* selects the app's answer in the sandbox."""
     leaves = [f"{{{{ {place} }}}}" for place in PLACES]
     return {
         "word": word,
@@ -42,7 +42,7 @@ def credentials(*, word: str = "right") -> dict[str, Any]:
 
 
 def tell_everything(context: dict[str, Any]) -> None:
-    """Report a failure as the most talkative of reporters would: with the local variables of each frame."""
+    """Report a failure like a verbose error reporter: with the local variables of each frame."""
     error = context["exception"]
     told = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
     logging.getLogger("airflow.task").error("all there is to tell: %r %s %s", error, vars(error), told)
@@ -73,7 +73,7 @@ with DAG(
         wait >> WorkatoUpdateConnectionOperator(
             task_id=f"update_{word}", connection_id=create.output, input=credentials(word=word)
         )
-    # An app, or Workato for it, that repeats what it was sent: see echo.py.
+    # An app that repeats the request in its answer: see echo.py.
     for answer in ("refused", "invalid", "broken", "html"):
         WorkatoCreateConnectionOperator(
             task_id=f"create_{answer}",
@@ -93,7 +93,7 @@ with DAG(
     ).expand_kwargs(
         [{"name": f"mapped {place}", "input": {"note": f"{{{{ {place} }}}}"}} for place in PLACES]
     )
-    # Nothing to render, nothing to send: the errors of arguments.
+    # Invalid arguments, which raise an error before a request is sent.
     WorkatoUpdateConnectionOperator(task_id="update_no_number", connection_id="none", input=credentials())
     WorkatoCreateConnectionOperator(
         task_id="create_not_an_object",
