@@ -177,8 +177,8 @@ class Soak:
         for at, number in [entry for entry in self._to_delete if entry[0] <= now]:
             self._to_delete.remove((at, number))
             self._control.delete(number)
-        # Airflow starts low map indexes first, whatever run they are of: a run that starts while tasks of others
-        # want a worker can keep those out for good.
+        # Airflow starts low map indexes first, whatever their run: a run that starts while others still want
+        # workers can keep them from it for good.
         queued = self._count("scheduled", "queued", "running", "none")
         room = not queued and deferred <= self._waits - WAITS_PER_RUN
         if room and self._all_expanded():
