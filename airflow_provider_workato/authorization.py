@@ -59,12 +59,24 @@ def state_of(connection: WorkatoConnection) -> State:
     :param connection: a connection from the list. ``authorized_at`` is no proof of success (it is
         stamped on failed attempts too); it tells whether a loss is older than the latest login.
     """
-    status = connection.get("authorization_status")
+    return state_from(
+        status=connection.get("authorization_status"),
+        lost_at=connection.get("connection_lost_at"),
+        authorized_at=connection.get("authorized_at"),
+    )
+
+
+def state_from(*, status: object, lost_at: object, authorized_at: object) -> State:
+    """Return what a connection's status means, from the three fields that decide it.
+
+    :param status: ``authorization_status``.
+    :param lost_at: ``connection_lost_at``.
+    :param authorized_at: ``authorized_at``.
+    """
     if status in ("failed", "exception"):
         return State.FAILED
-    lost_at = connection.get("connection_lost_at")
     if lost_at:
-        lost, authorized = parse_time(lost_at), parse_time(connection.get("authorized_at"))
+        lost, authorized = parse_time(lost_at), parse_time(authorized_at)
         again = lost and authorized and bool(lost.tzinfo) == bool(authorized.tzinfo) and authorized > lost
         if not again:
             return State.LOST
@@ -138,6 +150,17 @@ def failure(
     )
 
 
+def settles(states: Sequence[State | None], *, fail_fast: bool = True) -> bool:
+    """Tell whether a wait for connections in these states is over.
+
+    :param states: what the status of each connection means, ``None`` for one that is not in the list.
+    :param fail_fast: as for :func:`judge`.
+    """
+    if None in states or (fail_fast and (State.FAILED in states or State.LOST in states)):
+        return True
+    return all(state is State.AUTHORIZED for state in states)
+
+
 def judge(
     found: Mapping[int, WorkatoConnection], wanted: Sequence[int], *, fail_fast: bool = True
 ) -> Verdict:
@@ -151,13 +174,12 @@ def judge(
     if missing := [connection_id for connection_id in wanted if connection_id not in found]:
         return Verdict(error=not_in_list(missing))
     rows = [found[connection_id] for connection_id in wanted]
-    if fail_fast:
-        for row in rows:
-            if error := failure(row):
-                return Verdict(error=error)
-    if pending := [row for row in rows if state_of(row) is not State.AUTHORIZED]:
-        return Verdict(pending=pending)
-    return Verdict(connections=rows)
+    states = [state_of(row) for row in rows]
+    if not settles(states, fail_fast=fail_fast):
+        pending = zip(rows, states, strict=True)
+        return Verdict(pending=[row for row, state in pending if state is not State.AUTHORIZED])
+    error = next(filter(None, map(failure, rows)), None)
+    return Verdict(error=error) if error else Verdict(connections=rows)
 
 
 def not_in_list(missing: Sequence[int]) -> WorkatoNotFoundError:

@@ -23,17 +23,17 @@ def decode(body: bytes, *, operation: str) -> Any:
     :param operation: the call, for the error.
     :raises WorkatoResponseError: if it is not JSON; the body is not quoted.
     """
-    text = text_of(body, operation)
+    text = _text_of(body, operation)
     try:
-        value = DECODER.decode(text)
-        return mended(value) if "\\u" in text else value
+        value = _DECODER.decode(text)
+        return _mended(value) if "\\u" in text else value
     except (ValueError, RecursionError):
         pass
     # Raised here and not above: the decoder's own error carries the whole body.
-    raise unreadable(operation)
+    raise _unreadable(operation)
 
 
-def text_of(body: bytes, operation: str) -> str:
+def _text_of(body: bytes, operation: str) -> str:
     """Return an answer's text, with U+FFFD for lone surrogates.
 
     :param body: the answer's bytes.
@@ -48,7 +48,7 @@ def text_of(body: bytes, operation: str) -> str:
             continue
         return text if errors == "strict" else _SURROGATE.sub("\ufffd", text)
     # Raised here and not above: the error of the encoding carries the whole body.
-    raise unreadable(operation)
+    raise _unreadable(operation)
 
 
 def _integer(digits: str) -> int | str:
@@ -63,10 +63,10 @@ def _number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=lambda _: None)
+_DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_number, parse_constant=lambda _: None)
 
 
-def mended(value: Any) -> Any:
+def _mended(value: Any) -> Any:
     """Return a decoded value in which U+FFFD replaces lone surrogates.
 
     :param value: a decoded JSON value.
@@ -74,13 +74,13 @@ def mended(value: Any) -> Any:
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):
-        return [mended(item) for item in value]
+        return [_mended(item) for item in value]
     if isinstance(value, dict):
-        return {mended(key): mended(item) for key, item in value.items()}
+        return {_mended(key): _mended(item) for key, item in value.items()}
     return value
 
 
-def unreadable(operation: str) -> WorkatoResponseError:
+def _unreadable(operation: str) -> WorkatoResponseError:
     """Return the error for an answer that is not JSON.
 
     :param operation: the call.

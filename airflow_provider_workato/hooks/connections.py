@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -17,6 +17,8 @@ from airflow_provider_workato.client.answers import (
     PicklistItem,
     RuntimeUserConnection,
     WorkatoConnection,
+    decode_connections,
+    encode_connection,
     iter_connections,
     parse_connection,
     parse_connections,
@@ -24,9 +26,9 @@ from airflow_provider_workato.client.answers import (
     parse_outcome,
     parse_picklist,
     parse_runtime_user_connection,
+    split_connections,
 )
 from airflow_provider_workato.client.calls import Call, json_body
-from airflow_provider_workato.client.decoding import decode
 from airflow_provider_workato.client.filters import ListFilters, ListQuery
 from airflow_provider_workato.client.settings import WorkatoSettings
 from airflow_provider_workato.client.transport import Transport
@@ -41,6 +43,7 @@ from airflow_provider_workato.provisioning.spec import ConnectionSpec
 from airflow_provider_workato.redaction import Sealed, seal
 
 if TYPE_CHECKING:
+    import msgspec
     import requests
 
     from airflow_provider_workato.client.calls import BeforeSend
@@ -129,6 +132,17 @@ class WorkatoConnectionsHook(BaseHook):
         :raises WorkatoError: if the call fails.
         """
         return self._matching(iter_connections, filters)
+
+    def raw_connections(self, **filters: Unpack[ListFilters]) -> list[msgspec.Raw]:
+        """Return what :meth:`list_connections` returns, undecoded: neither checked nor free of credentials.
+
+        :param filters: see :class:`~airflow_provider_workato.client.filters.ListFilters`.
+        :raises WorkatoError: if the call fails.
+        """
+        if ListQuery.of(filters).check_in_answer:
+            # Only a decoded row can be compared with a filter.
+            return [encode_connection(row) for row in self.iter_connections(**filters)]
+        return list(self._matching(split_connections, filters))
 
     def find_connection(self, connection_id: int | str, **filters: Unpack[ListFilters]) -> WorkatoConnection:
         """Return one connection. Workato has no call for that, so it is picked from the list.
@@ -560,18 +574,18 @@ class WorkatoConnectionsHook(BaseHook):
 
         def parse(body: bytes) -> list[WorkatoConnection]:
             unseen = Sealed(self.transport.failures.secrets_of(call))
-            return parse_connections(decode(body, operation=call.endpoint.operation), secrets=unseen)
+            return decode_connections(body, operation=call.endpoint.operation, secrets=unseen)
 
         return list(self._matching(parse, filters))
 
     def _matching(
         self,
-        parse: Callable[[bytes], Iterator[WorkatoConnection] | list[WorkatoConnection]],
+        parse: Callable[[bytes], Iterable[Any]],
         filters: ListFilters,
-    ) -> Iterator[WorkatoConnection]:
+    ) -> Iterator[Any]:
         query = ListQuery.of(filters)
         rows = parse(self.transport.send_raw(Call(endpoint=endpoints.LIST, query=query.parameters)))
-        return filter(query.selects, rows) if query.applied_again else iter(rows)
+        return filter(query.selects, rows) if query.check_in_answer else iter(rows)
 
     def _change(
         self,

@@ -80,6 +80,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--no-quota", action="store_true", help="let every call through")
     parser.add_argument(
+        "--any-provider",
+        action="store_true",
+        help="accept every provider name, not only those of known connectors and custom ones",
+    )
+    parser.add_argument(
         "--allow-remote",
         action="store_true",
         help="listen on an address other machines can reach, though the control API asks for no token",
@@ -102,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not options.allow_remote and not _is_loopback(options.host):
         parser.error(f"--host {options.host} is not a loopback address; --allow-remote permits it")
     try:
+        from airflow_provider_workato.sandbox.sandbox import Sandbox
         from airflow_provider_workato.sandbox.server import serve
         from airflow_provider_workato.sandbox.traffic.quota import QuotaLimits
         from airflow_provider_workato.sandbox.web.fence import loopback_hosts
@@ -132,8 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asyncio.run(
         serve(
             listener=listener,
-            token=token,
-            limits=limits,
+            sandbox=Sandbox(token=token, limits=limits, any_provider=options.any_provider),
             # Other machines may know a remote sandbox by any name.
             hosts=loopback_hosts(options.host) if _is_loopback(options.host) else ["*"],
             on_ready=announce,

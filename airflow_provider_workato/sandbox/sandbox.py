@@ -21,13 +21,14 @@ class Sandbox:
 
     :param token: the API token that is accepted at start.
     :param limits: the limits at start.
+    :param any_provider: accept every well-formed provider name, not only those of known connectors.
     """
 
-    def __init__(self, *, token: str, limits: QuotaLimits) -> None:
+    def __init__(self, *, token: str, limits: QuotaLimits, any_provider: bool = False) -> None:
         self._token = token
         self.tokens = {token}
         self.workspace = Workspace()
-        self.calls = ApiCalls(self.workspace)
+        self.calls = ApiCalls(self.workspace, any_provider=any_provider)
         self.external_changes = ExternalChanges(self.workspace)
         self.consent_links = ConsentLinks()
         self.quota = QuotaGuard(limits)

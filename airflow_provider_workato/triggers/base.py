@@ -1,11 +1,10 @@
-"""What the triggers have in common: one poll of a workspace's list for all of them."""
+"""What the triggers have in common: the list that they look at, and how often."""
 
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,10 +12,9 @@ from airflow.providers.common.compat.triggers import BaseEventTrigger
 
 from airflow_provider_workato.arguments import to_optional_id
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
-from airflow_provider_workato.triggers.snapshots import ListKey, PollFailed, Snapshot, follow
 
 if TYPE_CHECKING:
-    from airflow.triggers.base import TriggerEvent
+    from airflow_provider_workato.triggers.snapshots import ListKey
 
 
 def to_seconds(value: object, *, what: str) -> float:
@@ -40,8 +38,8 @@ def to_seconds(value: object, *, what: str) -> float:
 class ConnectionListTrigger(BaseEventTrigger):
     """A trigger that looks at the list of connections again and again.
 
-    On Airflow 3.3 and later, triggers with the same Airflow connection, list filters and interval share
-    one poll, whatever each of them looks for. Subclasses say that in ``filter_shared_stream``.
+    All triggers of a triggerer with the same Airflow connection, list filters and interval share one poll,
+    whatever each of them looks for in the list.
 
     :param workato_conn_id: the Airflow connection with the API token.
     :param poke_interval: seconds between two lists, greater than 0; also a string or a ``timedelta``.
@@ -69,36 +67,3 @@ class ConnectionListTrigger(BaseEventTrigger):
             for name, value in given.items()
         )
         return kwargs["workato_conn_id"], tuple(filters)
-
-    def shared_stream_key(self) -> Hashable | None:
-        """Share the poll with every trigger that wants the same list as often."""
-        return ("workato", self.list_key(self.serialize()[1]), self.poke_interval)
-
-    @classmethod
-    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncGenerator[Snapshot | PollFailed, None]:
-        """Poll the list for all triggers of the group.
-
-        A poll that fails is passed on as such, since a later one may succeed; each trigger decides how
-        many it bears.
-
-        :param kwargs: the arguments of one trigger of the group.
-        """
-        async with aclosing(follow(cls.list_key(kwargs), interval=kwargs["poke_interval"])) as items:
-            async for item in items:
-                yield item
-
-    @abstractmethod
-    def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncGenerator[TriggerEvent, None]:
-        """Turn the lists into this trigger's events.
-
-        :param shared_stream: the lists.
-        """
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Do the same with a poll of its own, where Airflow does not share one."""
-        async with (
-            aclosing(type(self).open_shared_stream(self.serialize()[1])) as stream,
-            aclosing(self.filter_shared_stream(stream)) as events,
-        ):
-            async for event in events:
-                yield event

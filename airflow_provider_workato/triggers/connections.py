@@ -7,29 +7,26 @@ read from the list.
 from __future__ import annotations
 
 import asyncio
-import operator
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_workato.arguments import connection_ids
-from airflow_provider_workato.authorization import Verdict, has_unknown_status, judge, pending_text
+from airflow_provider_workato.authorization import State, Verdict, judge, pending_text, settles
 from airflow_provider_workato.client.answers import WorkatoConnection, single_or_list
 from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, for_traceback
 from airflow_provider_workato.links.connections import CONNECTION_URL_KEY, WorkatoConnectionLink
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
-from airflow_provider_workato.triggers.snapshots import (
-    ListKey,
-    PollFailed,
-    Snapshot,
-    SnapshotSource,
-    starting_with,
-)
+from airflow_provider_workato.triggers.registry import REGISTRY
+from airflow_provider_workato.triggers.snapshots import ListKey, PollFailed, Snapshot
 from airflow_provider_workato.version_compat import AIRFLOW_3_3, Handover, hand_on, trigger_can_end
+
+if TYPE_CHECKING:
+    from airflow_provider_workato.triggers.rows import ListedConnection
 
 #: What an event says.
 SETTLED = "settled"
@@ -115,7 +112,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         self.end_task = end_task
         self.handover = None if handover is None else list(handover)
         self.min_seconds = min_seconds
-        self._pending: Sequence[WorkatoConnection] = ()
+        self._pending: list[ListedConnection] = []
         self._failure: WorkatoError | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -140,23 +137,25 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             },
         )
 
-    async def filter_shared_stream(
-        self, shared_stream: AsyncIterator[Any]
-    ) -> AsyncGenerator[TriggerEvent, None]:
+    async def run(self) -> AsyncIterator[TriggerEvent]:
         """Pick this wait's connections from each list until they are settled.
 
-        :param shared_stream: the lists.
         :raises WorkatoError: the last of too many failed polls in a row, or the last poll before the
             deadline if it failed.
         """
+        if not AIRFLOW_3_3 or self.trigger_id is None:
+            # `dag.test()`, which numbers no trigger, and Airflow before 3.3 hand every event to the task.
+            self.end_task = False
+            if AIRFLOW_3_3:
+                # `dag.test()` resumes the task itself.
+                self.min_seconds = 0.0
         # An earlier moment of the worker's clock counts; a later one would make us deaf. From here on the
         # clock is one that nobody sets.
         began = time.monotonic() - max(0.0, time.time() - (self.since or time.time()))
-        event: TriggerEvent | None
         try:
             # One timer for the whole wait: one for each list is most of what a thousand waits would cost.
             async with asyncio.timeout(self._seconds_left(grace=self.GRACE)) as limit:
-                event = await self._settled(shared_stream, began, limit)
+                event = await self._settled(began, limit)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -164,14 +163,13 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             if self._failure is not None and self.max_failed_polls is not None:
                 # As on a worker: an outage is no timeout, and the task's retries apply.
                 raise for_traceback(self._failure) from None
-            event = TriggerEvent({"status": TIMED_OUT, "pending": pending_text(self._pending)})
+            pending = pending_text([row.connection() for row in self._pending])
+            event = TriggerEvent({"status": TIMED_OUT, "pending": pending})
         except Exception:
             # A worker resumes the task for an error too, to raise it there.
             await self._last_long_enough(began)
             raise
         else:
-            if event is None:
-                return
             if not isinstance(event, TaskSuccessEvent):
                 await self._last_long_enough(began)
         yield event
@@ -190,44 +188,46 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     async def _last_long_enough(self, began: float) -> None:
         await asyncio.sleep(max(0.0, began + self.min_seconds - time.monotonic()))
 
-    async def _settled(
-        self, shared_stream: AsyncIterator[Any], began: float, limit: asyncio.Timeout
-    ) -> TriggerEvent | None:
+    async def _settled(self, began: float, limit: asyncio.Timeout) -> TriggerEvent:
         wanted = connection_ids(self.connection_id)
         key = self.list_key(self.serialize()[1])
-        newest = SnapshotSource.newest(key, max_age=self.poke_interval)
+        item = REGISTRY.latest(key, max_age=self.poke_interval)
         looked = False
         failed = refused = 0
-        async for item in starting_with(newest, shared_stream):
-            ours = item.moment >= began
-            if isinstance(item, Snapshot):
-                failed = refused = 0
-                self._failure = None
-                verdict = self._judge(item, wanted, began)
-                if verdict.settled:
-                    return await self._event(item, wanted, verdict)
-                self._note_pending(verdict.pending)
-            elif ours:
-                # An older failure says nothing about this wait.
-                failed += 1
-                refused += isinstance(item.error, AirflowFailException)
-                if self._too_many(item, failed, refused):
-                    # Every wait of the group raises the error: each its own, without the frames of others.
-                    raise for_traceback(item.error)
-                self.log.warning("%s The next poll may make up for it.", item.error)
-                self._failure = item.error
-            if not ours:
-                self._ask(key)
-            elif not looked:
-                looked = True
-                self._end_grace(limit)
-        return None
+        with REGISTRY.subscribe_to_rows(
+            key, self.poke_interval, ids=tuple(wanted), since=began
+        ) as subscription:
+            while True:
+                if item is None:
+                    item = await subscription.next()
+                ours = item.moment >= began
+                if isinstance(item, Snapshot):
+                    failed = refused = 0
+                    self._failure = None
+                    if verdict := self._verdict(item, wanted, began):
+                        return await self._event(item, wanted, verdict)
+                elif ours:
+                    # An older failure says nothing about this wait.
+                    failed += 1
+                    refused += isinstance(item.error, AirflowFailException)
+                    if self._too_many(item, failed, refused):
+                        # All waits raise this error: each its own, without the frames of others.
+                        raise for_traceback(item.error)
+                    self.log.warning("%s The next poll may make up for it.", item.error)
+                    self._failure = item.error
+                if not ours:
+                    self._request_refresh(key)
+                elif not looked:
+                    looked = True
+                    self._end_grace(limit)
+                # Not kept while waiting: each list would outlive the next ones.
+                item = None
 
-    def _ask(self, key: ListKey) -> None:
+    def _request_refresh(self, key: ListKey) -> None:
         left = self._seconds_left()
         # A wait that takes older lists can do without a newer one, unless it ends before the next.
         if not self.accept_newest or (left is not None and left < self.poke_interval):
-            SnapshotSource.ask(key, self.poke_interval)
+            REGISTRY.request_refresh(key, self.poke_interval)
 
     def _end_grace(self, limit: asyncio.Timeout) -> None:
         left = self._seconds_left()
@@ -242,36 +242,30 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             return isinstance(item.error, AirflowFailException) and refused > self.MAX_FAILED_POLLS
         return failed > self.max_failed_polls
 
-    def _note_pending(self, pending: Sequence[WorkatoConnection]) -> None:
-        known = self._pending
-        if len(known) == len(pending) and all(map(operator.is_, known, pending)):
-            return
-        self._pending = pending
-        if any(map(has_unknown_status, pending)):
-            self.log.warning("Waiting on, whatever this status means: %s.", pending_text(pending))
-
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Wait with a poll of its own, where Airflow does not share one."""
-        # `dag.test()` and Airflow before 3.3 hand every event to the task.
-        self.end_task = False
-        if AIRFLOW_3_3:
-            # Only `dag.test()` comes here, and resumes the task itself.
-            self.min_seconds = 0.0
-        async for event in super().run():
-            yield event
-
-    def _judge(self, snapshot: Snapshot, wanted: Sequence[int], began: float) -> Verdict:
-        verdict = judge(snapshot.rows, wanted, fail_fast=self.fail_fast)
-        if snapshot.moment >= began or not verdict.settled:
-            return verdict
-        recent = snapshot.moment >= began - self.poke_interval
-        return verdict if recent and self.accept_newest and verdict.connections is not None else Verdict()
+    def _verdict(self, snapshot: Snapshot, wanted: Sequence[int], began: float) -> Verdict | None:
+        """Return how the wait ends, ``None`` if it goes on."""
+        rows = [snapshot.rows.get(number) for number in wanted]
+        if settles([None if row is None else row.state for row in rows], fail_fast=self.fail_fast):
+            # Only now are whole rows worth decoding.
+            found = {row.id: row.connection() for row in rows if row is not None}
+            verdict = judge(found, wanted, fail_fast=self.fail_fast)
+            if snapshot.moment >= began:
+                return verdict
+            recent = snapshot.moment >= began - self.poke_interval
+            return verdict if recent and self.accept_newest and verdict.connections is not None else None
+        pending = [row for row in rows if row is not None and row.state is not State.AUTHORIZED]
+        if pending != self._pending:
+            self._pending = pending
+            if any(row.unknown_status for row in pending):
+                named = pending_text([row.connection() for row in pending])
+                self.log.warning("Waiting on, whatever this status means: %s.", named)
+        return None
 
     async def _event(self, snapshot: Snapshot, wanted: Sequence[int], verdict: Verdict) -> TriggerEvent:
         if verdict.connections is not None and await self._handed_on(snapshot, wanted, verdict.connections):
             self.log.info("Authorized: %s.", ", ".join(map(str, wanted)))
             return TaskSuccessEvent()
-        rows = [snapshot.rows[number] for number in wanted if number in snapshot.rows]
+        rows = [snapshot.rows[number].connection() for number in wanted if number in snapshot.rows]
         return TriggerEvent({"status": SETTLED, "connections": rows})
 
     async def _handed_on(

@@ -10,22 +10,23 @@ import asyncio
 import contextvars
 import logging
 import math
-import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_workato.client.settings import WorkatoSettings
 from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoConfigurationError, WorkatoError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.links.connections import connection_url
+from airflow_provider_workato.triggers.rows import read_rows
+from airflow_provider_workato.triggers.threads import in_thread
 from airflow_provider_workato.version_compat import read_connection
 
 if TYPE_CHECKING:
-    from airflow_provider_workato.client.answers import WorkatoConnection
+    from airflow_provider_workato.triggers.rows import ListedConnection
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +36,6 @@ SOON = 2.0
 
 #: The most seconds for which a wait is held back for others, and the fewest between two such lists.
 TOGETHER = 30.0
-
-T = TypeVar("T")
 
 #: What makes two lists the same one: the Airflow connection and the filters.
 ListKey = tuple[str, tuple[tuple[str, Any], ...]]
@@ -51,7 +50,7 @@ class Snapshot:
     :param web_url: where people open a connection, with ``{}`` for its id.
     """
 
-    rows: Mapping[int, WorkatoConnection] = field(repr=False)
+    rows: Mapping[int, ListedConnection] = field(repr=False)
     moment: float
     web_url: str = ""
 
@@ -68,17 +67,17 @@ class PollFailed:
     moment: float
 
 
-class Seat:
-    """One user of a source: how often it wants a list, and whether it asked for an earlier one.
+class Subscription:
+    """One user of a source: how often it wants a list, and whether it requested an earlier one.
 
     :param interval: seconds between two lists.
     """
 
-    __slots__ = ("asked", "interval", "wake")
+    __slots__ = ("interval", "requested", "wake")
 
     def __init__(self, interval: float) -> None:
         self.interval = interval
-        self.asked = False
+        self.requested = False
         self.wake = asyncio.Event()
 
 
@@ -88,64 +87,56 @@ class SnapshotSource:
     :param key: the Airflow connection and the filters.
     """
 
-    _sources: ClassVar[dict[ListKey, SnapshotSource]] = {}
-
     def __init__(self, key: ListKey) -> None:
         self._key = key
-        self._seats: set[Seat] = set()
+        self._subscriptions: set[Subscription] = set()
         self._latest: Snapshot | PollFailed | None = None
         #: Those of the last good poll, however many failed since.
-        self._rows: Mapping[int, WorkatoConnection] = {}
+        self._rows: Mapping[int, ListedConnection] = {}
         self._flight: asyncio.Task[Snapshot | PollFailed] | None = None
         self._hook: WorkatoConnectionsHook | None = None
-        self._first_ask = self._last_ask = math.inf
-        self._asked_list = -math.inf
+        self._first_request = self._last_request = math.inf
+        self._requested_list = -math.inf
 
-    @classmethod
-    @contextmanager
-    def joined(cls, key: ListKey, interval: float) -> Iterator[tuple[SnapshotSource, Seat]]:
-        """Yield the source that all users of *key* share, and a seat at it.
+    @property
+    def in_use(self) -> bool:
+        """Whether anything is subscribed."""
+        return bool(self._subscriptions)
 
-        Drop the source and its list when the last user leaves.
+    def subscribe(self, interval: float) -> Subscription:
+        """Add a subscription.
 
-        :param key: the Airflow connection and the filters.
         :param interval: seconds between two lists.
         """
-        source, seat = cls._sources.setdefault(key, cls(key)), Seat(interval)
-        source._seats.add(seat)  # noqa: SLF001
-        try:
-            yield source, seat
-        finally:
-            source._seats.discard(seat)  # noqa: SLF001
-            if not source._seats:  # noqa: SLF001
-                cls._sources.pop(key, None)
+        subscription = Subscription(interval)
+        self._subscriptions.add(subscription)
+        return subscription
 
-    @classmethod
-    def ask(cls, key: ListKey, interval: float) -> None:
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Remove a subscription.
+
+        :param subscription: what :meth:`subscribe` gave.
+        """
+        self._subscriptions.discard(subscription)
+
+    def request_refresh(self, interval: float) -> None:
         """Request a newer list before the interval is over.
 
-        :param key: the Airflow connection and the filters.
-        :param interval: seconds between two lists of whoever asks.
+        :param interval: seconds between two lists of the subscribers that are to get it.
         """
-        source = cls._sources.get(key)
-        if source is None:
-            return
-        source._last_ask = time.monotonic()  # noqa: SLF001
-        source._first_ask = min(source._first_ask, source._last_ask)  # noqa: SLF001
-        for seat in source._seats:  # noqa: SLF001
-            if seat.interval == interval and not seat.asked:
-                seat.asked = True
-                seat.wake.set()
+        self._last_request = time.monotonic()
+        self._first_request = min(self._first_request, self._last_request)
+        for subscription in self._subscriptions:
+            if subscription.interval == interval and not subscription.requested:
+                subscription.requested = True
+                subscription.wake.set()
 
-    @classmethod
-    def newest(cls, key: ListKey, *, max_age: float) -> Snapshot | PollFailed | None:
-        """Return what the newest poll gave, whoever made it, without a call.
+    def latest(self, *, max_age: float) -> Snapshot | PollFailed | None:
+        """Return what the last poll gave, without a call.
 
-        :param key: the Airflow connection and the filters.
         :param max_age: seconds. Anything older is none.
         """
-        source = cls._sources.get(key)
-        latest = source._latest if source else None  # noqa: SLF001
+        latest = self._latest
         return latest if latest is not None and time.monotonic() - latest.moment < max_age else None
 
     async def get(self, *, max_age: float) -> Snapshot | PollFailed:
@@ -153,8 +144,8 @@ class SnapshotSource:
 
         :param max_age: seconds.
         """
-        if self._latest is not None and time.monotonic() - self._latest.moment < max_age:
-            return self._latest
+        if latest := self.latest(max_age=max_age):
+            return latest
         loop = asyncio.get_running_loop()
         if self._flight is None or self._flight.done() or self._flight.get_loop() is not loop:
             # A task of its own: a trigger that is cancelled must not leave a look-up half-way, which
@@ -162,36 +153,37 @@ class SnapshotSource:
             self._flight = loop.create_task(self._poll(), context=contextvars.Context())
         return await asyncio.shield(self._flight)
 
-    async def after(self, item: Snapshot | PollFailed, seat: Seat) -> Snapshot | PollFailed:
-        """Return what follows *item*, at the seat's interval or earlier if one of its users asked.
+    async def after(self, item: Snapshot | PollFailed, subscription: Subscription) -> Snapshot | PollFailed:
+        """Return what follows *item*, at the subscription's interval or earlier if one was requested.
 
-        :param item: what the seat got last.
-        :param seat: the seat.
+        :param item: what the subscription got last.
+        :param subscription: who gets it.
         """
         while True:
             latest = self._latest
-            if seat.asked and latest is not None and latest.moment > item.moment:
-                seat.asked = False
+            if subscription.requested and latest is not None and latest.moment > item.moment:
+                subscription.requested = False
                 return latest
-            now, due = time.monotonic(), item.moment + seat.interval
+            now, due = time.monotonic(), item.moment + subscription.interval
             if now >= due:
-                seat.asked = False
-                return await self.get(max_age=seat.interval)
-            early = self._early_list() if seat.asked else math.inf
+                subscription.requested = False
+                return await self.get(max_age=subscription.interval)
+            early = self._early_list() if subscription.requested else math.inf
             if now >= early:
-                seat.asked = False
-                self._asked_list = now
+                subscription.requested = False
+                self._requested_list = now
                 return await self.get(max_age=0)
-            seat.wake.clear()
+            subscription.wake.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(due, early) - now):
-                    await seat.wake.wait()
+                    await subscription.wake.wait()
 
     def _early_list(self) -> float:
-        return max(min(self._last_ask + SOON, self._first_ask + TOGETHER), self._asked_list + TOGETHER)
+        quiet = min(self._last_request + SOON, self._first_request + TOGETHER)
+        return max(quiet, self._requested_list + TOGETHER)
 
     async def _poll(self) -> Snapshot | PollFailed:
-        self._first_ask = self._last_ask = math.inf
+        self._first_request = self._last_request = math.inf
         try:
             self._latest = await self._fetch(self._rows)
             self._rows = self._latest.rows
@@ -205,12 +197,12 @@ class SnapshotSource:
                 WorkatoError(f"Fetching the list of connections failed ({type(error).__name__})."),
                 time.monotonic(),
             )
-        for seat in self._seats:
-            if seat.asked:
-                seat.wake.set()
+        for subscription in self._subscriptions:
+            if subscription.requested:
+                subscription.wake.set()
         return self._latest
 
-    async def _fetch(self, before: Mapping[int, WorkatoConnection]) -> Snapshot:
+    async def _fetch(self, before: Mapping[int, ListedConnection]) -> Snapshot:
         hook = self._hook
         # After a failure, the user may have corrected the Airflow connection.
         if hook is None or isinstance(self._latest, PollFailed):
@@ -244,39 +236,11 @@ class SnapshotSource:
         self._hook = WorkatoConnectionsHook.with_settings(settings)
         return self._hook
 
-    def _read(self, hook: WorkatoConnectionsHook, before: Mapping[int, WorkatoConnection]) -> Snapshot:
+    def _read(self, hook: WorkatoConnectionsHook, before: Mapping[int, ListedConnection]) -> Snapshot:
         asked_at = time.monotonic()
-        rows: dict[int, WorkatoConnection] = {}
-        for row in hook.iter_connections(include_runtime_connections=True, **dict(self._key[1])):
-            # An unchanged row is kept: one list is in memory, not two.
-            known = before.get(row["id"])
-            rows[row["id"]] = known if known == row else row
+        raws = hook.raw_connections(include_runtime_connections=True, **dict(self._key[1]))
+        rows = read_rows(raws, before)
         return Snapshot(rows, asked_at, connection_url(hook.settings, "{}"))
-
-
-async def follow(key: ListKey, *, interval: float) -> AsyncGenerator[Snapshot | PollFailed, None]:
-    """Yield the list again and again, for ever.
-
-    :param key: the Airflow connection and the filters.
-    :param interval: seconds between two lists.
-    """
-    with SnapshotSource.joined(key, interval) as (source, seat):
-        item = await source.get(max_age=interval)
-        while True:
-            yield item
-            item = await source.after(item, seat)
-
-
-async def starting_with(first: T | None, stream: AsyncIterator[T]) -> AsyncIterator[T]:
-    """Yield *first*, if there is one, and then what *stream* yields.
-
-    :param first: what was there before the stream.
-    :param stream: the rest.
-    """
-    if first is not None:
-        yield first
-    async for item in stream:
-        yield item
 
 
 async def _settings(conn_id: str) -> WorkatoSettings:
@@ -291,31 +255,3 @@ async def _settings(conn_id: str) -> WorkatoSettings:
         f"Airflow connection {conn_id!r} cannot be read ({kind}). Check that it exists and that the "
         "triggerer sees it: an environment variable has to be set there, too."
     )
-
-
-def in_thread(function: Callable[[], T]) -> asyncio.Future[T]:
-    """Run a blocking function beside the loop.
-
-    The pool behind ``asyncio.to_thread`` is joined when a loop ends: a triggerer could not stop before
-    the last call has had its turn and its answer.
-
-    :param function: what to run.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(outcome: Callable[[], None]) -> None:
-        # Nobody is left to be told once the loop is closed.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(lambda: None if future.done() else outcome())
-
-    def run() -> None:
-        try:
-            result = function()
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
-            settle(partial(future.set_exception, error))
-        else:
-            settle(partial(future.set_result, result))
-
-    threading.Thread(target=run, name="workato-poll", daemon=True).start()
-    return future

@@ -13,8 +13,9 @@ import itertools
 import json
 import time
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
 from datetime import UTC
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,55 +23,63 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import TriggerEvent
 
 from airflow_provider_workato.arguments import parse_time, to_optional_id
-from airflow_provider_workato.authorization import State, state_of
+from airflow_provider_workato.authorization import State
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
-from airflow_provider_workato.triggers.snapshots import (
-    PollFailed,
-    Snapshot,
-    SnapshotSource,
-    in_thread,
-    starting_with,
-)
+from airflow_provider_workato.triggers.registry import REGISTRY
+from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot
+from airflow_provider_workato.triggers.threads import in_thread
 from airflow_provider_workato.version_compat import asset_stores
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from airflow_provider_workato.client.answers import WorkatoConnection
+    from airflow_provider_workato.triggers.rows import ListedConnection
 
 #: The changes that can be watched.
 CHANGES: tuple[str, ...] = (State.AUTHORIZED.value, State.FAILED.value, State.LOST.value)
 
-#: What was told, by connection: its state, and for a lost one since when.
-Marks = dict[int, str]
+#: What was reported, by connection: its state, and for a lost one since when.
+Reported = dict[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a watch knows of its reports.
+
+    :param reported: what was reported; ``None`` if this is the watch's very first list.
+    :param stored: whether the store of every watched asset has it.
+    """
+
+    reported: Reported | None
+    stored: bool = field(kw_only=True)
 
 
 class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
     """Fire once for each connection that becomes authorized, fails, or is lost.
 
-    What is so already when the watch begins does not fire; a change up to one *poke_interval* before can, if
-    other triggers were polling then. What changed while no triggerer ran fires when
-    one is back, if Airflow has an asset state store (3.3 and later). An event's payload is
-    ``{"change": "lost", "connection": {...}}``. Errors never fire the asset: after a poll that failed the
-    watch goes on with the next one.
+    States that already hold when the watch starts do not fire; a change up to one *poke_interval* before can,
+    if other triggers were polling then. What changed while no triggerer ran fires when one is back, if
+    Airflow has an asset state store (3.3 and later). An event's payload is ``{"change": "lost",
+    "connection": {...}}``. Errors never fire the asset: after a failed poll the watch goes on with the next
+    one.
 
     All watches and waits of a triggerer with the same interval share one list call per interval. What was
-    told is noted in the store when it changed: about 50 kB for a workspace of 50,000 connections.
+    reported is stored when it changed: about 50 kB for a workspace of 50,000 connections.
 
     :param connection_id: watch this connection only.
     :param external_id: watch only the connections with this external id.
     :param folder_id: watch only the connections directly in this folder.
     :param provider: watch only the connections of this app, for example ``salesforce``.
-    :param changes: what to tell: ``authorized``, ``failed``, ``lost``.
+    :param changes: what to report: ``authorized``, ``failed``, ``lost``.
     :param workato_conn_id: the Airflow connection with the API token.
     :param poke_interval: seconds between two lists, greater than 0; also a string or a ``timedelta``.
     :raises WorkatoConfigurationError: if an argument is none of these.
     """
 
-    #: Airflow hands an event over about a second after it was fired. What was told is noted only after
-    #: that: a triggerer that dies in between tells it twice, rather than never.
-    NOTE_AFTER = 3.0
+    #: Airflow hands an event over about a second after it was fired. What was reported is stored only after
+    #: that: a triggerer that dies in between reports it twice, rather than never.
+    STORE_AFTER = 3.0
 
     #: How many seconds a watch that failed waits at least before Airflow may start it again.
     REST = 10.0
@@ -116,44 +125,68 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
             },
         )
 
+    def shared_stream_key(self) -> Hashable | None:
+        """Share the poll with every watch of the same workspace and interval."""
+        return ("workato", self.list_key(self.serialize()[1]), self.poke_interval)
+
+    @classmethod
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncGenerator[Snapshot | PollFailed, None]:
+        """Poll the list for all watches of the group.
+
+        A failed poll is passed on, not raised: a later one may succeed.
+
+        :param kwargs: the arguments of one trigger of the group.
+        """
+        async with aclosing(REGISTRY.follow(cls.list_key(kwargs), interval=kwargs["poke_interval"])) as items:
+            async for item in items:
+                yield item
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Watch with a stream of its own, where Airflow does not share one."""
+        async with (
+            aclosing(type(self).open_shared_stream(self.serialize()[1])) as stream,
+            aclosing(self.filter_shared_stream(stream)) as events,
+        ):
+            async for event in events:
+                yield event
+
     async def filter_shared_stream(
         self, shared_stream: AsyncIterator[Any]
     ) -> AsyncGenerator[TriggerEvent, None]:
-        """Tell what changed from one list to the next.
+        """Report what changed from one list to the next.
 
         :param shared_stream: the lists.
         """
         started = time.monotonic()
         stores = asset_stores(self)
-        noted: tuple[Marks | None, bool] | None = None
-        known: Mapping[int, WorkatoConnection] = {}
-        newest = SnapshotSource.newest(self.list_key(self.serialize()[1]), max_age=self.poke_interval)
-        held = newest if isinstance(newest, Snapshot) else None
+        memory: Memory | None = None
+        known: Mapping[int, ListedConnection] = {}
+        latest = REGISTRY.latest(self.list_key(self.serialize()[1]), max_age=self.poke_interval)
         try:
-            async for item in starting_with(held, shared_stream):
+            async for item in _starting_with(latest if isinstance(latest, Snapshot) else None, shared_stream):
                 if isinstance(item, PollFailed):
                     self.log.warning("%s The watch goes on with the next poll.", item.error)
                     continue
-                if noted is None and (noted := await self._noted(stores)) is None:
+                if memory is None and (memory := await self._load(stores)) is None:
                     continue
-                told, complete = noted
-                first, told = told is None, told or {}
+                first, reported = memory.reported is None, memory.reported or {}
                 # An older list will do to begin with: without it, a watch that joins others would see
-                # nothing until their next list. It must not undo what a note says.
+                # nothing until their next list. It must not undo what the store says.
                 if item.moment < started and not first:
                     continue
                 # Beside the loop: the first look at a large workspace takes a moment.
-                changed, fresh = await in_thread(partial(self._compare, item, known, told))
+                changed, news = await in_thread(partial(self._compare, item, known, reported))
                 known = item.rows
-                for number in [] if first else fresh:
+                for number in [] if first else news:
                     row = item.rows[number]
-                    self.log.info("Connection %s: %s.", number, state_of(row).value)
-                    yield TriggerEvent({"change": state_of(row).value, "connection": row})
-                if changed or not complete:
-                    if fresh and not first:
-                        await asyncio.sleep(self.NOTE_AFTER)
-                    complete = await self._note(stores, told)
-                noted = told, complete
+                    self.log.info("Connection %s: %s.", number, row.state.value)
+                    yield TriggerEvent({"change": row.state.value, "connection": row.connection()})
+                stored = memory.stored
+                if changed or not stored:
+                    if news and not first:
+                        await asyncio.sleep(self.STORE_AFTER)
+                    stored = await self._store(stores, reported)
+                memory = Memory(reported, stored=stored)
         except Exception:
             # Airflow starts a failed watch again at once, for ever: no more often than it polls.
             self.log.exception("Watching the connections failed.")
@@ -161,79 +194,88 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
             raise
 
     def _compare(
-        self, snapshot: Snapshot, known: Mapping[int, WorkatoConnection], told: Marks
+        self, snapshot: Snapshot, known: Mapping[int, ListedConnection], reported: Reported
     ) -> tuple[bool, list[int]]:
-        """Bring *told* up to date; return whether it changed and what is news.
+        """Bring *reported* up to date; return whether it changed and which connections are news.
 
-        A connection that the list misses keeps its mark: it may come back, and a half-empty list must not
+        A connection that the list misses keeps its entry: it may come back, and a half-empty list must not
         make news of all the others. So does one that leaves the watched folder.
         """
-        changed, fresh = False, []
+        changed, news = False, []
         for number, row in snapshot.rows.items():
-            # The list keeps the object of a row that did not change.
+            # A row that did not change is the object that it was.
             if known.get(number) is row or not self._watches(row):
                 continue
-            mark = self._mark(row)
-            if mark == told.get(number):
+            report = self._report(row)
+            if report == reported.get(number):
                 continue
             changed = True
-            if mark is None:
-                del told[number]
+            if report is None:
+                del reported[number]
             else:
-                told[number] = mark
-                fresh.append(number)
-        return changed, fresh
+                reported[number] = report
+                news.append(number)
+        return changed, news
 
-    def _watches(self, row: WorkatoConnection) -> bool:
-        return all(row.get(name) == value for name, value in self._wanted.items())
+    def _watches(self, row: ListedConnection) -> bool:
+        return all(getattr(row, name) == value for name, value in self._wanted.items())
 
-    def _mark(self, row: WorkatoConnection) -> str | None:
-        state = state_of(row)
-        if state.value not in self.changes:
+    def _report(self, row: ListedConnection) -> str | None:
+        if row.state.value not in self.changes:
             return None
-        return _lost_mark(row.get("connection_lost_at")) if state is State.LOST else state.value
+        return _loss(row.lost_at) if row.state is State.LOST else row.state.value
 
-    async def _noted(self, stores: Sequence[Any]) -> tuple[Marks | None, bool] | None:
-        """Return the newest note of the watched assets, and whether each of them has it.
+    async def _load(self, stores: Sequence[Any]) -> Memory | None:
+        """Return what was reported, as the newest of the watched assets' stores has it.
 
-        ``None`` if there may be a note, but it cannot be read now.
+        ``None`` if a store cannot be read now and no other has it.
         """
-        notes, unread = [], False
+        entries, unread = [], False
         for store in stores:
             try:
-                notes.append(await store.aget(self._note_key))
+                entries.append(await store.aget(self._store_key))
             except Exception:
                 self.log.exception("The asset state store cannot be read; trying again at the next list.")
-                notes.append(None)
+                entries.append(None)
                 unread = True
-        found = [note for note in notes if isinstance(note, dict) and isinstance(note.get("at"), float)]
+        found = [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("at"), float)]
         if not found:
-            return None if unread else (None, not stores)
-        newest = max(found, key=lambda note: note["at"])
-        marks = await in_thread(partial(_unpacked, newest.get("told")))
-        return marks, marks is not None and all(note == newest for note in notes)
+            return None if unread else Memory(None, stored=not stores)
+        newest = max(found, key=lambda entry: entry["at"])
+        reported = await in_thread(partial(_unpacked, newest.get("told")))
+        return Memory(reported, stored=reported is not None and all(entry == newest for entry in entries))
 
-    async def _note(self, stores: Sequence[Any], told: Marks) -> bool:
+    async def _store(self, stores: Sequence[Any], reported: Reported) -> bool:
         if not stores:
             return True
-        note = {"at": time.time(), "told": await in_thread(partial(_packed, told))}
-        written = True
+        # Earlier releases read it, too: its keys stay.
+        entry = {"at": time.time(), "told": await in_thread(partial(_packed, reported))}
+        stored = True
         for store in stores:
             try:
-                await store.aset(self._note_key, note)
+                await store.aset(self._store_key, entry)
             except Exception:
                 self.log.exception("The asset state store cannot be written; a restart may miss a change.")
-                written = False
-        return written
+                stored = False
+        return stored
 
     @property
-    def _note_key(self) -> str:
+    def _store_key(self) -> str:
         watch = json.dumps(self.serialize()[1], sort_keys=True)
         return f"workato_{hashlib.sha256(watch.encode()).hexdigest()[:16]}"
 
 
-def _lost_mark(lost_at: object) -> str:
-    """Return the mark of a loss: the same for one instant, in whatever time zone Workato gives it."""
+async def _starting_with(
+    first: Snapshot | None, stream: AsyncIterator[Snapshot | PollFailed]
+) -> AsyncIterator[Snapshot | PollFailed]:
+    if first is not None:
+        yield first
+    async for item in stream:
+        yield item
+
+
+def _loss(lost_at: object) -> str:
+    """Return the report of a loss: the same for one instant, in whatever time zone Workato gives it."""
     moment = parse_time(lost_at)
     if moment is not None and moment.tzinfo is not None:
         # The first and the last day of the calendar exist in some time zones only.
@@ -242,26 +284,26 @@ def _lost_mark(lost_at: object) -> str:
     return f"{State.LOST.value} {moment.isoformat() if moment is not None else lost_at}"
 
 
-def _packed(told: Marks) -> str:
-    """Return *told* in as few bytes as it takes: the ids by mark, each as its distance from the last."""
+def _packed(reported: Reported) -> str:
+    """Return *reported* in few bytes: the ids by report, each as its distance from the one before."""
     ids: dict[str, list[int]] = {}
-    for number in sorted(told):
-        ids.setdefault(told[number], []).append(number)
+    for number in sorted(reported):
+        ids.setdefault(reported[number], []).append(number)
     steps = {
-        mark: [after - before for before, after in itertools.pairwise([0, *numbers])]
-        for mark, numbers in ids.items()
+        report: [after - before for before, after in itertools.pairwise([0, *numbers])]
+        for report, numbers in ids.items()
     }
     return base64.b64encode(zlib.compress(json.dumps(steps, separators=(",", ":")).encode(), 9)).decode()
 
 
-def _unpacked(text: object) -> Marks | None:
+def _unpacked(packed: object) -> Reported | None:
     lost = f"{State.LOST.value} "
     try:
-        steps = json.loads(zlib.decompress(base64.b64decode(str(text))))
+        steps = json.loads(zlib.decompress(base64.b64decode(str(packed))))
         return {
-            number: mark
-            for noted, each in steps.items()
-            for mark in [_lost_mark(noted.removeprefix(lost)) if noted.startswith(lost) else noted]
+            number: report
+            for stored, each in steps.items()
+            for report in [_loss(stored.removeprefix(lost)) if stored.startswith(lost) else stored]
             for number in itertools.accumulate(each)
         }
     except (ValueError, TypeError, AttributeError, zlib.error):

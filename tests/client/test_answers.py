@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_workato.client.answers import (
+    decode_connections,
     iter_connections,
     parse_connection,
     parse_connections,
@@ -107,12 +108,12 @@ def test_an_empty_list(body: bytes) -> None:
     assert list(iter_connections(body)) == parse_connections(json.loads(body)) == []
 
 
-def test_rows_are_decoded_one_by_one() -> None:
-    rows = iter_connections(b'[{"id": 1}, {"id": 2}, {"id": ')
-    assert next(rows)["id"] == 1
-    assert next(rows)["id"] == 2
-    with pytest.raises(WorkatoResponseError, match="not complete JSON"):
-        next(rows)
+def test_a_list_that_is_cut_off_gives_no_rows() -> None:
+    for body in (b'[{"id": 1}, {"id": 2}, {"id": ', b'[{"id": 1}, {"id": 2}, '):
+        with pytest.raises(WorkatoResponseError, match="not complete JSON"):
+            next(iter_connections(body))
+        with pytest.raises(WorkatoResponseError, match="not complete JSON"):
+            decode_connections(body)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_workato import exceptions
-from airflow_provider_workato.authorization import State, failure, judge, state_of
+from airflow_provider_workato.authorization import State, failure, has_unknown_status, judge, state_of
 from airflow_provider_workato.client.answers import (
+    decode_connections,
     iter_connections,
     parse_connection,
     parse_connections,
@@ -23,6 +24,7 @@ from airflow_provider_workato.client.answers import (
     parse_outcome,
     parse_picklist,
     parse_runtime_user_connection,
+    split_connections,
 )
 from airflow_provider_workato.client.decoding import decode
 from airflow_provider_workato.client.failures import error_details, retry_after
@@ -30,6 +32,7 @@ from airflow_provider_workato.exceptions import WorkatoAuthorizationError, Worka
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.provisioning.identity import Identity
 from airflow_provider_workato.redaction import MASK, redact, without_credentials
+from airflow_provider_workato.triggers.rows import read_rows
 from tests.support.answers import AnsweringServer
 
 # The same examples in every run: a test that fails now and then helps nobody.
@@ -337,11 +340,42 @@ def list_bodies(draw: st.DrawFn) -> bytes:
 @example(body='[{"id": 1}]'.encode("utf-16-le"))
 @example(body='\ufeff[{"id": 1}]'.encode())
 @example(body=b"[NaN]")
-def test_row_by_row_gives_what_all_at_once_gives(body: bytes) -> None:
-    at_once = result_or_error(lambda: parse_connections(decode(body, operation="list_connections")))
+@example(body=b'[{"id": 1, "x": 18446744073709551616}]')
+@example(body=b'[{"id": 1, "x": [-9223372036854775809]}]')
+@example(body=b'[{"id": 1, "x": 1e999}]')
+@example(body=b'[{"id": 1, "x": -0, "y": 1.0, "z": -0.0}]')
+@example(body=b'[{"id": 1, "id": "2", "input": 3}]')
+@example(body=b'[{"id": 1, "x": "\\ud800"}]')
+@example(body=b'[{"id": 1, "x": [[[[[[]]]]]]}]')
+@example(body=b'[{"id": 1, "application": "jira"}]')
+def test_every_way_to_decode_a_list_gives_the_same(body: bytes) -> None:
+    by_json = result_or_error(lambda: parse_connections(decode(body, operation="list_connections")))
+    at_once = result_or_error(lambda: decode_connections(body))
     row_by_row = result_or_error(lambda: list(iter_connections(body)))
-    # By their texts: NaN is not equal to itself.
-    assert repr(row_by_row) == repr(at_once)
+    polled = result_or_error(lambda: polled_rows(body))
+    # By their texts: -0.0 is equal to 0.
+    assert repr(at_once) == repr(by_json)
+    assert repr(row_by_row) == repr(by_json)
+    if isinstance(by_json, list):
+        by_id = {row["id"]: row for row in by_json}
+        assert repr(polled) == repr(by_id)
+    else:
+        assert polled is by_json
+
+
+def polled_rows(body: bytes) -> dict[int, Any]:
+    """Return the rows as a shared poll gives them, and check what it shows of them without decoding them."""
+    rows = read_rows(split_connections(body), {})
+    again = read_rows(split_connections(body), rows)
+    assert list(rows) == list(again)
+    assert all(again[number] is row for number, row in rows.items())
+    whole = {number: row.connection() for number, row in rows.items()}
+    for number, row in rows.items():
+        assert row.state is state_of(whole[number])
+        assert row.unknown_status == has_unknown_status(whole[number])
+        for name in ("external_id", "folder_id", "provider"):
+            assert repr(getattr(row, name)) == repr(whole[number].get(name))
+    return whole
 
 
 CALLS: dict[str, Callable[[WorkatoConnectionsHook], Any]] = {

@@ -240,7 +240,7 @@ def test_who_gives_up_waiting_leaves_the_queue(clock: Clock) -> None:
 
 
 def test_the_queue_has_an_end(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RateLimiter, "MOST_TICKETS", 2)
+    monkeypatch.setattr(RateLimiter, "MAX_TICKETS", 2)
     limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
     limiter.acquire()
     for _ in range(2):
@@ -283,7 +283,7 @@ def test_who_lost_a_turn_is_next(clock: Clock) -> None:
 
 
 def test_who_is_next_keeps_to_the_quota(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(RateLimiter, "MOST_TICKETS", 1)
+    monkeypatch.setattr(RateLimiter, "MAX_TICKETS", 1)
     limiter = RateLimiter(calls=2, period=1, clock=clock, sleep=clock.sleep)
     began = starts(limiter, clock, count=2)
     limiter._look(None)

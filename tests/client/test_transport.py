@@ -380,7 +380,10 @@ def test_the_line_breaks(connect: Connect, sandbox: RunningSandbox) -> None:
         create(hook)
     assert caught.value.request_sent is True
     assert "ConnectionResetError" in str(caught.value)
-    assert "the request may have been carried out." in str(caught.value)
+    assert str(caught.value).endswith(
+        "the request may have been carried out. Workato, a proxy or the network closed the connection; "
+        "try again later."
+    )
 
 
 def test_a_read_that_got_no_answer_changed_nothing(
@@ -403,6 +406,7 @@ def test_an_answer_that_takes_too_long(connect: Connect, sandbox: RunningSandbox
     ):
         create(hook)
     assert caught.value.request_sent is True
+    assert str(caught.value).endswith("raise 'Read timeout (s)' of Airflow connection 'workato_default'.")
 
 
 def test_an_error_page_without_end(connect: Connect) -> None:
@@ -694,7 +698,7 @@ def test_401_names_everything_that_can_be_behind_it(connect: Connect, sandbox: R
     assert f"HTTP 401 at host {sandbox.url}" in said
     assert "role lacks the privilege 'Connections: Update'" in said
     # The base URL is what this Airflow connection has.
-    assert "works in its own data center only: check 'Base URL', 'API token' and the role" in said
+    assert "only in its own data center and environment: check 'Base URL', 'API token' and the role" in said
 
 
 def test_401_names_the_data_center(connect: Connect) -> None:

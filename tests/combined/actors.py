@@ -196,8 +196,8 @@ def run_triggerer(line: Line) -> None:
 
     if hasattr(snapshots, "SOON"):
         snapshots.SOON = min(snapshots.SOON, SOON)
-    if hasattr(WorkatoConnectionStatusTrigger, "NOTE_AFTER"):
-        WorkatoConnectionStatusTrigger.NOTE_AFTER = NOTE_AFTER
+    if hasattr(WorkatoConnectionStatusTrigger, "STORE_AFTER"):
+        WorkatoConnectionStatusTrigger.STORE_AFTER = NOTE_AFTER
     asyncio.run(_triggerer(line))
 
 

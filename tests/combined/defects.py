@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
@@ -49,18 +50,20 @@ def _a_name_is_enough() -> None:
 
 
 def _a_watch_narrows_the_list_of_all() -> None:
-    from airflow_provider_workato.triggers.base import ConnectionListTrigger
-    from airflow_provider_workato.triggers.snapshots import follow
+    from airflow_provider_workato.triggers.registry import REGISTRY
+    from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 
     async def open_shared_stream(cls: type, kwargs: dict[str, Any]) -> AsyncGenerator[Any, None]:
         names = ("folder_id", "project_id", "external_id")
         filters = tuple((name, kwargs[name]) for name in names if kwargs.get(name) is not None)
         key = (kwargs["workato_conn_id"], filters)
-        async with aclosing(follow(key, interval=kwargs["poke_interval"])) as items:
+        async with aclosing(REGISTRY.follow(key, interval=kwargs["poke_interval"])) as items:
             async for item in items:
                 yield item
 
-    ConnectionListTrigger.open_shared_stream = classmethod(open_shared_stream)  # type: ignore[assignment]
+    WorkatoConnectionStatusTrigger.open_shared_stream = classmethod(  # type: ignore[assignment]
+        open_shared_stream
+    )
 
 
 def _one_bad_poll_is_enough() -> None:
@@ -75,22 +78,27 @@ def _one_bad_poll_is_enough() -> None:
 
 
 def _a_list_of_any_age_is_an_answer() -> None:
-    from airflow_provider_workato.authorization import Verdict, judge
+    from airflow_provider_workato.authorization import judge
     from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
-    from airflow_provider_workato.triggers.snapshots import Snapshot, SnapshotSource
+    from airflow_provider_workato.triggers.registry import SnapshotRegistry
+    from airflow_provider_workato.triggers.snapshots import Snapshot
 
-    def newest(cls: Any, key: Any, *, max_age: float) -> Any:
-        latest = getattr(cls._sources.get(key), "_latest", None)
-        return latest if isinstance(latest, Snapshot) else None
+    def latest(self: Any, key: Any, *, max_age: float) -> Any:
+        source = self._sources.get(key)
+        item = source.latest(max_age=math.inf) if source else None
+        return item if isinstance(item, Snapshot) else None
 
-    def judged(self: Any, snapshot: Any, wanted: Any, began: float) -> Verdict:
-        verdict = judge(snapshot.rows, wanted, fail_fast=self.fail_fast)
-        if snapshot.moment >= began or (self.accept_newest and verdict.connections is not None):
+    def verdict(self: Any, snapshot: Any, wanted: Any, began: float) -> Any:
+        found = {number: snapshot.rows[number].connection() for number in wanted if number in snapshot.rows}
+        verdict = judge(found, wanted, fail_fast=self.fail_fast)
+        if verdict.settled and (
+            snapshot.moment >= began or (self.accept_newest and verdict.connections is not None)
+        ):
             return verdict
-        return Verdict()
+        return None
 
-    SnapshotSource.newest = classmethod(newest)  # type: ignore[assignment]
-    WorkatoConnectionTrigger._judge = judged  # type: ignore[method-assign]
+    SnapshotRegistry.latest = latest  # type: ignore[method-assign]
+    WorkatoConnectionTrigger._verdict = verdict  # type: ignore[method-assign]
 
 
 #: By a defect's number: the function that puts it back, and the promises that a play then finds broken.

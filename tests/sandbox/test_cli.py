@@ -183,6 +183,19 @@ def test_remote_on_demand() -> None:
         assert process.url.startswith("http://0.0.0.0:")
 
 
+def test_any_provider() -> None:
+    with running_sandbox("--any-provider") as process:
+        headers = {"Authorization": f"Bearer {process.token}"}
+
+        def create(provider: str) -> int:
+            body = {"name": "n", "provider": provider}
+            url = f"{process.url}/api/connections"
+            return requests.post(url, json=body, headers=headers, timeout=30).status_code
+
+        process.control.set_quota(calls_per_second="off")
+        assert [create("jirra"), create("brand_new"), create("Not a name!")] == [200, 200, 400]
+
+
 def test_without_the_extra(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "airflow_provider_workato.sandbox.server", None)
     with pytest.raises(SystemExit, match="1"):

@@ -18,7 +18,8 @@ from airflow_provider_workato.exceptions import (
 )
 from airflow_provider_workato.triggers import snapshots
 from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
-from airflow_provider_workato.triggers.snapshots import ListKey, PollFailed, SnapshotSource
+from airflow_provider_workato.triggers.registry import REGISTRY
+from airflow_provider_workato.triggers.snapshots import ListKey, PollFailed
 from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 from tests.support.airflow import on_airflow_33
 from tests.support.hook import Connect
@@ -43,8 +44,7 @@ def lists(sandbox: RunningSandbox) -> int:
 
 
 def failed_polls(key: ListKey) -> bool:
-    source = SnapshotSource._sources.get(key)
-    return source is not None and isinstance(source._latest, PollFailed)
+    return isinstance(REGISTRY.latest(key, max_age=3600), PollFailed)
 
 
 def wait_for(connection_id: int, **arguments: Any) -> WorkatoConnectionTrigger:
@@ -96,7 +96,7 @@ def test_late_joiner_is_answered_without_a_call(sandbox: RunningSandbox) -> None
     async def scenario() -> None:
         runner = Runner()
         runner.start(wait_for(early, poke_interval=3600))
-        await runner.until(lambda: SnapshotSource.newest(KEY, max_age=3600))
+        await runner.until(lambda: REGISTRY.latest(KEY, max_age=3600))
         joiner = runner.start(wait_for(late, poke_interval=3600, accept_newest=True))
         await runner.until(lambda: runner.fired(joiner))
         assert lists(sandbox) == 1
@@ -114,7 +114,7 @@ def test_late_joiner_that_needs_a_newer_list_need_not_wait_for_the_interval(
     async def scenario() -> None:
         runner = Runner()
         runner.start(wait_for(ids[0], poke_interval=3600))
-        await runner.until(lambda: SnapshotSource.newest(KEY, max_age=3600))
+        await runner.until(lambda: REGISTRY.latest(KEY, max_age=3600))
         sandbox.control.authorize_all(ids[1:])
         joiners = [runner.start(wait_for(number, poke_interval=3600)) for number in ids[1:]]
         await runner.until(lambda: all(runner.fired(joiner) for joiner in joiners))
@@ -219,7 +219,7 @@ def test_an_airflow_connection_that_is_missing_for_a_moment(
     async def scenario() -> None:
         runner = Runner()
         wait = runner.start(wait_for(36, poke_interval=0.3))
-        await runner.until(lambda: SnapshotSource._sources and SnapshotSource._sources[KEY]._latest)
+        await runner.until(lambda: REGISTRY.latest(KEY, max_age=3600))
         monkeypatch.setenv("AIRFLOW_CONN_WORKATO_DEFAULT", known)
         await runner.until(lambda: runner.fired(wait))
 
@@ -329,7 +329,7 @@ def test_a_list_is_as_old_as_the_waits_own_interval_at_most(sandbox: RunningSand
     async def scenario() -> list[Any]:
         runner = Runner()
         runner.start(wait_for(early, poke_interval=3600))
-        await runner.until(lambda: SnapshotSource.newest(KEY, max_age=3600))
+        await runner.until(lambda: REGISTRY.latest(KEY, max_age=3600))
         sandbox.control.lose(late, reason="gone")
         await asyncio.sleep(0.5)
         wait = runner.start(wait_for(late, poke_interval=0.4, accept_newest=True))
@@ -350,7 +350,7 @@ def test_waits_that_begin_one_after_the_other_are_answered_together(
     async def scenario() -> None:
         runner = Runner()
         runner.start(wait_for(ids[0], poke_interval=600))
-        await runner.until(lambda: SnapshotSource.newest(KEY, max_age=600))
+        await runner.until(lambda: REGISTRY.latest(KEY, max_age=600))
         sandbox.control.authorize_all(ids[1:])
         joiners = []
         for number in ids[1:]:
@@ -374,7 +374,7 @@ def test_however_many_waits_begin_their_lists_are_half_a_minute_apart(
     async def scenario() -> tuple[int, float]:
         runner = Runner()
         runner.start(wait_for(ids[0], poke_interval=600))
-        await runner.until(lambda: SnapshotSource.newest(KEY, max_age=600))
+        await runner.until(lambda: REGISTRY.latest(KEY, max_age=600))
         began = time.monotonic()
         while time.monotonic() - began < 2.5:
             runner.start(wait_for(ids[1], poke_interval=600))

@@ -1,25 +1,23 @@
-"""Large workspaces: a list is decoded row by row, and only one is kept."""
+"""Large workspaces: unchanged rows are kept, and only what triggers look at is decoded."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 
-from airflow_provider_workato.client.answers import iter_connections
-from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot, SnapshotSource
+from airflow_provider_workato.client.answers import split_connections
+from airflow_provider_workato.triggers.registry import SnapshotRegistry
+from airflow_provider_workato.triggers.rows import read_rows
+from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
-
-
-def test_rows_come_before_the_list_is_read_to_its_end() -> None:
-    rows = iter_connections(b'[{"id": 36, "name": "first"}, nothing that JSON knows')
-    assert next(rows)["name"] == "first"
 
 
 def test_unchanged_rows_are_kept_not_copied(sandbox: RunningSandbox, connect: Connect) -> None:
     ids = sandbox.control.seed(count=5_000, authorization_status=None)
 
     async def scenario() -> tuple[Snapshot, Snapshot]:
-        with SnapshotSource.joined(("workato_default", ()), 60.0) as (source, _):
+        with SnapshotRegistry().subscribe(("workato_default", ()), 60.0) as (source, _):
             first = await source.get(max_age=0)
             sandbox.control.authorize(ids[0])
             second = await source.get(max_age=0)
@@ -30,6 +28,8 @@ def test_unchanged_rows_are_kept_not_copied(sandbox: RunningSandbox, connect: Co
     first, second = asyncio.run(scenario())
     assert len(second.rows) == 5_001
     assert [number for number, row in second.rows.items() if row is not first.rows[number]] == [ids[0]]
+    assert first.rows[ids[0]].connection()["authorization_status"] is None
+    assert second.rows[ids[0]].connection()["authorization_status"] == "success"
 
 
 def test_a_failed_poll_does_not_discard_the_rows(sandbox: RunningSandbox, connect: Connect) -> None:
@@ -37,7 +37,7 @@ def test_a_failed_poll_does_not_discard_the_rows(sandbox: RunningSandbox, connec
     sandbox.control.seed(count=10, authorization_status=None)
 
     async def scenario() -> tuple[object, ...]:
-        with SnapshotSource.joined(("workato_default", ()), 60.0) as (source, _):
+        with SnapshotRegistry().subscribe(("workato_default", ()), 60.0) as (source, _):
             first = await source.get(max_age=0)
             sandbox.control.add_fault("server_error", operation="list_connections")
             return first, await source.get(max_age=0), await source.get(max_age=0)
@@ -48,3 +48,13 @@ def test_a_failed_poll_does_not_discard_the_rows(sandbox: RunningSandbox, connec
     assert isinstance(second, Snapshot)
     assert len(second.rows) == 11
     assert all(row is first.rows[number] for number, row in second.rows.items())
+
+
+def test_rows_do_not_keep_the_answer_alive() -> None:
+    body = b"[" + b",".join(b'{"id": %d}' % number for number in range(1000)) + b"]"
+    raws = split_connections(body)
+    rows = read_rows(raws, {})
+    before = sys.getrefcount(body)
+    raws.clear()
+    assert sys.getrefcount(body) < before
+    assert rows[999].connection() == {"id": 999}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from functools import partial
 from random import Random
@@ -13,10 +13,18 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_workato.client.answers import encode_connection
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
-from airflow_provider_workato.triggers.snapshots import Snapshot, SnapshotSource
-from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger, _packed, _unpacked
+from airflow_provider_workato.triggers.registry import REGISTRY
+from airflow_provider_workato.triggers.rows import read_rows
+from airflow_provider_workato.triggers.snapshots import Snapshot
+from airflow_provider_workato.triggers.status import (
+    Memory,
+    WorkatoConnectionStatusTrigger,
+    _packed,
+    _unpacked,
+)
 from airflow_provider_workato.version_compat import asset_stores
 from tests.support.airflow import on_airflow_33
 from tests.support.hook import Connect
@@ -60,13 +68,19 @@ class Stores:
 @pytest.fixture(autouse=True)
 def quick(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     connect(retry_budget=0)
-    monkeypatch.setattr(WorkatoConnectionStatusTrigger, "NOTE_AFTER", 0.0)
+    monkeypatch.setattr(WorkatoConnectionStatusTrigger, "STORE_AFTER", 0.0)
 
 
 def watch(store: Store | Stores | None = None, **arguments: Any) -> WorkatoConnectionStatusTrigger:
     trigger = WorkatoConnectionStatusTrigger(**{"poke_interval": 0.1, **arguments})
     trigger.asset_state_store = store  # type: ignore[assignment]
     return trigger
+
+
+def snapshot(rows: Mapping[int, Any], before: Snapshot | None = None) -> Snapshot:
+    """Return a list newer than the start of any watch."""
+    raws = [encode_connection(row) for row in rows.values()]
+    return Snapshot(read_rows(raws, before.rows if before else {}), time.monotonic() + 1)
 
 
 def lists(sandbox: RunningSandbox) -> int:
@@ -183,7 +197,7 @@ def test_a_list_that_misses_rows_makes_no_news_of_them() -> None:
 
     async def lists() -> AsyncIterator[Snapshot]:
         for rows in ({}, {36: row}, {}, {36: row}):
-            yield Snapshot(rows, time.monotonic() + 1)
+            yield snapshot(rows)
 
     async def scenario() -> list[Any]:
         return [event.payload async for event in watch().filter_shared_stream(lists())]
@@ -251,11 +265,11 @@ def test_airflows_own_stores_of_two_assets() -> None:
 
         async def scenario() -> None:
             stores = asset_stores(trigger)
-            assert await trigger._note(stores, {36: "authorized"})
+            assert await trigger._store(stores, {36: "authorized"})
             assert {message.name for message in supervisor.sent} == {"a", "b"}
             value = supervisor.sent[0].value
             supervisor.answers["GetAssetStateStoreByName"] = AssetStateStoreResult(value=value)
-            assert await trigger._noted(stores) == ({36: "authorized"}, True)
+            assert await trigger._load(stores) == Memory({36: "authorized"}, stored=True)
 
         asyncio.run(scenario())
 
@@ -279,7 +293,7 @@ def events(trigger: WorkatoConnectionStatusTrigger, *lists: dict[int, Any]) -> l
 
     async def stream() -> AsyncIterator[Snapshot]:
         for rows in lists:
-            yield Snapshot(rows, time.monotonic() + 1)
+            yield snapshot(rows)
 
     async def scenario() -> list[tuple[int, str]]:
         told = [event.payload async for event in trigger.filter_shared_stream(stream())]
@@ -332,7 +346,7 @@ def test_a_loss_is_the_same_in_any_time_zone() -> None:
 def test_a_note_that_has_times_as_workato_gave_them_repeats_nothing() -> None:
     store, at = Store(), "2026-06-01T10:00:00.000-06:00"
     trigger = watch(store)
-    store.values[trigger._note_key] = json.dumps({"at": 1.0, "told": _packed({36: f"lost {at}"})})
+    store.values[trigger._store_key] = json.dumps({"at": 1.0, "told": _packed({36: f"lost {at}"})})
     assert events(trigger, {36: AUTHORIZED | {"connection_lost_at": at}}) == []
 
 
@@ -354,7 +368,7 @@ def test_a_watch_that_joins_others_is_not_blind_until_the_next_list(sandbox: Run
     async def scenario() -> list[Any]:
         runner = Runner()
         runner.start(watch(provider="nobody", poke_interval=2.0))
-        await runner.until(lambda: SnapshotSource.newest(("workato_default", ()), max_age=60))
+        await runner.until(lambda: REGISTRY.latest(("workato_default", ()), max_age=60))
         joiner = runner.start(watch(poke_interval=2.0))
         await asyncio.sleep(0.1)
         assert lists(sandbox) == 1
@@ -378,7 +392,7 @@ def test_it_writes_only_what_changed() -> None:
 
     async def lists() -> AsyncIterator[Snapshot]:
         for _ in range(5):
-            yield Snapshot(dict(rows), time.monotonic() + 1)
+            yield snapshot(rows)
 
     async def scenario() -> None:
         async for _ in watch(Counting()).filter_shared_stream(lists()):
@@ -395,12 +409,13 @@ def test_a_large_workspace_takes_little_of_the_loop_and_a_small_note() -> None:
     rows = {number: {"id": number, "authorization_status": "success"} for number in ids}
     store, seen = Store(), []
 
+    before = snapshot(rows)
+    after = snapshot({**rows, ids[0]: {"id": ids[0], "authorization_status": "failed"}}, before)
+
     async def lists() -> AsyncIterator[Snapshot]:
-        for step in range(4):
-            if step == 3:
-                rows[ids[0]] = {"id": ids[0], "authorization_status": "failed"}
+        for item in (before, before, before, after):
             began = time.thread_time()
-            yield Snapshot(dict(rows), time.monotonic() + 1)
+            yield item
             seen.append(time.thread_time() - began)
 
     async def scenario() -> list[Any]:
@@ -472,7 +487,7 @@ def test_an_external_id_may_be_given_as_a_number() -> None:
 
     async def lists() -> AsyncIterator[Snapshot]:
         for status in (None, "success"):
-            yield Snapshot({36: row | {"authorization_status": status}}, time.monotonic() + 1)
+            yield snapshot({36: row | {"authorization_status": status}})
 
     async def scenario() -> list[Any]:
         trigger = watch(external_id=42)

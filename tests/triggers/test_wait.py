@@ -24,7 +24,8 @@ from airflow_provider_workato.exceptions import (
 )
 from airflow_provider_workato.triggers import snapshots
 from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
-from airflow_provider_workato.triggers.snapshots import ListKey, SnapshotSource
+from airflow_provider_workato.triggers.registry import REGISTRY
+from airflow_provider_workato.triggers.snapshots import ListKey
 from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 from tests.support.airflow import on_airflow_33
 from tests.support.hook import Connect
@@ -135,7 +136,7 @@ def test_it_keeps_no_secret(sandbox: RunningSandbox, waiting: int) -> None:
         async with running(trigger):
             await until(lambda: lists(sandbox))
             assert sandbox.token not in f"{trigger!r}{trigger.serialize()}{vars(trigger)}"
-            assert sandbox.token not in repr(vars(SnapshotSource._sources[("workato_default", ())]))
+            assert sandbox.token not in repr([vars(source) for source in REGISTRY._sources.values()])
 
     run(scenario())
 
@@ -144,10 +145,10 @@ def test_it_leaves_nothing_behind(sandbox: RunningSandbox, waiting: int) -> None
     async def scenario() -> None:
         async with running(wait_for(waiting)):
             await until(lambda: lists(sandbox))
-            assert SnapshotSource._sources
+            assert REGISTRY.in_use()
 
     run(scenario())
-    assert not SnapshotSource._sources
+    assert not REGISTRY.in_use()
 
 
 # How long it lasts at least
@@ -343,7 +344,7 @@ def test_a_wait_that_is_overdue_asks_for_a_list_of_its_own(
 
     async def scenario() -> dict[str, Any]:
         async with running(wait_for(waiting, poke_interval=3600)):
-            await until(lambda: SnapshotSource.newest(KEY, max_age=3600))
+            await until(lambda: REGISTRY.latest(KEY, max_age=3600))
             sandbox.control.authorize(late)
             return await asyncio.wait_for(
                 ends(
@@ -409,7 +410,7 @@ def test_a_wait_that_joins_after_a_failed_poll_asks_anew(
     async def scenario() -> None:
         runner = Runner()
         runner.start(WorkatoConnectionStatusTrigger(poke_interval=3600))
-        await runner.until(lambda: KEY in SnapshotSource._sources and SnapshotSource._sources[KEY]._latest)
+        await runner.until(lambda: REGISTRY.latest(KEY, max_age=3600))
         wait = runner.start(wait_for(36, poke_interval=3600, since=time.time(), max_failed_polls=0))
         await runner.until(lambda: runner.fired(wait), deadline=10)
         await runner.stop()
@@ -447,7 +448,7 @@ def test_the_loop_is_free_while_workato_is_slow(sandbox: RunningSandbox) -> None
 def test_a_late_joiner_is_answered_from_the_newest_list(sandbox: RunningSandbox, waiting: int) -> None:
     async def scenario() -> None:
         async with running(wait_for(waiting, poke_interval=3600)):
-            await until(lambda: SnapshotSource.newest(KEY, max_age=3600))
+            await until(lambda: REGISTRY.latest(KEY, max_age=3600))
             event = await ends(wait_for(36, poke_interval=3600, accept_newest=True))
             assert [row["id"] for row in event["connections"]] == [36]
             assert lists(sandbox) == 1
@@ -466,7 +467,7 @@ def test_an_older_list_proves_no_failure(
 
     async def scenario() -> None:
         async with running(wait_for(waiting, poke_interval=1)):
-            await until(lambda: SnapshotSource.newest(KEY, max_age=3600))
+            await until(lambda: REGISTRY.latest(KEY, max_age=3600))
             event = await ends(
                 wait_for(number, poke_interval=1, accept_newest=accept_newest, since=time.time())
             )
@@ -542,27 +543,3 @@ def test_started_by_the_triggerer(sandbox: RunningSandbox, options: dict[str, An
     xcoms = supervisor.xcoms()
     assert xcoms.pop("return_value")["id"] == 36
     assert xcoms == {"workato_connection_url": url, "_link_WorkatoConnectionLink": url}
-
-
-# Streams that end otherwise
-
-
-async def ending(*items: object, error: Exception | None = None) -> AsyncIterator[Any]:
-    for item in items:
-        yield item
-    if error is not None:
-        raise error
-
-
-async def filtered(trigger: WorkatoConnectionTrigger, stream: AsyncIterator[Any]) -> list[Any]:
-    return [event.payload async for event in trigger.filter_shared_stream(stream)]
-
-
-def test_a_stream_that_ends_fires_nothing() -> None:
-    assert run(filtered(wait_for(36), ending())) == []
-
-
-def test_a_timeout_of_somebody_else_is_no_end_of_the_wait() -> None:
-    stream = ending(error=TimeoutError("not ours"))
-    with pytest.raises(TimeoutError, match="not ours"):
-        run(filtered(wait_for(36, deadline=time.time() + 3600), stream))

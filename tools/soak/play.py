@@ -1,4 +1,4 @@
-"""Keep waits, creates, faults and restarts going on a cluster, and count what comes of them."""
+"""Keep waits, creates, faults and restarts going on a cluster, and count the outcomes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WAITS_PER_RUN = 50
 LIFE = (120.0, 540.0)
 #: Seconds between two of each.
 FAULT_EVERY, CREATES_EVERY, RESTART_EVERY = 20.0, 60.0, 240.0
-#: Seconds after which a connection that is done with is deleted.
+#: Seconds after which a finished connection is deleted.
 KEPT = 180.0
 #: Share of the authorized connections that are lost afterwards.
 LOST = 0.05
@@ -61,7 +61,7 @@ class WaitRun:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What came of it.
+    """The outcome of a soak.
 
     :param seconds: for how long it went on.
     :param waits: waits that ended.
@@ -129,7 +129,7 @@ class Soak:
         self._to_delete: list[tuple[float, int]] = []
         self._to_lose: list[tuple[float, int]] = []
         self._restarted = self._started = self._authorized = 0
-        # What is so already when a watch begins is not told.
+        # A watch does not report states that already hold when it starts.
         self._first = max((row["seq"] for row in control.changes()), default=0)
 
     def run(self, *, seconds: float) -> Outcome:
@@ -177,8 +177,8 @@ class Soak:
         for at, number in [entry for entry in self._to_delete if entry[0] <= now]:
             self._to_delete.remove((at, number))
             self._control.delete(number)
-        # Airflow starts low map indexes first, whatever their run: a run that starts while others still want
-        # workers can keep them from it for good.
+        # Airflow starts low map indexes first, across runs. A run that starts while tasks of earlier runs
+        # wait for a worker can keep those tasks waiting.
         queued = self._count("scheduled", "queued", "running", "none")
         room = not queued and deferred <= self._waits - WAITS_PER_RUN
         if room and self._all_expanded():
@@ -290,7 +290,7 @@ class Soak:
         self._say(f"triggerer restarted ({self._pending()} waits go on)")
 
     def _settle(self) -> None:
-        """Wait until nothing changes, the watches have told everything, and all have polled again."""
+        """Wait until nothing changes, the watches have reported everything, and all have polled again."""
 
         def all_told() -> bool:
             self._check_ended()
@@ -341,7 +341,7 @@ class Soak:
         return self._count("deferred")
 
     def _all_expanded(self) -> bool:
-        """Tell whether Airflow has made the tasks of every run."""
+        """Return whether Airflow has created the tasks of every run."""
         [(count,)] = self._rows(
             "select count(*) from task_instance "
             "where dag_id = 'soak_waits' and task_id = 'wait' and map_index >= 0"

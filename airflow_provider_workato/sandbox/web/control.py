@@ -14,7 +14,8 @@ from airflow_provider_workato.sandbox.faults.table import FAULTS
 from airflow_provider_workato.sandbox.sandbox import TheSandbox
 from airflow_provider_workato.sandbox.traffic.operations import Operation
 from airflow_provider_workato.sandbox.traffic.quota import QuotaLimits
-from airflow_provider_workato.sandbox.workspace.seeds import Folder, SeedRow, generated_rows
+from airflow_provider_workato.sandbox.workspace.folders import Folder
+from airflow_provider_workato.sandbox.workspace.seeds import SeedRow, generated_rows
 from airflow_provider_workato.sandbox.workspace.summary import summary
 
 router = APIRouter(prefix="/sandbox", tags=["control"])
@@ -119,7 +120,7 @@ async def state(sandbox: TheSandbox, *, connections: bool = True) -> dict[str, A
 @router.post("/seed")
 async def seed(sandbox: TheSandbox, wanted: Seed) -> dict[str, Any]:
     """Add connections and folders."""
-    sandbox.external_changes.add_folders(Folder(**row.model_dump()) for row in wanted.folders)
+    sandbox.workspace.folders.add(Folder(**row.model_dump()) for row in wanted.folders)
     ids = sandbox.external_changes.seed(row.model_dump() for row in wanted.connections)
     like = SeedRow(**wanted.model_dump(exclude={"connections", "folders", "count"}))
     ids += sandbox.external_changes.seed(generated_rows(count=wanted.count, like=like))

@@ -1,0 +1,140 @@
+"""One poll for many waits: only those are woken that have something to look at."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from airflow_provider_workato.exceptions import WorkatoError, for_traceback
+from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot
+
+if TYPE_CHECKING:
+    from airflow_provider_workato.triggers.rows import ListedConnection
+
+log = logging.getLogger(__name__)
+
+#: After so many waits looked at, or so many woken, the event loop gets its turn.
+_LOOKED_AT, _WOKEN = 1000, 50
+
+
+class RowSubscription:
+    """What a wait gets of the lists: the first ones, then those that change one of its rows.
+
+    :param ids: the connections that it waits for.
+    :param since: until there is a list of this moment or later, every list is passed on.
+    """
+
+    __slots__ = ("_error", "_ids", "_item", "_seen", "_since", "_waiter")
+
+    def __init__(self, ids: tuple[int, ...], since: float) -> None:
+        self._ids = ids
+        self._since = since
+        self._seen: tuple[ListedConnection | None, ...] | None = None
+        self._item: Snapshot | PollFailed | None = None
+        self._error: WorkatoError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def offer(self, item: Snapshot | PollFailed) -> bool:
+        """Pass *item* on if it says something new; return whether it does.
+
+        :param item: the newest list.
+        """
+        if isinstance(item, Snapshot):
+            rows = tuple(map(item.rows.get, self._ids))
+            if rows == self._seen:
+                return False
+            self._seen = rows if item.moment >= self._since else None
+        else:
+            # The list after a failed poll is news, too.
+            self._seen = None
+        self._item = item
+        self._wake()
+        return True
+
+    def fail(self, error: WorkatoError) -> None:
+        """End the subscription with an error.
+
+        :param error: why there are no more lists.
+        """
+        self._error = error
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def next(self) -> Snapshot | PollFailed:
+        """Return the newest list that was passed on and not returned yet.
+
+        :raises WorkatoError: if there will be none.
+        """
+        while self._item is None:
+            if self._error is not None:
+                raise for_traceback(self._error)
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        item, self._item, self._waiter = self._item, None, None
+        return item
+
+
+class RowFeed:
+    """Hands the lists of one poll to many waits.
+
+    Airflow's own shared stream wakes every trigger for every list, all at once: with ten thousand of them
+    that holds the triggerer's event loop for most of a second.
+    """
+
+    def __init__(self) -> None:
+        self._subscriptions: dict[RowSubscription, None] = {}
+        self.task: asyncio.Task[None]
+
+    @property
+    def in_use(self) -> bool:
+        """Whether anything is subscribed."""
+        return bool(self._subscriptions)
+
+    def subscribe(self, ids: tuple[int, ...], *, since: float) -> RowSubscription:
+        """Add a subscription.
+
+        :param ids: the connections.
+        :param since: until there is a list of this moment or later, every list is passed on.
+        """
+        subscription = RowSubscription(ids, since)
+        self._subscriptions[subscription] = None
+        return subscription
+
+    def unsubscribe(self, subscription: RowSubscription) -> None:
+        """Remove a subscription.
+
+        :param subscription: what :meth:`subscribe` gave.
+        """
+        self._subscriptions.pop(subscription, None)
+
+    async def run(self, lists: AsyncGenerator[Snapshot | PollFailed, None]) -> None:
+        """Hand the lists out until cancelled.
+
+        :param lists: the lists.
+        """
+        try:
+            async with aclosing(lists):
+                async for item in lists:
+                    await self._hand_out(item)
+        except Exception as error:
+            log.exception("Polling the list of connections ended.")
+            reason = WorkatoError(f"Polling the list of connections ended ({type(error).__name__}).")
+            for subscription in self._subscriptions:
+                subscription.fail(reason)
+
+    async def _hand_out(self, item: Snapshot | PollFailed) -> None:
+        woken = 0
+        for number, subscription in enumerate(list(self._subscriptions), 1):
+            # One that left meanwhile does no harm.
+            woken += subscription.offer(item)
+            if number % _LOOKED_AT == 0 or woken >= _WOKEN:
+                woken = 0
+                await asyncio.sleep(0)
+        # If the last wait ends now, there is no next poll.
+        await asyncio.sleep(0)

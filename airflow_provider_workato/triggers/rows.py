@@ -1,0 +1,155 @@
+"""The rows of a list as the shared poll keeps them: what triggers look at, and the rest compressed."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from airflow_provider_workato.authorization import State, state_from
+from airflow_provider_workato.client.answers import WorkatoConnection, decode_connection
+
+#: How many rows are compressed together.
+_BLOCK_ROWS = 128
+
+#: How many blocks stay unpacked for the next rows that are asked for.
+_UNPACKED_BLOCKS = 8
+
+
+class ListedConnection(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
+    """One connection of a polled list.
+
+    Equal only to itself: a row whose bytes did not change keeps its object from one list to the next.
+
+    :param id: the connection.
+    :param state: what its status means.
+    :param unknown_status: whether the API shows a status that this provider does not know.
+    :param lost_at: ``connection_lost_at``, as Workato gave it.
+    :param external_id: ``external_id``, as Workato gave it.
+    :param folder_id: ``folder_id``, as Workato gave it.
+    :param provider: the app.
+    :param digest: the hash of its bytes.
+    :param block: where its bytes are.
+    :param index: which row of the block it is.
+    """
+
+    id: int
+    state: State
+    unknown_status: bool
+    lost_at: Any
+    external_id: Any
+    folder_id: Any
+    provider: Any
+    digest: int
+    block: Block
+    index: int
+
+    def connection(self) -> WorkatoConnection:
+        """Decode all of it, without credentials.
+
+        :raises WorkatoResponseError: if one of the values that no trigger looks at is not JSON.
+        """
+        return decode_connection(_unpacked(self.block)[self.index])
+
+
+class Block:
+    """Compressed rows. It lives for as long as one of its rows is in the newest list.
+
+    :param rows: the rows, undecoded.
+    """
+
+    __slots__ = ("_data",)
+
+    def __init__(self, rows: Sequence[msgspec.Raw]) -> None:
+        # Lists repeat themselves: the lowest level leaves a twentieth of them. The lock is free meanwhile.
+        self._data = zlib.compress(b"[" + b",".join(rows) + b"]", 1)
+
+    def rows(self) -> list[msgspec.Raw]:
+        """Unpack the rows."""
+        return msgspec.json.decode(zlib.decompress(self._data), type=list[msgspec.Raw])
+
+
+_unpacked = lru_cache(maxsize=_UNPACKED_BLOCKS)(Block.rows)
+
+
+class _Fields(msgspec.Struct, gc=False):
+    """What is decoded of a row. Any value will do: Workato's answers differ from its documentation."""
+
+    id: Any = None
+    authorization_status: Any = None
+    authorized_at: Any = None
+    connection_lost_at: Any = None
+    external_id: Any = None
+    folder_id: Any = None
+    provider: Any = None
+    application: Any = None
+
+
+_FIELDS = msgspec.json.Decoder(_Fields)
+
+
+def read_rows(
+    raws: Sequence[msgspec.Raw], before: Mapping[int, ListedConnection]
+) -> dict[int, ListedConnection]:
+    """Return a list's rows by id, unchanged ones as the objects they were.
+
+    :param raws: the undecoded rows.
+    :param before: the rows of the list before.
+    :raises WorkatoResponseError: if one is not a connection.
+    """
+    known = {row.digest: row for row in before.values()}
+    # Kept instead of the bytes. Two versions of one row with the same 64 bits are not to be expected.
+    digests = [hash(bytes(raw)) for raw in raws]
+    fresh = [index for index, digest in enumerate(digests) if digest not in known]
+    known.update(_decoded(raws, digests, fresh))
+    return {row.id: row for row in map(known.__getitem__, digests)}
+
+
+def _decoded(
+    raws: Sequence[msgspec.Raw], digests: Sequence[int], fresh: Sequence[int]
+) -> Iterator[tuple[int, ListedConnection]]:
+    shared: dict[object, object] = {}
+
+    def once(value: object) -> object:
+        # Most rows have the folder and the app of others.
+        return shared.setdefault(value, value) if type(value) in (str, int) else value
+
+    for start in range(0, len(fresh), _BLOCK_ROWS):
+        indexes = fresh[start : start + _BLOCK_ROWS]
+        block = Block([raws[index] for index in indexes])
+        for position, index in enumerate(indexes):
+            fields = _fields(raws[index])
+            status = fields.authorization_status
+            state = state_from(
+                status=status, lost_at=fields.connection_lost_at, authorized_at=fields.authorized_at
+            )
+            digest = digests[index]
+            yield (
+                digest,
+                ListedConnection(
+                    id=fields.id,
+                    state=state,
+                    unknown_status=state is State.WAITING and status not in (None, "success"),
+                    lost_at=fields.connection_lost_at,
+                    external_id=fields.external_id,
+                    folder_id=once(fields.folder_id),
+                    provider=once(fields.application if fields.provider is None else fields.provider),
+                    digest=digest,
+                    block=block,
+                    index=position,
+                ),
+            )
+
+
+def _fields(raw: msgspec.Raw) -> _Fields:
+    try:
+        fields = _FIELDS.decode(raw)
+        if type(fields.id) is int and -(2**63) <= fields.id < 2**63:
+            return fields
+    except (msgspec.MsgspecError, RecursionError):
+        pass
+    row = decode_connection(raw)
+    return _Fields(**{name: row.get(name) for name in _Fields.__struct_fields__})
