@@ -1,4 +1,4 @@
-"""Arguments are checked before any request is made."""
+"""Arguments are checked before a request is sent."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def test_ids(value: int | str, number: int) -> None:
         {},
     ],
 )
-def test_what_is_no_id(value: object) -> None:
+def test_invalid_ids(value: object) -> None:
     with pytest.raises(WorkatoConfigurationError, match="connection_id must be a connection's number"):
         to_id(value)
     with pytest.raises(WorkatoConfigurationError, match="folder_id must be a number such as 1892"):
         to_id(value, what="folder_id")
 
 
-def test_the_error_shows_a_bounded_piece_of_what_is_no_id() -> None:
+def test_the_error_quotes_at_most_a_piece_of_an_invalid_id() -> None:
     with pytest.raises(WorkatoConfigurationError) as caught:
         to_id("x" * 1000)
     assert len(str(caught.value)) < 200
@@ -84,12 +84,12 @@ def test_times_are_sent_in_utc(given: datetime | str, sent: str) -> None:
 
 
 @pytest.mark.parametrize("given", ["yesterday", "2026-01-31T08:00:00", datetime(2026, 1, 31), 1, None])  # noqa: DTZ001
-def test_what_is_no_time(given: Any) -> None:
+def test_invalid_times(given: Any) -> None:
     with pytest.raises(WorkatoConfigurationError, match="updated_after must be a datetime with a time zone"):
         to_timestamp(given)
 
 
-def test_offsets_are_understood() -> None:
+def test_offsets() -> None:
     assert parse_time("2020-12-23T14:12:06.751-08:00") == datetime(
         2020, 12, 23, 22, 12, 6, 751000, tzinfo=UTC
     )

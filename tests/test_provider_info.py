@@ -1,4 +1,4 @@
-"""Airflow takes a misspelled key of the metadata silently, so every key is looked at here."""
+"""The metadata. Airflow ignores misspelled keys silently, so every key is checked here."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_keys_of_connection_type(connection_type: dict[str, Any]) -> None:
     assert not set(behaviour["hidden-fields"]) & set(behaviour["placeholders"])
 
 
-def test_older_airflow_is_told_the_same(connection_type: dict[str, Any]) -> None:
+def test_older_airflow_gets_the_same_form(connection_type: dict[str, Any]) -> None:
     behaviour = connection_type["ui-field-behaviour"]
     assert ui_field_behaviour() == {
         "hidden_fields": behaviour["hidden-fields"],
@@ -151,7 +151,7 @@ def test_entry_point_is_the_distribution(info: dict[str, Any]) -> None:
 
 
 def test_metadata_needs_no_airflow() -> None:
-    # Airflow reads it in the middle of its own import, when nothing of it can be imported yet.
+    # Airflow reads it while it is being imported itself.
     code = (
         "import sys; from airflow_provider_workato.get_provider_info import get_provider_info; "
         "get_provider_info(); print(sorted({'airflow', 'requests'} & set(sys.modules)))"

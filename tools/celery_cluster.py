@@ -1,4 +1,4 @@
-"""A real Airflow as on several machines: Celery workers and triggerers that share no temporary folder."""
+"""A real Airflow as on several machines: Celery workers and triggerers with separate temporary folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-#: How long Airflow needs to notice that a process died, shortened from minutes.
+#: Shorter times after which Airflow notices that a process died; the defaults are minutes.
 _NOTICED_SOON = {
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
@@ -26,14 +26,14 @@ _NOTICED_SOON = {
 class CeleryCluster(AirflowCluster):
     """A cluster whose tasks run on Celery workers.
 
-    Each component gets a ``TMPDIR`` of its own.
+    Each component has its own ``TMPDIR``.
 
     :param database: an SQLAlchemy URL for PostgreSQL.
     :param broker: the URL of a Redis server.
     :param workers: number of workers to start.
     :param slots: number of tasks that a worker runs at once.
-    :param env: further environment variables; they win.
-    :param options: what :class:`~tools.cluster.AirflowCluster` takes.
+    :param env: further environment variables. They override the defaults.
+    :param options: further arguments of :class:`~tools.cluster.AirflowCluster`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class CeleryCluster(AirflowCluster):
         )
 
     def start_components(self) -> None:
-        """Start everything, workers included."""
+        """Start all components, including the workers."""
         super().start_components()
         for number in range(self._first_workers):
             self.start_worker(number)
@@ -72,14 +72,14 @@ class CeleryCluster(AirflowCluster):
     def start_worker(self, number: int) -> None:
         """Start a worker.
 
-        :param number: which one; it must not be running.
+        :param number: its number; it must not be running.
         """
         name = f"worker-{number}"
         command = ["celery", "worker", "--skip-serve-logs", "--concurrency", str(self._slots)]
         self.spawn(*command, "--celery-hostname", f"{name}@%h", name=name)
 
     def restart(self, name: str) -> None:
-        """Stop a component in an orderly way and start it again.
+        """Terminate a component gracefully and start it again.
 
         :param name: the component, as :meth:`component_pid` takes it.
         """
@@ -94,7 +94,7 @@ class CeleryCluster(AirflowCluster):
         wait_until(self.is_up, what=f"a healthy Airflow after the restart of {name}", deadline=180)
 
     def environment_of(self, name: str) -> dict[str, str]:
-        """Return a component's environment, with a temporary folder of its own.
+        """Return a component's environment, with its own temporary folder.
 
         :param name: the component.
         """

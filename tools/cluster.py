@@ -1,4 +1,4 @@
-"""A real Airflow on this machine: each component is a process of its own, none outlives the cluster."""
+"""A real Airflow on this machine. Each component is a separate process, and all end with the cluster."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ class AirflowCluster:
     The Airflow is that of the running interpreter. On Airflow 2 there is no API server, and the scheduler
     reads the DAG files; with its default executor it needs a *database* other than SQLite.
 
-    :param home: the ``AIRFLOW_HOME``. It is made if absent, and never removed here.
-    :param dags_folder: where the DAG files are.
-    :param env: further environment variables, for example ``AIRFLOW_CONN_...``; they win over ours.
-    :param database: an SQLAlchemy URL, an SQLite file in *home* if left out.
-    :param triggerers: how many triggerers to start.
-    :param parallelism: how many tasks run at once. Each is a process that Airflow starts beforehand.
+    :param home: the ``AIRFLOW_HOME``. It is created if absent, and never removed.
+    :param dags_folder: the folder of the DAG files.
+    :param env: further environment variables, for example ``AIRFLOW_CONN_...``. They override the defaults.
+    :param database: an SQLAlchemy URL; an SQLite file in *home* by default.
+    :param triggerers: the number of triggerers to start.
+    :param parallelism: the number of tasks that run at once. Airflow starts a process for each beforehand.
     :param executor: the executor.
-    :param connections: Airflow connections by id, put into the database. One that *env* gives needs no
-        database, which is another path through Airflow.
-    :param pools: pools to make, with their slots.
+    :param connections: Airflow connections by id, stored in the database. Airflow reads connections in *env*
+        without the database, by another code path.
+    :param pools: pools to create, with their slots.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class AirflowCluster:
             "AIRFLOW__API__PORT": str(self.port),
             "AIRFLOW__API__SECRET_KEY": secrets.token_hex(32),
             "AIRFLOW__API__WORKERS": "1",
-            # Airflow 3.0 asks for it; tests look at what was pushed, and push nothing foreign.
+            # Airflow 3.0 requires it to return XCom values. The tests push only their own.
             "AIRFLOW__API__ENABLE_XCOM_DESERIALIZE_SUPPORT": "True",
             "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(64),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
@@ -91,13 +91,13 @@ class AirflowCluster:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database or f"sqlite:///{home}/airflow.db",
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-            # The same on Airflow 2.
+            # The same settings on Airflow 2.
             "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
             "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
-            # A deferral shorter than this can fail the task: the report on its first half comes too late.
+            # A shorter deferral can fail the task, because Airflow learns too late that it left its worker.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "PYTHONUNBUFFERED": "1",
-            # What tasks leave in a temporary folder goes with the home.
+            # Remove the temporary files of tasks together with the home.
             "TMPDIR": str(home / "tmp"),
             **(env or {}),
         }
@@ -132,7 +132,7 @@ class AirflowCluster:
         wait_until(self.is_up, what=f"a healthy Airflow in {self.home}", deadline=deadline)
 
     def start_components(self) -> None:
-        """Start everything."""
+        """Start all components."""
         if not _AIRFLOW_2:
             self.start_component("api-server")
             self.start_component("dag-processor")
@@ -141,7 +141,7 @@ class AirflowCluster:
             self.start_triggerer(number)
 
     def start_component(self, name: str) -> None:
-        """Start a component of which there is one.
+        """Start a component of which the cluster has only one.
 
         :param name: ``api-server``, ``scheduler`` or ``dag-processor``.
         """
@@ -153,7 +153,7 @@ class AirflowCluster:
         :param deadline: seconds that the components get to end by themselves.
         """
         self.api.close()
-        # Not the whole group: the scheduler can hang for good when its workers end before it.
+        # Terminate only the components: the scheduler can hang if its workers end before it.
         for component in self._components.values():
             if component.poll() is None:
                 component.terminate()
@@ -173,14 +173,14 @@ class AirflowCluster:
 
     @property
     def logs(self) -> Path:
-        """Where each component writes what it has to say."""
+        """The folder of the components' log files."""
         return self.home / "components"
 
     def run_cli(self, *arguments: str, deadline: float = 300) -> str:
-        """Run ``airflow`` with the cluster's settings and return what it printed.
+        """Run ``airflow`` with the cluster's settings and return its output.
 
-        :param arguments: what to run.
-        :param deadline: seconds it may take.
+        :param arguments: the arguments.
+        :param deadline: the seconds that it may take.
         """
         done = subprocess.run(
             [sys.executable, "-m", "airflow", *arguments],
@@ -198,14 +198,14 @@ class AirflowCluster:
     def start_triggerer(self, number: int) -> None:
         """Start a triggerer.
 
-        :param number: which one; it must not be running.
+        :param number: its number; it must not be running.
         """
         self.spawn("triggerer", "--skip-serve-logs", name=f"triggerer-{number}")
 
     def kill_triggerer(self, number: int) -> None:
         """Kill a triggerer and the process in which its triggers run, and wait for their end.
 
-        :param number: which one.
+        :param number: its number.
         """
         self.kill(f"triggerer-{number}")
 
@@ -222,11 +222,11 @@ class AirflowCluster:
         wait_until(lambda: not _in_sessions({component.pid}), what=f"the end of {name}", deadline=30)
 
     def ended_components(self) -> list[str]:
-        """Return the components that ended though nobody stopped them."""
+        """Return the components that ended by themselves."""
         return [name for name, component in self._components.items() if component.poll() is not None]
 
     def end(self, name: str, *, deadline: float = 60) -> None:
-        """Ask a component to end, wait for that, and kill what is left of it.
+        """Terminate a component, wait for its end, and kill its remaining processes.
 
         :param name: the component, as :meth:`component_pid` takes it.
         :param deadline: seconds that it gets to end by itself.
@@ -252,10 +252,10 @@ class AirflowCluster:
         return _in_sessions(self._sessions if name is None else {self._components[name].pid})
 
     def tail(self, name: str, *, lines: int = 40) -> str:
-        """Return the end of what a component said.
+        """Return the end of a component's log.
 
         :param name: the component.
-        :param lines: how much.
+        :param lines: the number of lines.
         """
         text = (self.logs / f"{name}.log").read_text(errors="replace")
         return "\n".join(text.splitlines()[-lines:])
@@ -278,8 +278,8 @@ class AirflowCluster:
     def spawn(self, *command: str, name: str | None = None) -> None:
         """Start a component.
 
-        :param command: what to run, without ``airflow``.
-        :param name: what to call it, the first word of *command* if left out.
+        :param command: the command line, without ``airflow``.
+        :param name: its name; the first word of *command* by default.
         """
         name = name or command[0]
         with (self.logs / f"{name}.log").open("ab") as log:
@@ -289,14 +289,14 @@ class AirflowCluster:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # Task processes leave the group they are started in, but not the session.
+                # Task processes leave their process group, but not the session.
                 start_new_session=True,
             )
         self._components[name] = component
         self._sessions.add(component.pid)
 
     def is_up(self) -> bool:
-        """Tell whether all components are healthy.
+        """Return whether all components are healthy.
 
         :raises RuntimeError: if one of them ended.
         """
@@ -309,7 +309,7 @@ class AirflowCluster:
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
+    """Return a free TCP port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -317,7 +317,7 @@ def free_port() -> int:
 
 
 def _inherited() -> dict[str, str]:
-    # Neither the developer's own Airflow nor a coverage run around this process is the cluster's business.
+    # Leave out the settings of the developer's own Airflow and of a coverage run.
     foreign = ("AIRFLOW", "COV_CORE", "COVERAGE")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
         "NO_PROXY": "127.0.0.1,localhost"

@@ -1,4 +1,4 @@
-"""A Redis server for a while: the broker through which Celery hands tasks to workers."""
+"""A temporary Redis server, the broker through which Celery sends tasks to workers."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _PROGRAM = "redis-server"
 
 @contextlib.contextmanager
 def running_redis() -> Iterator[str]:
-    """Run an empty server on a free port and yield its URL; leave nothing behind."""
+    """Run an empty server on a free port, yield its URL, and remove everything afterwards."""
     program = _program()
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="workato-redis-") as directory:
         options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", directory]
-        # Nothing is written to disk: the queue is thrown away with the server.
+        # Write nothing to disk: the queue is discarded with the server.
         options += ["--save", "", "--appendonly", "no"]
         with Path(directory, "log").open("wb") as log:
             server = subprocess.Popen(
@@ -55,7 +55,7 @@ def _program() -> str:
         subprocess.run(["apt-get", "update", "-qq"], check=True)
         subprocess.run(
             ["apt-get", "install", "-y", "-qq", "redis-server"],
-            # Debian starts the service unless told otherwise; only the program is wanted.
+            # The run level keeps Debian from starting the service; only the program is needed.
             env=os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"},
             stdout=subprocess.DEVNULL,
             check=True,

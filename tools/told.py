@@ -1,4 +1,4 @@
-"""Compare the changes that the sandbox made with those that a watch told."""
+"""Compare the changes in the sandbox with those that a watch reported."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-#: A connection and what it became.
+#: A connection's id and its new state.
 Change = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """Changes that were told too often or not at all.
+    """Changes that were reported too often or not at all.
 
     :param count: number of changes that happened.
-    :param twice: changes that were told more often than they happened.
-    :param missed: changes that lasted and were told less often than they happened.
+    :param twice: changes that were reported more often than they happened.
+    :param missed: lasting changes that were reported less often than they happened.
     """
 
     count: int
@@ -35,7 +35,7 @@ def compare(
     now: float,
     lasting: float | None = None,
 ) -> Told:
-    """Compare what happened with what was told.
+    """Compare the changes that happened with those that were reported.
 
     :param changes: what the sandbox recorded, oldest first.
     :param events: the asset events of the watch.
@@ -61,7 +61,7 @@ def compare(
 def _states(
     changes: Iterable[Mapping[str, Any]], *, providers: Collection[str], now: float
 ) -> Iterator[tuple[Change, float, bool]]:
-    """Yield each state that is told, the seconds for which it lasted, and whether it still holds."""
+    """Yield each reportable state, the seconds for which it lasted, and whether it still holds."""
     begun: dict[int, tuple[str, float]] = {}
     for entry in changes:
         number, row = entry["id"], entry["connection"]

@@ -38,8 +38,8 @@ _ADVICE: dict[int, tuple[type[WorkatoApiError], str]] = {
     401: (
         WorkatoAuthError,
         (
-            "the API token of Airflow connection {conn_id!r} is not valid in this data center, or its API "
-            "client's role lacks the privilege {privilege!r}. A token works in its own data center only: "
+            "the API token of Airflow connection {conn_id!r} is not valid there, or its API client's role "
+            "lacks the privilege {privilege!r}. A token works only in its own data center and environment: "
             "check {address!r}, {password!r} and the role."
         ),
     ),
@@ -98,13 +98,13 @@ class Failures:
             "support_id": support_id,
         }
         kind, advice = self._explain(answer.status, call.endpoint, message, refused=refused)
-        text = f"{_what(call)} failed with HTTP {answer.status} at {self.settings.place}: {advice}"
+        failed = "was rejected" if kind is WorkatoRejectedError else f"failed with HTTP {answer.status}"
+        text = f"{_what(call)} {failed} at {self.settings.place}: {advice}"
         if message:
             text += f" Workato said: {message!r}."
         if fields:
-            text += (
-                " Fields: " + "; ".join(f"{name}: {', '.join(texts)}" for name, texts in fields.items()) + "."
-            )
+            said = "; ".join(f"{name}: {', '.join(texts)}" for name, texts in fields.items())
+            text += f" Fields: {said}" + ("" if said.endswith((".", "?", "!")) else ".")
         if support_id:
             text += f" If you contact Workato's support, give them the id {support_id}."
         if kind is WorkatoRateLimitError:
@@ -194,9 +194,10 @@ class Failures:
             isinstance(e, never_left) or _failed_handshake(e) for e in _chain(error)
         )
         reason = next((e for e in reversed(_chain(error)) if isinstance(e, OSError) and e.strerror), None)
-        if isinstance(error, (requests.Timeout, TooSlow)) or (
-            any(isinstance(e, urllib3.exceptions.ReadTimeoutError) for e in _chain(error))
-        ):
+        slow = isinstance(error, (requests.Timeout, TooSlow)) or any(
+            isinstance(e, urllib3.exceptions.ReadTimeoutError) for e in _chain(error)
+        )
+        if slow:
             limit = self.settings.read_timeout if sent else self.settings.connect_timeout
             said = f"no complete answer within {limit:g} s" if sent else f"no connection within {limit:g} s"
         elif reason is not None:
@@ -206,15 +207,24 @@ class Failures:
         after = "; the request was not sent"
         if sent:
             after = "" if call.endpoint.reads else "; the request may have been carried out"
-        advice = "" if sent else (
-            f" Check {LABELS['host']!r}, {LABELS['data_center']!r} and {LABELS['proxies']!r} of Airflow "
-            f"connection {self.settings.conn_id!r}."
-        )  # fmt: skip
         return WorkatoTransportError(
-            f"{_what(call)} got no answer from {self.settings.place}: {redact(said, [])}{after}.{advice}",
+            f"{_what(call)} got no answer from {self.settings.place}: {redact(said, [])}{after}. "
+            f"{self._advice_without_answer(sent=sent, slow=slow)}",
             operation=call.endpoint.operation,
             request_sent=sent,
         )
+
+    def _advice_without_answer(self, *, sent: bool, slow: bool) -> str:
+        connection = f"Airflow connection {self.settings.conn_id!r}"
+        if not sent:
+            labels = f"{LABELS['host']!r}, {LABELS['data_center']!r} and {LABELS['proxies']!r}"
+            return f"Check {labels} of {connection}."
+        if slow:
+            return (
+                "Workato or the network is slow; try again later, or raise "
+                f"{LABELS['read_timeout']!r} of {connection}."
+            )
+        return "Workato, a proxy or the network closed the connection; try again later."
 
     def secrets_of(self, call: Call) -> list[str]:
         """Return the strings that must not be shown when an answer to *call* is quoted.

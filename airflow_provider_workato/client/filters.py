@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_workato.client.answers import WorkatoConnection
 
 #: Data centers that do not know one of these filters ignore it, so it is applied to the answer as well.
-_APPLIED_AGAIN = ("provider", "external_id", "parent_id", "project_id")
+_FILTERS_CHECKED_IN_ANSWER = ("provider", "external_id", "parent_id", "project_id")
 
 
 class ListFilters(TypedDict, total=False):
@@ -53,11 +53,11 @@ class ListQuery:
     """A list of connections to ask for, its filters checked.
 
     :param parameters: the query string's parameters.
-    :param applied_again: the filters that :meth:`selects` applies, by name.
+    :param check_in_answer: the filters that :meth:`selects` checks, by name.
     """
 
     parameters: list[tuple[str, str]]
-    applied_again: dict[str, Any]
+    check_in_answer: dict[str, Any]
 
     @classmethod
     def of(cls, filters: ListFilters) -> ListQuery:
@@ -85,14 +85,14 @@ class ListQuery:
         updated_after = filters.get("updated_after")
         if updated_after is not None:
             parameters.append(("updated_after", to_timestamp(updated_after)))
-        return cls(parameters, {key: wanted[key] for key in _APPLIED_AGAIN if key in wanted})
+        return cls(parameters, {key: wanted[key] for key in _FILTERS_CHECKED_IN_ANSWER if key in wanted})
 
     def selects(self, row: WorkatoConnection) -> bool:
         """Tell whether *row* belongs in the answer. A key that the answer leaves out proves nothing.
 
         :param row: a connection of the answer.
         """
-        return all(row.get(key, value) == value for key, value in self.applied_again.items())
+        return all(row.get(key, value) == value for key, value in self.check_in_answer.items())
 
 
 def _name(value: object, *, what: str) -> str | None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable
 from airflow_provider_workato.client.call_history import CallHistory, SharedCallHistory
 
 #: Workato grants no quota this large; do not share it between processes.
-_MOST_SHARED_CALLS = 600
+_MAX_SHARED_CALLS = 600
 
 
 class RateLimiter:
@@ -42,7 +42,7 @@ class RateLimiter:
     #: How many seconds late its ticket is dropped.
     PATIENCE = 5.0
     #: The most tickets at once. A caller that finds none left tries again a period later.
-    MOST_TICKETS = 4096
+    MAX_TICKETS = 4096
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class RateLimiter:
             now = self._clock()
             self._drop_impossible(history, now)
             if ticket is None:
-                if len(history.queue) >= self.MOST_TICKETS and not first:
+                if len(history.queue) >= self.MAX_TICKETS and not first:
                     return None, now + self._period, now
                 ticket = int.from_bytes(os.urandom(8))
                 history.queue = {ticket: now, **history.queue} if first else {**history.queue, ticket: now}
@@ -177,7 +177,7 @@ def rate_limiter_for(
     with _lock:
         if full_key not in _limiters:
             history = (
-                SharedCallHistory(calls, key=full_key) if shared and calls <= _MOST_SHARED_CALLS else None
+                SharedCallHistory(calls, key=full_key) if shared and calls <= _MAX_SHARED_CALLS else None
             )
             _limiters[full_key] = RateLimiter(calls=calls, period=stretched, history=history)
         return _limiters[full_key]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: How many seconds after ``before_send`` a call may be sent. If it is later, ``before_send`` runs again.
 _STALE = 5.0
 #: How often ``before_send`` runs at most, so that a slow one does not hold the call back for ever.
-_MOST_PREPARATIONS = 3
+_MAX_PREPARATIONS = 3
 
 
 class Transport:
@@ -93,7 +93,7 @@ class Transport:
         began = time.monotonic()
         granted = limiter.acquire()
         leave = None
-        for _ in range(_MOST_PREPARATIONS if call.before_send else 0):
+        for _ in range(_MAX_PREPARATIONS if call.before_send else 0):
             prepared_at = time.monotonic()
             leave = call.before_send() if call.before_send else None
             if limiter.confirm(granted):

@@ -139,7 +139,7 @@ class WorkatoConnectionsHook(BaseHook):
         :param filters: see :class:`~airflow_provider_workato.client.filters.ListFilters`.
         :raises WorkatoError: if the call fails.
         """
-        if ListQuery.of(filters).applied_again:
+        if ListQuery.of(filters).check_in_answer:
             # Only a decoded row can be compared with a filter.
             return [encode_connection(row) for row in self.iter_connections(**filters)]
         return list(self._matching(split_connections, filters))
@@ -585,7 +585,7 @@ class WorkatoConnectionsHook(BaseHook):
     ) -> Iterator[Any]:
         query = ListQuery.of(filters)
         rows = parse(self.transport.send_raw(Call(endpoint=endpoints.LIST, query=query.parameters)))
-        return filter(query.selects, rows) if query.applied_again else iter(rows)
+        return filter(query.selects, rows) if query.check_in_answer else iter(rows)
 
     def _change(
         self,

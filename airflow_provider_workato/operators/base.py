@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
 
 #: The types of arguments: a literal, a Jinja template, or the output of another task.
-Id: TypeAlias = "int | str | XComArg"
-String: TypeAlias = "str | XComArg"
-Flag: TypeAlias = "bool | str | XComArg"
-Dict: TypeAlias = "Mapping[str, Any] | str | XComArg"
+IdArgument: TypeAlias = "int | str | XComArg"
+StringArgument: TypeAlias = "str | XComArg"
+FlagArgument: TypeAlias = "bool | str | XComArg"
+DictArgument: TypeAlias = "Mapping[str, Any] | str | XComArg"
 
 
 #: Marks an argument as left out; ``None`` may be the output of an upstream task.
@@ -62,7 +62,7 @@ class CredentialsOperator(WorkatoOperator):
 
     template_fields_renderers: ClassVar[dict[str, str]] = {"input": "json"}
 
-    def __init__(self, *, input: Dict | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, input: DictArgument | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.input: Any = input
         self._credentials: Sealed | None = None
@@ -128,13 +128,13 @@ class TargetOperator(WorkatoOperator):
     def __init__(
         self,
         *,
-        connection_id: Id | None = NOT_GIVEN,
-        external_id: String | None = None,
-        name: String | None = None,
-        provider: String | None = None,
-        folder_id: Id | None = None,
-        parent_id: Id | None = None,
-        ignore_missing: Flag = False,
+        connection_id: IdArgument | None = NOT_GIVEN,
+        external_id: StringArgument | None = None,
+        name: StringArgument | None = None,
+        provider: StringArgument | None = None,
+        folder_id: IdArgument | None = None,
+        parent_id: IdArgument | None = None,
+        ignore_missing: FlagArgument = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)

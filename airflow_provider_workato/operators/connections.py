@@ -30,10 +30,10 @@ from airflow_provider_workato.links.connections import (
 from airflow_provider_workato.operators.base import (
     NOT_GIVEN,
     CredentialsOperator,
-    Dict,
-    Flag,
-    Id,
-    String,
+    DictArgument,
+    FlagArgument,
+    IdArgument,
+    StringArgument,
     TargetOperator,
     WorkatoOperator,
     check_choice,
@@ -133,15 +133,15 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
     def __init__(
         self,
         *,
-        name: String,
-        provider: String,
-        folder_id: Id | None = None,
-        parent_id: Id | None = None,
-        external_id: String | None = None,
-        input: Dict | None = None,
-        shell_connection: Flag | None = None,
-        if_exists: IfExists | String = "reuse",
-        on_refused: OnRefused | String = "fail",
+        name: StringArgument,
+        provider: StringArgument,
+        folder_id: IdArgument | None = None,
+        parent_id: IdArgument | None = None,
+        external_id: StringArgument | None = None,
+        input: DictArgument | None = None,
+        shell_connection: FlagArgument | None = None,
+        if_exists: IfExists | StringArgument = "reuse",
+        on_refused: OnRefused | StringArgument = "fail",
         **kwargs: Any,
     ) -> None:
         super().__init__(input=input, **kwargs)
@@ -212,13 +212,13 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
     def __init__(
         self,
         *,
-        connection_id: Id,
-        name: String | None = None,
-        folder_id: Id | None = None,
-        parent_id: Id | None = None,
-        external_id: String | None = None,
-        input: Dict | None = None,
-        shell_connection: Flag | None = None,
+        connection_id: IdArgument,
+        name: StringArgument | None = None,
+        folder_id: IdArgument | None = None,
+        parent_id: IdArgument | None = None,
+        external_id: StringArgument | None = None,
+        input: DictArgument | None = None,
+        shell_connection: FlagArgument | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(input=input, **kwargs)
@@ -276,7 +276,9 @@ class WorkatoDisconnectConnectionOperator(TargetOperator):
     template_fields: Sequence[str] = (*TargetOperator.template_fields, "force")
     operator_extra_links = (WorkatoConnectionLink(),)
 
-    def __init__(self, *, connection_id: Id | None = NOT_GIVEN, force: Flag = False, **kwargs: Any) -> None:
+    def __init__(
+        self, *, connection_id: IdArgument | None = NOT_GIVEN, force: FlagArgument = False, **kwargs: Any
+    ) -> None:
         super().__init__(connection_id=connection_id, **kwargs)
         check_flag(force, what="force")
         self.force: Any = force
@@ -330,8 +332,8 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
     def __init__(
         self,
         *,
-        connection_id: Id | None = NOT_GIVEN,
-        created_by: String | None = None,
+        connection_id: IdArgument | None = NOT_GIVEN,
+        created_by: StringArgument | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(connection_id=connection_id, **kwargs)
@@ -416,9 +418,9 @@ class WorkatoGetPicklistOperator(WorkatoOperator):
     def __init__(
         self,
         *,
-        connection_id: Id,
-        pick_list_name: String,
-        pick_list_params: Dict | None = None,
+        connection_id: IdArgument,
+        pick_list_name: StringArgument,
+        pick_list_params: DictArgument | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -450,16 +452,17 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
 
     template_fields: Sequence[str] = (*WorkatoOperator.template_fields, *LIST_FILTERS)
 
+    # Spelled out, unlike the hook's filters: Airflow applies a DAG's default_args to named parameters only.
     def __init__(
         self,
         *,
-        folder_id: Id | None = None,
-        project_id: Id | None = None,
-        parent_id: Id | None = None,
-        external_id: String | None = None,
-        provider: String | None = None,
-        include_runtime_connections: Flag = False,
-        include_tags: Flag = False,
+        folder_id: IdArgument | None = None,
+        project_id: IdArgument | None = None,
+        parent_id: IdArgument | None = None,
+        external_id: StringArgument | None = None,
+        provider: StringArgument | None = None,
+        include_runtime_connections: FlagArgument = False,
+        include_tags: FlagArgument = False,
         updated_after: datetime | str | None = None,
         **kwargs: Any,
     ) -> None:
@@ -517,13 +520,13 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
     def __init__(
         self,
         *,
-        parent_id: Id,
-        folder_id: Id,
-        external_id: String,
-        name: String | None = None,
-        callback_url: String | None = None,
-        redirect_url: String | None = None,
-        if_exists: IfExists | String = "reuse",
+        parent_id: IdArgument,
+        folder_id: IdArgument,
+        external_id: StringArgument,
+        name: StringArgument | None = None,
+        callback_url: StringArgument | None = None,
+        redirect_url: StringArgument | None = None,
+        if_exists: IfExists | StringArgument = "reuse",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -566,7 +569,7 @@ class WorkatoGetOAuthUrlOperator(WorkatoOperator):
     template_fields: Sequence[str] = (*WorkatoOperator.template_fields, "connection_id")
     operator_extra_links = (WorkatoConnectionLink(), WorkatoOAuthLink())
 
-    def __init__(self, *, connection_id: Id, **kwargs: Any) -> None:
+    def __init__(self, *, connection_id: IdArgument, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.connection_id: Any = connection_id
 

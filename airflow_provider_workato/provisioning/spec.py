@@ -1,4 +1,4 @@
-"""What a connection should be like, checked once on the way in."""
+"""The fields of a connection as a caller gives them, checked once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that a running sandbox holds."""
+"""The state of a running sandbox."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from airflow_provider_workato.sandbox.workspace.workspace import Workspace
 
 
 class Sandbox:
-    """The workspace and what surrounds it. Only one event loop uses it, so it needs no locks.
+    """The state of a sandbox. Only one event loop uses it, so it needs no locks.
 
     :param token: the API token that is accepted at start.
     :param limits: the limits at start.
+    :param any_provider: accept every well-formed provider name, not only those of known connectors.
     """
 
-    def __init__(self, *, token: str, limits: QuotaLimits) -> None:
+    def __init__(self, *, token: str, limits: QuotaLimits, any_provider: bool = False) -> None:
         self._token = token
         self.tokens = {token}
         self.workspace = Workspace()
-        self.calls = ApiCalls(self.workspace)
+        self.calls = ApiCalls(self.workspace, any_provider=any_provider)
         self.external_changes = ExternalChanges(self.workspace)
         self.consent_links = ConsentLinks()
         self.quota = QuotaGuard(limits)

@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 import uvicorn
 
 from airflow_provider_workato.sandbox.sandbox import Sandbox
-from airflow_provider_workato.sandbox.traffic.quota import QuotaLimits
 from airflow_provider_workato.sandbox.web.app import create_app
 
-# Held or slow calls must not keep the server from ending.
+# Do not wait longer for held or slow calls.
 _SHUTDOWN_SECONDS = 1
 
 
@@ -31,8 +30,7 @@ class _Server(uvicorn.Server):
 async def serve(
     *,
     listener: socket.socket,
-    token: str,
-    limits: QuotaLimits,
+    sandbox: Sandbox,
     hosts: Sequence[str],
     on_ready: Callable[[], None],
     exit_with_stdin: bool = False,
@@ -40,14 +38,13 @@ async def serve(
     """Serve until a signal arrives.
 
     :param listener: the bound socket to listen on.
-    :param token: the API token to accept.
-    :param limits: the quotas at start.
-    :param hosts: the host names under which it may be reached, ``*`` for all.
+    :param sandbox: the sandbox to serve.
+    :param hosts: the host names to accept, ``*`` for all.
     :param on_ready: called once, when the server accepts requests.
-    :param exit_with_stdin: end when standard input does.
+    :param exit_with_stdin: also end when standard input ends.
     """
     config = uvicorn.Config(
-        create_app(Sandbox(token=token, limits=limits), hosts=hosts),
+        create_app(sandbox, hosts=hosts),
         # Faults reach the transport through this implementation.
         http="h11",
         loop="asyncio",

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_workato.client.answers import WorkatoConnection
-    from airflow_provider_workato.operators.base import Id, String
+    from airflow_provider_workato.operators.base import IdArgument, StringArgument
     from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
 
 
@@ -91,10 +91,10 @@ class WorkatoConnectionSensor(BaseSensorOperator):
     def __init__(
         self,
         *,
-        connection_id: Id | Sequence[Id],
-        folder_id: Id | None = None,
-        project_id: Id | None = None,
-        external_id: String | None = None,
+        connection_id: IdArgument | Sequence[IdArgument],
+        folder_id: IdArgument | None = None,
+        project_id: IdArgument | None = None,
+        external_id: StringArgument | None = None,
         fail_fast: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         max_failed_polls: int = 5,

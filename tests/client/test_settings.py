@@ -1,4 +1,4 @@
-"""The Airflow connection: from the form, as JSON and as URI, and what is said of a wrong one."""
+"""The Airflow connection: from the form, as JSON and as URI, and the errors for a wrong one."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_the_form_saves_empty_fields(monkeypatch: pytest.MonkeyPatch) -> None:
         assert saved.calls_per_second == plain.calls_per_second
 
 
-def test_the_form_of_airflow_2_saves_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_form_of_airflow_2_saves_strings(monkeypatch: pytest.MonkeyPatch) -> None:
     extra = {"connect_timeout": "2.5", "retry_budget": "0", "verify": "false", "allow_http": "true"}
     settings = read(monkeypatch, {"host": "http://workato.example", "extra": extra})
     assert settings.connect_timeout == 2.5
@@ -170,7 +170,7 @@ def test_malformed_hosts(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
 
 
 @pytest.mark.parametrize("port", [-1, 65_536, 99_999])
-def test_ports_that_are_none(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+def test_invalid_ports(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
     said = refusal(monkeypatch, {"host": "workato.example", "port": port})
     assert "'workato_default': 'Port' (port) must be a number between 1 and 65535" in said
 
@@ -223,7 +223,7 @@ def test_a_host_with_the_path_of_a_call(monkeypatch: pytest.MonkeyPatch, host: s
     ],
 )
 def test_one_workspace_has_one_address(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]) -> None:
-    """Else it would have two locks, two paces and two ledgers."""
+    """Otherwise it would have two locks, two rate limiters and two ledgers."""
     settings = read(monkeypatch, given)
     assert settings.base_url == "https://www.workato.com"
     assert settings.data_center == "us"
@@ -277,9 +277,7 @@ def test_a_wrong_flag(monkeypatch: pytest.MonkeyPatch) -> None:
         ("calls_per_seconds", "calls_per_second"),
     ],
 )
-def test_a_slip_of_the_pen_is_no_silent_default(
-    monkeypatch: pytest.MonkeyPatch, written: str, meant: str
-) -> None:
+def test_a_misspelled_extra_is_an_error(monkeypatch: pytest.MonkeyPatch, written: str, meant: str) -> None:
     said = refusal(monkeypatch, {"extra": {written: "eu"}})
     assert f"'workato_default': extra {written!r} is unknown. Did you mean {meant!r} (" in said
 
@@ -291,7 +289,7 @@ def test_other_extras_are_left_alone(monkeypatch: pytest.MonkeyPatch, name: str)
 
 @pytest.mark.filterwarnings("ignore")  # Airflow 2 says so too
 @pytest.mark.parametrize("extra", ["[1]", "no JSON", "{", "null"])
-def test_extra_that_is_no_object(extra: str) -> None:
+def test_extra_must_be_a_json_object(extra: str) -> None:
     connection = Connection(conn_id="odd", conn_type="workato", password=TOKEN)
     connection.extra = extra
     with pytest.raises(WorkatoConfigurationError, match="'odd': Extra is not a JSON object") as caught:

@@ -52,7 +52,7 @@ SHORT = Size(waits=60, creates=16, restarted=20, rotated=10, interval=5.0)
 
 @dataclass(kw_only=True)
 class Stage:
-    """Where the scenarios happen.
+    """The processes and the workspace of the scenarios.
 
     :param ids: the connections that each DAG waits for
     :param whole: counts from the start of the first scenario
@@ -96,7 +96,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Stage]:
-    # What they need is not installed where these tests are not selected.
+    # Import here: where these tests are not selected, the dependencies are not installed.
     from tools.celery_cluster import CeleryCluster
     from tools.example_runs import EXAMPLE_POOLS
     from tools.postgres import running_postgres

@@ -1,4 +1,4 @@
-"""What a scenario did, in figures."""
+"""The figures of a scenario."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Figures:
 
 
 class Meter:
-    """Counts from its making on.
+    """Counts from its creation.
 
     :param scenario: what the figures are of
     :param watched: the apps whose changes are told, each to an asset ``cluster_<app>``
@@ -84,7 +84,7 @@ class Meter:
         return time.monotonic() - self._began
 
     def told(self, *, so_far: bool = False) -> Told:
-        """Compare what changed with what was told.
+        """Compare the changes that happened with those that were reported.
 
         :param so_far: miss the states that hold now, however new they are
         """
@@ -105,7 +105,7 @@ class Meter:
         )
 
     def wait_until_told(self) -> None:
-        """Wait until nothing is left to be told; what stays untold is in the figures."""
+        """Wait until every change is reported; the figures show any that stay unreported."""
         try:
             wait_until(
                 lambda: not self.told(so_far=True).missed,

@@ -1,4 +1,4 @@
-"""What users run on several machines works there, and goes on when parts of it die or are replaced."""
+"""The provider works on several machines, and keeps working when components die or are replaced."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools.waiting import wait_until
 
 pytestmark = [pytest.mark.cluster, on_airflow_33]
 
-# Others may be at work on this machine too.
+# Generous, for a busy machine.
 wait = partial(wait_until, deadline=400, interval=0.5)
 LOST_EXAMPLE = "example_workato_lost"
 
@@ -59,7 +59,7 @@ def test_a_triggerer_killed_while_connections_are_authorized(stage: Stage) -> No
     for number in order[:half]:
         control.authorize(number)
     wait(lambda: _count(stage, dag_id, run_id, "success"), what="a wait to end")
-    # A watch whose triggerer dies within seconds of telling a change tells it again.
+    # If a triggerer dies within seconds of a report, the watch reports the change again.
     meter.wait_until_told()
     polls = len(_accepted(stage))
     wait(lambda: len(_accepted(stage)) >= polls + TRIGGERERS, what="another round of polls")
@@ -140,12 +140,12 @@ def test_a_token_rotated_while_sensors_wait(stage: Stage) -> None:
     control.authorize_all(ids)
     lost = _lost_waits(stage, dag_id, run_id)
     figures = _figures(stage, meter, {dag_id: [run_id]}, lost_waits=lost)
-    # A poll that was refused is repeated an interval later.
+    # A rejected poll is repeated one interval later.
     _one_poll_an_interval(stage, figures)
 
 
 def test_every_change_was_told_once(stage: Stage) -> None:
-    """Look again at all of it: a change can be told twice long after it happened."""
+    """Check all changes once more: a change can be reported twice long after it happened."""
     told = stage.whole.told()
     print(f"\n{told.count} changes in all, {len(told.twice)} told twice, {len(told.missed)} missed")
     assert (told.twice, told.missed) == ([], [])

@@ -1,4 +1,4 @@
-"""Every method of the hook: what goes over the wire, and what it does."""
+"""Every method of the hook: the requests it sends, and their effect."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PARENT, FOLDER, USERS_FOLDER = 36, 1892, 26204321
 
 
 def only_request(sandbox: RunningSandbox) -> tuple[str, str, str]:
-    """Return method, path and query of the one call that was made."""
+    """Return method, path and query of the only request sent."""
     (request,) = sandbox.control.requests()
     return request["method"], request["path"], request["query"]
 
@@ -45,7 +45,7 @@ def test_list_everything(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) 
     assert only_request(sandbox) == ("GET", "/api/connections", "")
 
 
-def test_how_filters_are_spelled(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+def test_filters_become_query_parameters(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     hook.list_connections(
         folder_id="1892",
         project_id=301,
@@ -62,7 +62,7 @@ def test_how_filters_are_spelled(hook: WorkatoConnectionsHook, sandbox: RunningS
     )
 
 
-def test_filters_find_what_they_name(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+def test_filters_select_matching_connections(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     jira, rest, user = sandbox.control.seed(
         [
             {"provider": "jira", "folder_id": FOLDER, "external_id": "j-1"},
@@ -125,7 +125,7 @@ def test_wrong_filters_are_not_sent(
 
 
 def test_a_filter_that_does_not_exist(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
-    """Mypy reports an unused ignore as an error, so it checks here that it knows the names of the filters."""
+    """Mypy reports unused ignores as errors, so these ones prove that it checks the filters."""
     with pytest.raises(
         TypeError, match="unknown list filter 'folder'; the filters are folder_id, project_id"
     ):
@@ -167,7 +167,7 @@ def test_find(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     assert hook.find_connection(PARENT, folder_id=4515, include_runtime_connections=False)["id"] == PARENT
 
 
-def test_find_what_is_not_there(hook: WorkatoConnectionsHook) -> None:
+def test_find_a_missing_connection(hook: WorkatoConnectionsHook) -> None:
     with pytest.raises(WorkatoNotFoundError, match="deleted, or not visible to this token"):
         hook.find_connection(404)
 
@@ -223,7 +223,7 @@ def test_credentials_are_tested_at_once(
     assert made["authorization_status"] == status
 
 
-def test_what_a_body_looks_like(connect: Connect) -> None:
+def test_request_bodies(connect: Connect) -> None:
     with listening(body=b'{"id": 7, "success": true, "data": []}') as workato:
         connect(host=f"{workato.url}/prefix/api")
         hook = WorkatoConnectionsHook()
@@ -280,7 +280,7 @@ def test_what_a_body_looks_like(connect: Connect) -> None:
         {"input": [("a", "b")]},
     ],
 )
-def test_what_is_not_sent(
+def test_invalid_arguments_are_not_sent(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, arguments: dict[str, Any]
 ) -> None:
     with pytest.raises(WorkatoConfigurationError, match=next(iter(arguments))):
@@ -325,7 +325,7 @@ def test_update_sends_what_is_given(hook: WorkatoConnectionsHook, sandbox: Runni
     assert (row["name"], row["folder_id"], row["authorization_status"]) == ("New", FOLDER, "failed")
 
 
-def test_update_of_nothing(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+def test_update_without_changes(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     with pytest.raises(WorkatoConfigurationError, match="Nothing to change on connection 36"):
         hook.update_connection(PARENT)
     assert sandbox.control.requests() == []
@@ -366,7 +366,7 @@ def test_delete(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
         ({"audit_log_streaming": True}, "Choose another destination"),
     ],
 )
-def test_delete_of_what_is_in_use(
+def test_delete_a_connection_in_use(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, use: dict[str, Any], advice: str
 ) -> None:
     sandbox.control.use(PARENT, **use)
@@ -499,7 +499,7 @@ def test_one_session_for_all_calls(hook: WorkatoConnectionsHook) -> None:
     assert hook.get_conn() is not session
 
 
-def test_the_session_keeps_its_line(connect: Connect) -> None:
+def test_the_session_reuses_its_network_connection(connect: Connect) -> None:
     with listening() as workato:
         connect(host=workato.url)
         hook = WorkatoConnectionsHook()
@@ -510,9 +510,7 @@ def test_the_session_keeps_its_line(connect: Connect) -> None:
         hook.close()
 
 
-def test_the_session_carries_the_token_by_itself(
-    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
-) -> None:
+def test_the_session_adds_the_token(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     answer = hook.get_conn().get(f"{sandbox.url}/api/users/me", timeout=10)
     assert answer.json()["name"] == "Sandbox workspace"
 

@@ -1,4 +1,4 @@
-"""Clean-ups in a real DAG run: after refused creates, by identity, and of nothing that was there before."""
+"""Clean-ups in a real DAG run: after refused creates, by identity, and only of what the run created."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def make_dag() -> DAG:
         with_setups = WorkatoDeleteConnectionOperator(task_id="with_setups", connection_id=skipped.output)
         skipped >> with_setups.as_teardown(setups=skipped)
 
-        # Nothing came of the create: its values are no good.
+        # The create fails: its arguments are invalid.
         nothing = create("nothing", external_id="nothing", input={"a": "malformed-credentials"})
         missing: list[Any] = [nothing.output, "{{ ti.xcom_pull('nothing') }}"]
         for number, given in enumerate(missing):
@@ -74,7 +74,7 @@ def make_dag() -> DAG:
                 trigger_rule="all_done",
             )
 
-        # Returned although refused.
+        # Returns the id although the credentials are refused.
         returned = WorkatoCreateConnectionOperator.partial(
             task_id="returned", provider="jira", on_refused="return"
         ).expand_kwargs([{**each, "external_id": f"returned-{each['name']}"} for each in TENANTS])
@@ -86,7 +86,7 @@ def make_dag() -> DAG:
         output: Any = returned.output
         usable(output["connection"])
 
-        # What was there stays.
+        # Existing connections stay.
         ours, theirs = create("ours", external_id="ours"), create("theirs", external_id="theirs")
         for made in (ours, theirs):
             made >> WorkatoDeleteConnectionOperator(
@@ -109,7 +109,7 @@ def make_dag() -> DAG:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """The run that all tests here look at."""
+    """The DAG run that all tests here examine."""
 
     run: Run
     workato: SandboxProcess
@@ -131,7 +131,7 @@ def scene(airflow_db: None) -> Iterator[Scene]:
         yield Scene(run=run_dag(make_dag()), workato=workato, theirs=theirs)
 
 
-def test_a_mapped_clean_up_gets_all_that_was_made(scene: Scene) -> None:
+def test_a_mapped_clean_up_gets_every_id(scene: Scene) -> None:
     states = scene.run.states
     assert [states[f"tenants[{index}]"] for index in range(3)] == ["success", "failed", "success"]
     ids = [scene.run.xcom("tenants", map_index=index) for index in range(3)]
@@ -143,7 +143,7 @@ def test_a_mapped_clean_up_gets_all_that_was_made(scene: Scene) -> None:
     assert not {each["external_id"] for each in TENANTS} & scene.left()
 
 
-def test_a_refused_create_leaves_all_it_knows(scene: Scene) -> None:
+def test_a_refused_create_pushes_its_xcoms(scene: Scene) -> None:
     number = scene.run.xcom("refused")
     assert scene.run.states["refused"] == "failed"
     connection = scene.run.xcom("refused", key="connection")
@@ -159,12 +159,12 @@ def test_a_teardown_without_setups_cleans_up_after_a_refused_create(scene: Scene
 
 
 def test_a_teardown_with_setups_is_skipped_by_airflow(scene: Scene) -> None:
-    """So that the documentation stays true."""
+    """The documentation says so."""
     assert scene.run.states["with_setups"] != "success"
     assert "skipped" in scene.left()
 
 
-def test_what_was_never_made_is_missing(scene: Scene) -> None:
+def test_a_connection_that_was_never_created_is_missing(scene: Scene) -> None:
     for number in range(2):
         assert scene.run.xcom(f"delete_nothing_{number}") == {"success": True, "status": "missing"}
 
@@ -175,7 +175,7 @@ def test_one_of_many_is_refused(scene: Scene) -> None:
     assert scene.run.xcom("usable") == [ids[0], ids[2]]
 
 
-def test_only_what_this_run_made_is_deleted(scene: Scene) -> None:
+def test_only_connections_created_by_this_run_are_deleted(scene: Scene) -> None:
     assert scene.run.xcom("ours", key="created") is True
     assert scene.run.xcom("theirs", key="created") is False
     said = {name: scene.run.xcom(name)["status"] for name in ("delete_ours", "delete_theirs", "delete_user")}
@@ -205,7 +205,7 @@ def act(kind: Target, **arguments: Any) -> Any:
         {"name": "A", "provider": "jira", "folder_id": 1892},
     ],
 )
-def test_told_by_what_a_create_is_told_by(
+def test_found_by_the_fields_of_a_create(
     connect: Connect, sandbox: RunningSandbox, kind: Target, given: dict[str, Any]
 ) -> None:
     hook = WorkatoConnectionsHook()
@@ -247,7 +247,7 @@ def test_none_or_several_match(connect: Connect, sandbox: RunningSandbox, kind: 
         {"connection_id": 1, "name": "a", "provider": "jira", "folder_id": 1},
     ],
 )
-def test_told_in_exactly_one_way(kind: Target, given: dict[str, Any]) -> None:
+def test_connection_id_and_the_other_fields_exclude_each_other(kind: Target, given: dict[str, Any]) -> None:
     with pytest.raises(WorkatoConfigurationError, match="needs either connection_id, or external_id"):
         kind(task_id="act", **given)
 
@@ -321,7 +321,7 @@ def test_no_404_is_taken_for_a_delete_unless_the_list_agrees(
         {"external_id": "a-1", "folder_id": 1892},
     ],
 )
-def test_what_could_be_somebody_else_s_is_not_touched(
+def test_a_connection_that_may_have_another_owner_is_not_touched(
     connect: Connect, sandbox: RunningSandbox, kind: Target, given: dict[str, Any]
 ) -> None:
     with pytest.raises(WorkatoConfigurationError, match="provider"):
@@ -331,9 +331,7 @@ def test_what_could_be_somebody_else_s_is_not_touched(
 
 @pytest.mark.parametrize("kind", TARGETS)
 @pytest.mark.parametrize("missing", [None, "None", "", " ", [], ()])
-def test_an_id_that_nobody_gave(
-    connect: Connect, sandbox: RunningSandbox, kind: Target, missing: Any
-) -> None:
+def test_a_missing_id(connect: Connect, sandbox: RunningSandbox, kind: Target, missing: Any) -> None:
     assert act(kind, connection_id=missing, ignore_missing="yes")["status"] == "missing"
     with pytest.raises(WorkatoConfigurationError, match="There is no connection_id: the task that should"):
         act(kind, connection_id=missing)
@@ -381,7 +379,7 @@ def test_created_by_must_be_a_task(created_by: str, says: str) -> None:
 
 
 @pytest.mark.parametrize("outside", [False, True])
-def test_created_by_is_told_within_its_group(
+def test_created_by_may_name_a_task_of_its_group(
     connect: Connect, sandbox: RunningSandbox, outside: bool
 ) -> None:
     (number,) = sandbox.control.seed([BY_IDENTITY])

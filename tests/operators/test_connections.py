@@ -1,4 +1,4 @@
-"""Every operator in a real DAG run: what it does, what it leaves, and what it shows."""
+"""Every operator in a real DAG run: its effect, its XComs, and what it shows."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def make_dag(facts: Facts) -> DAG:
         schedule=None,
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         params={"who": "acme"},
-        # What a retry cannot cure must not be tried again.
+        # Permanent errors must not be retried.
         default_args={
             "retries": 1,
             "retry_delay": timedelta(0),
@@ -154,7 +154,7 @@ def make_dag(facts: Facts) -> DAG:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """The run that all tests here look at."""
+    """The DAG run that all tests here examine."""
 
     run: Run
     facts: Facts
@@ -193,7 +193,7 @@ def test_all_ran(scene: Scene) -> None:
     assert {states[name] for name in FAILING} == {"failed"}
 
 
-def test_what_no_retry_cures_is_tried_once(scene: Scene) -> None:
+def test_permanent_errors_are_not_retried(scene: Scene) -> None:
     assert {scene.run.instances[name, -1].try_number for name in FAILING} == {1}
 
 
@@ -267,7 +267,7 @@ def test_refused_credentials_say_which_connection(scene: Scene) -> None:
     assert "jira: 401 Unauthorized, the app refused the credentials" in str(error)
 
 
-def test_what_is_no_id_is_not_asked_for(scene: Scene) -> None:
+def test_an_invalid_id_is_not_requested(scene: Scene) -> None:
     assert not [request for request in scene.control.requests() if "users" in request["path"]]
 
 
@@ -318,7 +318,7 @@ def test_links_as_airflow_asks_for_them(scene: Scene) -> None:
 
 
 @on_airflow_33
-def test_the_attempt_is_noted_where_the_next_try_finds_it(scene: Scene) -> None:
+def test_the_attempt_is_recorded_for_the_next_try(scene: Scene) -> None:
     note = scene.facts.notes["create"]
     assert note["id"] == scene.run.xcom("create")
     assert not [secret for secret in SECRETS.values() if secret in str(scene.facts.notes)]
@@ -356,7 +356,7 @@ def test_the_ledger_writes_to_the_store() -> None:
 
 
 @pytest.mark.parametrize("context", [{}, {"task_state_store": Store(broken=True)}])
-def test_without_a_store_the_look_up_serves(context: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_store_the_ledger_is_empty(context: Any, caplog: pytest.LogCaptureFixture) -> None:
     ledger = TaskStateLedger(context)
     ledger.write({"id": 7})
     assert ledger.read() == {}
@@ -389,10 +389,10 @@ def test_another_try_of_a_task_reuses_its_connection(connect: Connect, sandbox: 
         ("runtime user", "name"),
     ],
 )
-def test_a_template_that_renders_none_is_no_identity(
+def test_a_template_that_renders_none_is_an_error(
     connect: Connect, sandbox: RunningSandbox, kind: str, field: str, rendered: str
 ) -> None:
-    """Two tenants of the external id "None" would share a connection, and the second's credentials."""
+    """Two tenants with the external id "None" would share a connection."""
     kinds: dict[str, tuple[Any, dict[str, Any]]] = {
         "create": (WorkatoCreateConnectionOperator, {"name": "A", "provider": "jira", "external_id": "a"}),
         "update": (WorkatoUpdateConnectionOperator, {"connection_id": 36, "folder_id": 1892}),

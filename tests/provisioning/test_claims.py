@@ -1,4 +1,4 @@
-"""Several at once, late, and interrupted: still one connection."""
+"""Concurrent, late and interrupted creates make one connection."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ fork = multiprocessing.get_context("fork")
 
 
 class FileLedger:
-    """A ledger that a killed process leaves behind."""
+    """A ledger in a file, which outlives a killed process."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,7 +45,7 @@ class FileLedger:
 
 @contextmanager
 def processes(work: Callable[[], object], *, count: int = 1) -> Iterator[list[Any]]:
-    """Do *work* in processes of its own, and end them."""
+    """Run *work* in separate processes, and end them."""
 
     def run() -> None:
         try:
@@ -81,10 +81,10 @@ def ensure(**arguments: Any) -> Any:
 
 
 @pytest.mark.parametrize("identity", [JIRA, BY_NAME, ADA], ids=["external id", "name", "runtime user"])
-def test_processes_at_once_make_one(
+def test_concurrent_processes_create_one_connection(
     connect: Connect, sandbox: RunningSandbox, tmp_path: Path, identity: dict[str, Any]
 ) -> None:
-    # All would have looked before the first creates.
+    # Without a claim, all would search before the first creates.
     sandbox.control.add_fault("delay", operation="list_connections", times=None, seconds=0.5)
 
     def work() -> None:
@@ -97,7 +97,7 @@ def test_processes_at_once_make_one(
     assert [file.read_text() for file in tmp_path.iterdir()] == [str(row["id"])] * 4
 
 
-def test_threads_at_once_make_one(connect: Connect, sandbox: RunningSandbox) -> None:
+def test_concurrent_threads_create_one_connection(connect: Connect, sandbox: RunningSandbox) -> None:
     sandbox.control.add_fault("delay", operation="list_connections", times=None, seconds=0.5)
     threads = [threading.Thread(target=ensure, kwargs=JIRA) for _ in range(4)]
     for thread in threads:
@@ -107,7 +107,9 @@ def test_threads_at_once_make_one(connect: Connect, sandbox: RunningSandbox) -> 
     assert len(made(sandbox)) == 1
 
 
-def test_duplicates_at_once_get_one_each(connect: Connect, sandbox: RunningSandbox, tmp_path: Path) -> None:
+def test_concurrent_duplicates_create_one_connection_each(
+    connect: Connect, sandbox: RunningSandbox, tmp_path: Path
+) -> None:
     sandbox.control.add_fault("reset_before_answer", operation="create_connection", times=3, performed=True)
 
     def work() -> None:
@@ -119,14 +121,14 @@ def test_duplicates_at_once_get_one_each(connect: Connect, sandbox: RunningSandb
     assert len(made(sandbox)) == 3
 
 
-def test_others_do_not_wait(connect: Connect, sandbox: RunningSandbox) -> None:
+def test_creates_of_other_connections_do_not_wait(connect: Connect, sandbox: RunningSandbox) -> None:
     sandbox.control.add_fault("hold", operation="create_connection", performed=False)
     with processes(lambda: ensure(**JIRA)):
         sandbox.control.wait_held()
         assert ensure(**JIRA | {"external_id": "a-2"})["external_id"] == "a-2"
 
 
-def test_the_wait_for_another_process_ends(
+def test_the_wait_for_another_process_has_a_limit(
     connect: Connect, sandbox: RunningSandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     from airflow.providers.common.compat.sdk import AirflowFailException
@@ -145,7 +147,7 @@ def test_the_wait_for_another_process_ends(
     assert calls(sandbox) == {"list_connections": 1, "create_connection": 1}
 
 
-def test_a_killed_process_frees_its_claim_and_leaves_word_of_its_create(
+def test_a_killed_process_releases_its_claim_and_leaves_a_record_of_its_create(
     connect: Connect, sandbox: RunningSandbox
 ) -> None:
     connect(server_timeout=20, read_timeout=30, retry_budget=30)
@@ -164,7 +166,7 @@ def test_a_killed_process_frees_its_claim_and_leaves_word_of_its_create(
 
         late = threading.Thread(target=carry_out)
         late.start()
-        # Another task, which cannot read the notes of the one that was killed.
+        # Another task, which cannot read the notes of the killed one.
         connection = ensure(**JIRA)
         late.join()
     assert [row["id"] for row in made(sandbox)] == [connection["id"]]
@@ -179,7 +181,7 @@ def test_an_answered_create_leaves_no_file(connect: Connect, sandbox: RunningSan
     assert set(folder.glob("claim-*")) == before
 
 
-def test_without_a_folder_it_goes_on_without_a_claim(
+def test_without_a_folder_for_temporary_files_there_is_no_claim(
     connect: Connect,
     sandbox: RunningSandbox,
     monkeypatch: pytest.MonkeyPatch,
@@ -216,7 +218,7 @@ def test_the_error_names_the_oldest(times: list[str | None], oldest: int) -> Non
 # A wait of our own before the create
 
 
-def test_the_intent_is_noted_as_the_request_leaves(connect: Connect, sandbox: RunningSandbox) -> None:
+def test_the_intent_is_recorded_when_the_request_leaves(connect: Connect, sandbox: RunningSandbox) -> None:
     sandbox.control.add_fault("rate_limited_seconds", operation="create_connection", seconds=1)
     ledger = Memory()
     before = time.time()
@@ -234,7 +236,7 @@ def test_a_late_row_is_found_though_the_create_had_to_wait(connect: Connect, san
     def carry_out_late() -> None:
         sandbox.control.wait_held()
         looked = calls(sandbox)["list_connections"]
-        # The create timed out and was looked for.
+        # The create timed out, and the search for it began.
         wait_until(lambda: calls(sandbox)["list_connections"] > looked, deadline=20, what="the look")
         sandbox.control.release()
 
@@ -248,7 +250,7 @@ def test_a_late_row_is_found_though_the_create_had_to_wait(connect: Connect, san
 @pytest.mark.parametrize(
     ("if_exists", "taken"), [("reuse", True), ("update", True), ("fail", None), ("duplicate", False)]
 )
-def test_what_appeared_during_the_wait_is_taken(
+def test_a_connection_that_appeared_during_the_wait_is_used(
     connect: Connect,
     sandbox: RunningSandbox,
     monkeypatch: pytest.MonkeyPatch,
@@ -281,7 +283,7 @@ def test_what_appeared_during_the_wait_is_taken(
         assert "intent" not in ledger.notes[-1], "a later try must not take it for its own"
 
 
-def test_a_failed_look_sends_nothing(
+def test_a_failed_search_sends_nothing(
     connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from airflow_provider_workato.exceptions import WorkatoPermissionError
@@ -293,7 +295,7 @@ def test_a_failed_look_sends_nothing(
     assert calls(sandbox) == {"list_connections": 2}
 
 
-def test_however_long_the_queue_it_looks_once_more_only(
+def test_a_long_queue_causes_only_one_more_search(
     connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(create_once, "FRESH", 0.0)
@@ -301,7 +303,7 @@ def test_however_long_the_queue_it_looks_once_more_only(
     assert calls(sandbox) == {"list_connections": 2, "create_connection": 1}
 
 
-def test_killed_while_it_waits_for_its_turn_it_leaves_no_intent(
+def test_a_process_killed_while_it_waits_for_the_rate_limit_leaves_no_intent(
     connect: Connect, sandbox: RunningSandbox, tmp_path: Path
 ) -> None:
     # One call in a minute and a half: the first create takes the turn.
@@ -310,7 +312,7 @@ def test_killed_while_it_waits_for_its_turn_it_leaves_no_intent(
     ledger = FileLedger(tmp_path / "note")
     with processes(lambda: ensure(**JIRA | {"external_id": "a-2"}, ledger=ledger)):
         wait_until(lambda: calls(sandbox)["list_connections"] == 2, deadline=20, what="the look")
-        # It has looked; whatever it writes before its turn, it writes now.
+        # It has searched. If it wrote a note before its turn, it would do so now.
         time.sleep(0.5)
     assert ledger.read() == {}
     assert calls(sandbox)["create_connection"] == 1
@@ -341,7 +343,7 @@ class SlowLedger(Memory):
         super().write(note)
 
 
-def test_creates_leave_though_their_notes_take_longer_than_a_turn(
+def test_creates_are_sent_even_if_their_notes_take_longer_than_a_turn(
     connect: Connect, sandbox: RunningSandbox
 ) -> None:
     sandbox.control.set_quota(list_per_minute=60, calls_per_second=3)
@@ -361,7 +363,7 @@ def test_creates_leave_though_their_notes_take_longer_than_a_turn(
     assert sandbox.control.counts()["too_many_requests"] == 0
 
 
-def test_no_more_look_than_can_create_soon(
+def test_only_as_many_processes_search_as_can_create_soon(
     connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(claims, "SLOTS", 2)

@@ -1,4 +1,4 @@
-"""Exactly one connection, whatever was there, whatever got lost, and whatever was tried before."""
+"""Exactly one connection, with existing connections, lost answers and earlier tries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PARENT = 36
 
 
 class Memory:
-    """A ledger that remembers every note, and begins with one for the task's connection in its workspace."""
+    """A ledger that keeps every note, and starts with a given note for the task's connection."""
 
     def __init__(self, sandbox: RunningSandbox | None = None, **note: Any) -> None:
         self.notes = [note | ({"at": sandbox.url} if sandbox else {})]
@@ -44,7 +44,7 @@ class Memory:
 
 
 class Told:
-    """Hears of connections as soon as they are known."""
+    """An ``on_known`` callback that keeps what it receives."""
 
     def __init__(self) -> None:
         self.connections: list[dict[str, Any]] = []
@@ -56,7 +56,7 @@ class Told:
 
 
 def made(sandbox: RunningSandbox) -> list[dict[str, Any]]:
-    """Return what is there beside the connection of a fresh workspace."""
+    """Return the connections other than the one of a fresh workspace."""
     return [row for row in sandbox.control.connections() if row["id"] != PARENT]
 
 
@@ -65,10 +65,10 @@ def calls(sandbox: RunningSandbox) -> dict[str, int]:
     return counts
 
 
-# What is there already
+# Existing connections
 
 
-def test_made_if_it_is_not_there(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+def test_created_if_it_does_not_exist(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     connection = hook.ensure_connection(**JIRA, input=GOOD)
     (row,) = made(sandbox)
     assert (connection["id"], connection["authorization_status"]) == (row["id"], "success")
@@ -76,7 +76,7 @@ def test_made_if_it_is_not_there(hook: WorkatoConnectionsHook, sandbox: RunningS
 
 
 @pytest.mark.parametrize("by", [JIRA, {**JIRA, "external_id": None}, {"name": "A", "provider": "jira"}])
-def test_reused_if_it_is_there(
+def test_reused_if_it_exists(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, by: dict[str, Any]
 ) -> None:
     first = hook.ensure_connection(**by, input=GOOD)
@@ -95,7 +95,7 @@ def test_reused_if_it_is_there(
         {"external_id": None, "folder_id": 4515},
     ],
 )
-def test_another_one_is_another_one(
+def test_other_connections_do_not_match(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, other: dict[str, Any]
 ) -> None:
     first = hook.ensure_connection(**JIRA)
@@ -103,7 +103,7 @@ def test_another_one_is_another_one(
     assert len(made(sandbox)) == 2
 
 
-def test_updated_with_all_that_is_given(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+def test_updated_with_all_arguments(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     first = hook.ensure_connection(**JIRA, input=GOOD)
     changed = hook.ensure_connection(
         name="B", provider="jira", external_id="a-1", input=GOOD, if_exists="update"
@@ -121,7 +121,7 @@ def test_an_update_may_be_refused(hook: WorkatoConnectionsHook, sandbox: Running
     assert caught.value.authorization_error is not None
 
 
-def test_fails_if_it_is_there(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+def test_fails_if_it_exists(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     first = hook.ensure_connection(**JIRA, if_exists="fail")
     with pytest.raises(WorkatoExistsError, match=f"Connection {first['id']} exists already") as caught:
         hook.ensure_connection(**JIRA, if_exists="fail")
@@ -135,7 +135,7 @@ def test_a_duplicate_on_purpose(hook: WorkatoConnectionsHook, sandbox: RunningSa
 
 
 @pytest.mark.parametrize("if_exists", ["reuse", "update", "fail"])
-def test_never_a_guess_among_several(
+def test_several_matches_are_an_error(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, if_exists: Any
 ) -> None:
     ids = sandbox.control.seed([JIRA] * 2)
@@ -155,7 +155,7 @@ def test_an_unknown_mode(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) 
 
 
 @pytest.mark.parametrize("if_exists", ["reuse", "update"])
-def test_the_next_try_repairs_what_the_app_refused(
+def test_the_next_try_repairs_refused_credentials(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, if_exists: Any
 ) -> None:
     with pytest.raises(WorkatoAuthorizationError) as caught:
@@ -185,7 +185,7 @@ def test_still_refused(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) ->
     ],
     ids=["null", "exception", "lost"],
 )
-def test_what_is_not_authorized_is_repaired(
+def test_an_unauthorized_connection_is_repaired(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, state: dict[str, Any]
 ) -> None:
     (number,) = sandbox.control.seed([JIRA | state])
@@ -195,7 +195,7 @@ def test_what_is_not_authorized_is_repaired(
 
 
 @pytest.mark.parametrize("given", [{}, {"input": GOOD, "shell_connection": True}])
-def test_nothing_to_repair_with(
+def test_without_tested_credentials_nothing_is_repaired(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, given: dict[str, Any]
 ) -> None:
     (number,) = sandbox.control.seed([JIRA | {"authorization_status": "failed"}])
@@ -203,13 +203,17 @@ def test_nothing_to_repair_with(
     assert calls(sandbox) == {"list_connections": 1}
 
 
-def test_what_works_is_left_alone(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+def test_an_authorized_connection_is_left_alone(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
     hook.ensure_connection(**JIRA, input=GOOD)
     assert hook.ensure_connection(**JIRA, input=WRONG)["authorization_status"] == "success"
     assert "update_connection" not in calls(sandbox)
 
 
-def test_a_definite_refusal_leaves_nothing(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+def test_a_definite_refusal_leaves_no_connection_and_no_intent(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
     ledger = Memory()
     with pytest.raises(WorkatoValidationError):
         hook.ensure_connection(**JIRA, input={"a": "malformed-credentials"}, ledger=ledger)
@@ -272,7 +276,7 @@ def test_gives_up_within_the_budget(connect: Connect, sandbox: RunningSandbox) -
     assert "intent" not in ledger.notes[-1], "the next try has nothing of its own to find"
 
 
-def test_looks_for_as_long_as_workato_may_be_at_work(connect: Connect, sandbox: RunningSandbox) -> None:
+def test_searches_until_workato_must_be_done(connect: Connect, sandbox: RunningSandbox) -> None:
     connect(retry_budget=0, server_timeout=1.5)
     sandbox.control.add_fault("reset_before_answer", operation="create_connection", performed=False)
     begin = time.monotonic()
@@ -282,7 +286,9 @@ def test_looks_for_as_long_as_workato_may_be_at_work(connect: Connect, sandbox: 
     assert calls(sandbox)["create_connection"] == 1
 
 
-def test_what_was_there_before_is_not_adopted(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+def test_a_connection_that_existed_before_is_not_adopted(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
     (old,) = sandbox.control.seed([JIRA])
     sandbox.control.add_fault("reset_before_answer", operation="create_connection", performed=True)
     connection = hook.ensure_connection(**JIRA, input=GOOD, if_exists="duplicate")
@@ -290,7 +296,7 @@ def test_what_was_there_before_is_not_adopted(hook: WorkatoConnectionsHook, sand
     assert len(made(sandbox)) == 2
 
 
-def test_credentials_are_judged_though_the_answer_was_lost(
+def test_refused_credentials_are_reported_after_a_lost_answer(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox
 ) -> None:
     sandbox.control.add_fault("reset_before_answer", operation="create_connection", performed=True)
@@ -299,7 +305,7 @@ def test_credentials_are_judged_though_the_answer_was_lost(
     assert len(made(sandbox)) == 1
 
 
-def test_the_look_up_must_be_readable(connect: Connect, sandbox: RunningSandbox) -> None:
+def test_an_unreadable_search_fails_the_create(connect: Connect, sandbox: RunningSandbox) -> None:
     connect(retry_budget=0)
     sandbox.control.add_fault("html_page", operation="list_connections")
     with pytest.raises(WorkatoResponseError):
@@ -325,7 +331,7 @@ def test_the_notes_of_a_try(hook: WorkatoConnectionsHook, sandbox: RunningSandbo
 
 
 @pytest.mark.parametrize("if_exists", ["reuse", "update", "fail", "duplicate"])
-def test_what_an_interrupted_try_made_is_ours(
+def test_a_connection_created_by_an_interrupted_try_is_adopted(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, if_exists: Any
 ) -> None:
     old, mine = sandbox.control.seed([JIRA] * 2)
@@ -347,7 +353,7 @@ def test_several_after_an_interrupted_try(hook: WorkatoConnectionsHook, sandbox:
     assert caught.value.connection_ids == ids
 
 
-def test_an_interrupted_try_that_made_nothing(connect: Connect, sandbox: RunningSandbox) -> None:
+def test_an_interrupted_try_that_created_nothing(connect: Connect, sandbox: RunningSandbox) -> None:
     connect(server_timeout=1)
     intent = time.time()
     WorkatoConnectionsHook().ensure_connection(
@@ -375,16 +381,16 @@ def test_notes_that_change_nothing(connect: Connect, sandbox: RunningSandbox, no
     assert calls(sandbox) == {"list_connections": 1, "create_connection": 1}
 
 
-def test_a_note_of_tomorrow_waits_no_longer_than_workato_works(
-    connect: Connect, sandbox: RunningSandbox
-) -> None:
+def test_a_note_from_the_future_does_not_prolong_the_wait(connect: Connect, sandbox: RunningSandbox) -> None:
     connect(server_timeout=0.5)
     note = {"intent": time.time() + 86_400, "known": [], "for": WHO}
     WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=Memory(sandbox, **note))
     assert len(made(sandbox)) == 1
 
 
-def test_what_was_renamed_is_still_ours(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+def test_a_renamed_connection_is_still_found_by_its_id(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
     by_name: dict[str, Any] = {"name": "A", "provider": "jira"}
     ledger = Memory()
     mine = hook.ensure_connection(**by_name, ledger=ledger)
@@ -411,7 +417,7 @@ def test_the_intent_of_another_workspace_is_not_ours(
 def test_the_id_of_another_workspace_is_not_ours(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, other: dict[str, Any]
 ) -> None:
-    # There the id is of what is meant; here it is of something else.
+    # There the id is that of the connection meant; here it belongs to another connection.
     (theirs,) = sandbox.control.seed([{"name": "B", "provider": "jira"}])
     ledger = Memory(**{"for": "name='A', provider='jira'", "id": theirs, **other})
     assert hook.ensure_connection(name="A", provider="jira", ledger=ledger)["id"] != theirs
@@ -425,7 +431,7 @@ def test_the_id_of_a_note_must_be_of_the_same_app(
     assert hook.ensure_connection(name="A", provider="jira", ledger=ledger)["id"] != other
 
 
-def test_what_somebody_made_much_later_is_not_ours(
+def test_a_connection_created_much_later_is_not_adopted(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox
 ) -> None:
     (theirs,) = sandbox.control.seed([JIRA | {"authorization_status": "success"}])
@@ -439,7 +445,7 @@ def test_what_somebody_made_much_later_is_not_ours(
 
 
 @pytest.mark.parametrize(("late", "created"), [(-200, False), (200, False), (-60, True), (60, True)])
-def test_only_what_was_made_about_when_the_request_left_is_ours(
+def test_only_a_connection_created_about_when_the_request_left_is_adopted(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, late: float, created: bool
 ) -> None:
     sandbox.control.seed([JIRA])
@@ -450,7 +456,7 @@ def test_only_what_was_made_about_when_the_request_left_is_ours(
 
 
 def failing_try(connect: Connect, sandbox: RunningSandbox, ledger: Memory, **arguments: Any) -> None:
-    """Make a try whose create is answered with a 500, after which nothing is there."""
+    """Run a try whose create gets a 500 and creates nothing."""
     connect(retry_budget=0)
     sandbox.control.add_fault("server_error", operation="create_connection", performed=False)
     with pytest.raises(WorkatoServerError):
@@ -458,7 +464,7 @@ def failing_try(connect: Connect, sandbox: RunningSandbox, ledger: Memory, **arg
     assert made(sandbox) == []
 
 
-def test_what_people_make_after_a_try_that_made_nothing_is_theirs(
+def test_a_connection_created_after_a_failed_try_is_not_adopted(
     connect: Connect, sandbox: RunningSandbox
 ) -> None:
     ledger, told = Memory(), Told()
@@ -469,7 +475,9 @@ def test_what_people_make_after_a_try_that_made_nothing_is_theirs(
     assert told.created == [False], "a teardown would delete it"
 
 
-def test_a_stranger_of_the_same_name_gets_no_credentials(connect: Connect, sandbox: RunningSandbox) -> None:
+def test_another_owners_connection_of_the_same_name_gets_no_credentials(
+    connect: Connect, sandbox: RunningSandbox
+) -> None:
     ledger, told = Memory(), Told()
     failing_try(connect, sandbox, ledger, name="A", provider="jira")
     sandbox.control.seed([{"name": "A", "provider": "jira", "folder_id": 777, "authorization_status": None}])
@@ -481,7 +489,7 @@ def test_a_stranger_of_the_same_name_gets_no_credentials(connect: Connect, sandb
     assert "update_connection" not in calls(sandbox)
 
 
-def test_an_interrupted_try_is_looked_for_once(connect: Connect, sandbox: RunningSandbox) -> None:
+def test_an_interrupted_try_is_searched_for_once(connect: Connect, sandbox: RunningSandbox) -> None:
     connect(retry_budget=0, server_timeout=0.1)
     ledger = Memory(sandbox, intent=time.time(), known=[], **{"for": WHO})
     sandbox.control.add_fault("rate_limited_seconds", operation="create_connection", seconds=1)
@@ -492,12 +500,12 @@ def test_an_interrupted_try_is_looked_for_once(connect: Connect, sandbox: Runnin
     assert ledger.notes[1] == {"refused": True, "for": WHO, "at": sandbox.url}
 
 
-def test_a_failed_look_after_a_refusal_leaves_no_intent(
+def test_a_failed_search_after_a_refusal_leaves_no_intent(
     connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(create_once, "FRESH", 1.5)
     ledger = Memory()
-    # The first request is refused for its rate; by the second one the look is old.
+    # The first request gets a 429; when the second leaves, the search is old.
     sandbox.control.add_fault("rate_limited_seconds", operation="create_connection", seconds=2)
     sandbox.control.add_fault("forbidden", operation="list_connections", skip=1)
     with pytest.raises(WorkatoPermissionError):
@@ -506,7 +514,7 @@ def test_a_failed_look_after_a_refusal_leaves_no_intent(
     assert "intent" not in ledger.notes[-1]
 
 
-# Whose connection it is
+# Connections of other owners
 
 BY_NAME_ONLY: dict[str, Any] = {"name": "A", "provider": "jira"}
 
@@ -532,7 +540,9 @@ def test_a_name_alone_is_not_enough_to_change_a_connection(
     assert calls(sandbox) == {"list_connections": 1}
 
 
-def test_a_name_is_enough_to_use_what_works(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+def test_a_name_is_enough_to_use_an_authorized_connection(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
     (theirs,) = sandbox.control.seed([{**BY_NAME_ONLY, "authorization_status": "success"}])
     assert hook.ensure_connection(**BY_NAME_ONLY, input=GOOD)["id"] == theirs
 
@@ -546,7 +556,7 @@ def test_a_name_in_a_folder_is_certain(
     assert (connection["id"], connection["authorization_status"]) == (mine, "success")
 
 
-def test_what_this_task_made_is_repaired_by_name(
+def test_a_connection_created_by_this_task_is_repaired_by_name(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox
 ) -> None:
     ledger = Memory()
@@ -557,10 +567,10 @@ def test_what_this_task_made_is_repaired_by_name(
     assert len(made(sandbox)) == 1
 
 
-# What is told as soon as it is known
+# The on_known callback
 
 
-def test_told_before_the_credentials_are_refused(
+def test_on_known_is_called_before_the_credentials_are_refused(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox
 ) -> None:
     told, ledger = Told(), Memory()
@@ -568,12 +578,12 @@ def test_told_before_the_credentials_are_refused(
         with pytest.raises(WorkatoAuthorizationError):
             hook.ensure_connection(**JIRA, input=WRONG, ledger=ledger, on_known=told)
     (row,) = made(sandbox)
-    # Made; then, by the next try, found and changed.
+    # Created; then found and changed by the next try.
     assert [connection["id"] for connection in told.connections] == [row["id"]] * 3
     assert told.created == [True] * 3
 
 
-def test_told_of_an_adopted_one_and_of_another_s(
+def test_on_known_is_called_for_adopted_and_for_existing_connections(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox
 ) -> None:
     told = Told()
@@ -583,7 +593,9 @@ def test_told_of_an_adopted_one_and_of_another_s(
     assert told.created == [True, False], "adopted after a lost answer; there when another task looked"
 
 
-def test_what_an_app_quotes_is_not_passed_on(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+def test_credentials_quoted_by_an_app_are_not_passed_on(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
     told = Told()
     quoting = {
         "authorization_error": f"{GOOD['apitoken']} is wrong, and so is {sandbox.token}",
@@ -621,7 +633,7 @@ def test_another_user_gets_another_one(hook: WorkatoConnectionsHook, sandbox: Ru
     assert len(made(sandbox)) == 2
 
 
-def test_an_ordinary_connection_of_this_external_id_is_another_one(
+def test_an_ordinary_connection_with_this_external_id_does_not_match(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox
 ) -> None:
     sandbox.control.seed([{"provider": "salesforce", "external_id": "ada"}])

@@ -1,4 +1,4 @@
-"""What makes two connections the same one."""
+"""Which connection an identity matches."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_identity(identity: Identity, same: bool) -> None:
     assert identity.matches(ROW) is same
 
 
-def test_a_child_is_not_its_parents_namesake() -> None:
+def test_a_child_connection_does_not_match_without_its_parent() -> None:
     child = ROW | {"parent_id": 36}
     assert not Identity(provider="jira", name="A").matches(child)
     assert Identity(provider="jira", name="A", parent_id=36).matches(child)
@@ -42,7 +42,7 @@ def test_what_an_answer_leaves_out_proves_nothing() -> None:
     assert Identity(provider="jira", external_id="e-1").matches({"id": 1, "external_id": "e-1"})
 
 
-def test_an_answer_without_what_decides_stops_the_look_up() -> None:
+def test_an_answer_without_the_deciding_key_is_an_error() -> None:
     with pytest.raises(WorkatoResponseError, match="shows no external_id for connection 1"):
         Identity(provider="jira", name="A", external_id="e-1").matches({"id": 1, "name": "A"})
     with pytest.raises(WorkatoResponseError, match="shows no name for connection 1"):
@@ -50,6 +50,6 @@ def test_an_answer_without_what_decides_stops_the_look_up() -> None:
     assert not Identity(provider="jira", name="A").matches({"id": 1, "provider": "rest"})
 
 
-def test_identity_says_what_it_looks_for() -> None:
+def test_identity_as_text() -> None:
     assert str(Identity(provider="jira", name="A", folder_id=5)) == "name='A', provider='jira', folder_id=5"
     assert str(Identity(provider="jira", name="A", external_id="e")) == "external_id='e', provider='jira'"

@@ -1,4 +1,4 @@
-"""What a connection should be like, checked once."""
+"""The fields of a connection, checked once."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import requests
 from fastapi.routing import APIRoute
 
 from airflow_provider_workato.sandbox.traffic.operations import Operation
-from airflow_provider_workato.sandbox.web import api
+from airflow_provider_workato.sandbox.web.api import connections, workspace
 from tests.sandbox.contract import assert_documented, violations
 from tests.support.sandbox import RunningSandbox
 
@@ -155,7 +155,8 @@ def test_there_is_no_such_thing(sandbox: RunningSandbox, method: str, path: str)
 
 
 def test_every_operation_has_a_route_and_the_log_names_it() -> None:
-    names = [route.name for route in api.router.routes if isinstance(route, APIRoute)]
+    routes = [*connections.router.routes, *workspace.router.routes]
+    names = [route.name for route in routes if isinstance(route, APIRoute)]
     assert sorted(names) == sorted(set(Operation) - {Operation.UNKNOWN})
 
 

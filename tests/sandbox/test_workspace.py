@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_workato.sandbox.workspace.connectors import CONNECTORS, OTHER_NAMES
+from airflow_provider_workato.sandbox.workspace.picklists import PROVIDER_LISTS
+from airflow_provider_workato.sandbox.workspace.providers import OAUTH_PROVIDERS
 from tests.support.sandbox import RunningSandbox
 
 JIRA = {"name": "Prod JIRA", "provider": "jira", "folder_id": 1892}
@@ -105,8 +108,10 @@ class TestCreate:
             ({}, {"name": "can't be blank", "provider": "can't be blank"}),
             ({**JIRA, "name": ""}, {"name": "can't be blank"}),
             ({**JIRA, "name": 5}, {"name": "is invalid"}),
-            ({**JIRA, "provider": "JIRA!"}, {"provider": "is not included in the list"}),
-            ({**JIRA, "provider": "no_such_app"}, {"provider": "is not included in the list"}),
+            (
+                {**JIRA, "provider": "jirra"},
+                {"provider": "is not included in the list of connectors; did you mean jira?"},
+            ),
             ({**JIRA, "folder_id": 1}, {"folder_id": "is not a folder of this workspace"}),
             ({**JIRA, "parent_id": 99}, {"parent_id": "is not a connection of this workspace"}),
             ({**JIRA, "parent_id": 36}, {"parent_id": "must be a connection of the same provider"}),
@@ -126,6 +131,98 @@ class TestCreate:
     def test_no_object(self, sandbox: RunningSandbox, body: str) -> None:
         answer = sandbox.call("POST", "connections", data=body, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.json()) == (400, {"message": "Bad request"})
+
+
+class TestProviders:
+    @pytest.mark.parametrize(
+        ("provider", "suggestion"),
+        [
+            ("jirra", "jira"),
+            ("Salesforce", "salesforce"),
+            ("google-sheets", "google_sheets"),
+            ("Google Sheets", "google_sheets"),
+            ("servicenow", "service_now"),
+            ("postgres", "postgresql"),
+            ("http", "rest"),
+        ],
+    )
+    def test_misspelt(self, sandbox: RunningSandbox, provider: str, suggestion: str) -> None:
+        answer = sandbox.call("POST", "connections", json={**JIRA, "provider": provider})
+        assert answer.status_code == 400
+        (error,) = answer.json()["errors"]["provider"]
+        assert error.endswith(f"; did you mean {suggestion}?")
+
+    @pytest.mark.parametrize("provider", ["no_such_app", "x", "acme_connector", "a" * 10_000])
+    def test_unknown(self, sandbox: RunningSandbox, provider: str) -> None:
+        answer = sandbox.call("POST", "connections", json={**JIRA, "provider": provider})
+        (error,) = answer.json()["errors"]["provider"]
+        assert error.endswith("; the sandbox accepts other names if it is started with --any-provider")
+
+    @pytest.mark.parametrize("provider", ["rest", "jira_secondary", "acme_connector_4771_1626869205"])
+    def test_accepted(self, sandbox: RunningSandbox, provider: str) -> None:
+        assert create(sandbox, provider=provider)["provider"] == provider
+
+    def test_every_provider_with_a_meaning_is_a_connector(self) -> None:
+        assert OAUTH_PROVIDERS <= CONNECTORS
+        assert set(PROVIDER_LISTS) <= CONNECTORS
+        assert set(OTHER_NAMES.values()) <= CONNECTORS
+        assert not set(OTHER_NAMES) & CONNECTORS
+
+
+class TestFolders:
+    def test_below_the_root(self, sandbox: RunningSandbox) -> None:
+        folders = sandbox.call("GET", "folders").json()
+        assert [folder["name"] for folder in folders] == ["Jira", "Sales", "End users"]
+        assert {folder["parent_id"] for folder in folders} == {10294}
+        assert all(folder["is_project"] for folder in folders)
+
+    def test_below_another(self, sandbox: RunningSandbox) -> None:
+        (folder,) = sandbox.call("GET", "folders", params={"parent_id": 4515}).json()
+        wanted = {"id": 28940, "name": "Outreach", "is_project": False, "project_id": 302}
+        assert {key: folder[key] for key in wanted} == wanted
+        assert sandbox.call("GET", "folders", params={"parent_id": 1}).status_code == 404
+
+    @pytest.mark.parametrize(
+        ("query", "names"),
+        [
+            ({"per_page": 2}, ["Jira", "Sales"]),
+            ({"per_page": 2, "page": 2}, ["End users"]),
+            ({"page": 2}, []),
+        ],
+    )
+    @pytest.mark.parametrize("path", ["folders", "projects"])
+    def test_pages(self, sandbox: RunningSandbox, path: str, query: dict[str, int], names: list[str]) -> None:
+        assert [item["name"] for item in sandbox.call("GET", path, params=query).json()] == names
+
+    @pytest.mark.parametrize("query", [{"page": 0}, {"per_page": 0}, {"per_page": 101}, {"parent_id": "x"}])
+    def test_nonsense(self, sandbox: RunningSandbox, query: dict[str, Any]) -> None:
+        answer = sandbox.call("GET", "folders", params=query)
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, list(query))
+
+    def test_create_a_project(self, sandbox: RunningSandbox) -> None:
+        made = sandbox.call("POST", "folders", json={"name": "New"}).json()
+        assert (made["parent_id"], made["is_project"]) == (10294, True)
+        project = {"id": made["project_id"], "description": None, "folder_id": made["id"], "name": "New"}
+        assert sandbox.call("GET", "projects").json()[-1] == project
+        assert create(sandbox, folder_id=made["id"])["project_id"] == made["project_id"]
+
+    def test_create_a_folder(self, sandbox: RunningSandbox) -> None:
+        made = sandbox.call("POST", "folders", json={"name": "New", "parent_id": 28940}).json()
+        assert (made["is_project"], made["project_id"]) == (False, 302)
+        assert sandbox.call("GET", "folders", params={"parent_id": 28940}).json() == [made]
+        answer = sandbox.call("POST", "folders", json={"name": "New", "parent_id": 1})
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, ["parent_id"])
+
+
+def test_connectors(sandbox: RunningSandbox) -> None:
+    pages = [sandbox.call("GET", "integrations/all", params={"page": page}).json() for page in (1, 2, 3, 4)]
+    items = [item for page in pages for item in page["items"]]
+    assert {item["name"] for item in items} == CONNECTORS
+    assert len(items) == pages[0]["count"] == len(CONNECTORS)
+    oauth = {item["name"] for item in items if item["oauth"]}
+    assert oauth == OAUTH_PROVIDERS
+    assert sandbox.call("GET", "custom_connectors").json() == {"result": []}
+    assert sandbox.call("GET", "export_manifests/folder_assets").json() == {"result": {"assets": []}}
 
 
 class TestUpdate:

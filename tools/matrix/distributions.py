@@ -124,7 +124,7 @@ def _check_links(path: Path, description: object) -> None:
     dead = [
         target
         for target in _HREF.findall(page)
-        if not target.startswith("https://") and target.removeprefix("#") not in anchors
+        if not target.startswith(("http://", "https://")) and target.removeprefix("#") not in anchors
     ]
     if dead or not page:
         raise UnfitError(f"On an index these links of {path.name} lead nowhere: {dead}")

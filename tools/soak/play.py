@@ -1,4 +1,4 @@
-"""Keep waits, creates, faults and restarts going on a cluster, and count what comes of them."""
+"""Keep waits, creates, faults and restarts going on a cluster, and count the outcomes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from tools.airflow_api import FINISHED
 from tools.told import Told, compare
 from tools.waiting import wait_until
 
@@ -29,7 +28,7 @@ WAITS_PER_RUN = 50
 LIFE = (120.0, 540.0)
 #: Seconds between two of each.
 FAULT_EVERY, CREATES_EVERY, RESTART_EVERY = 20.0, 60.0, 240.0
-#: Seconds after which a connection that is done with is deleted.
+#: Seconds after which a finished connection is deleted.
 KEPT = 180.0
 #: Share of the authorized connections that are lost afterwards.
 LOST = 0.05
@@ -62,7 +61,7 @@ class WaitRun:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What came of it.
+    """The outcome of a soak.
 
     :param seconds: for how long it went on.
     :param waits: waits that ended.
@@ -129,8 +128,8 @@ class Soak:
         self._names: Counter[str] = Counter()
         self._to_delete: list[tuple[float, int]] = []
         self._to_lose: list[tuple[float, int]] = []
-        self._restarted = self._started = 0
-        # What is so already when a watch begins is not told.
+        self._restarted = self._started = self._authorized = 0
+        # A watch does not report states that already hold when it starts.
         self._first = max((row["seq"] for row in control.changes()), default=0)
 
     def run(self, *, seconds: float) -> Outcome:
@@ -168,25 +167,34 @@ class Soak:
     def _step(self) -> None:
         now = time.monotonic()
         self._check_ended()
-        self._authorize(until=now)
+        deferred = self._count("deferred")
+        # On a slow machine they go no faster than they come.
+        waiting = deferred - (self._authorized - self._count("success"))
+        self._authorize(until=now, most=waiting - int(0.8 * self._waits))
         for at, number in [entry for entry in self._to_lose if entry[0] <= now]:
             self._to_lose.remove((at, number))
             self._control.lose(number)
         for at, number in [entry for entry in self._to_delete if entry[0] <= now]:
             self._to_delete.remove((at, number))
             self._control.delete(number)
-        # No more tasks than a run's worth wait for a worker: those are no waits yet.
-        queued, deferred = self._count("scheduled", "queued", "running", "none"), self._count("deferred")
-        room = queued < WAITS_PER_RUN and queued + deferred <= self._waits - WAITS_PER_RUN
+        # Airflow starts low map indexes first, across runs. A run that starts while tasks of earlier runs
+        # wait for a worker can keep those tasks waiting.
+        queued = self._count("scheduled", "queued", "running", "none")
+        room = not queued and deferred <= self._waits - WAITS_PER_RUN
         if room and self._all_expanded():
             self._start_waits()
         self.outcome.most_waits = max(self.outcome.most_waits, deferred)
 
     def _check_ended(self) -> None:
-        for run in [run for run in self._active if self._has_ended("soak_waits", run.run_id)]:
+        # Asking Airflow's API for each run every second would be a load of its own.
+        ended = {
+            run_id
+            for (run_id,) in self._rows("select run_id from dag_run where state in ('success', 'failed')")
+        }
+        for run in [run for run in self._active if run.run_id in ended]:
             self._active.remove(run)
             self._check(run)
-        for run_id in [run_id for run_id in self._creates if self._has_ended("soak_creates", run_id)]:
+        for run_id in [run_id for run_id in self._creates if run_id in ended]:
             self._creates.remove(run_id)
             self._check_creates(run_id)
 
@@ -201,11 +209,12 @@ class Soak:
         due = {number: now + self._random.uniform(*LIFE) for number in ids}
         self._active.append(WaitRun(run_id=run_id, due=due))
 
-    def _authorize(self, *, until: float) -> None:
-        for run in self._active:
-            for number in [number for number, at in run.due.items() if at <= until]:
-                del run.due[number]
-                self._control.authorize(number)
+    def _authorize(self, *, until: float, most: int) -> None:
+        due = [(at, number, run) for run in self._active for number, at in run.due.items() if at <= until]
+        for _, number, run in sorted(due, key=lambda entry: entry[0])[: max(most, 0)]:
+            del run.due[number]
+            self._control.authorize(number)
+            self._authorized += 1
 
     def _check(self, run: WaitRun) -> None:
         ids = [int(number) for number in self._api.xcom("soak_waits", run.run_id, "wanted") or []]
@@ -281,7 +290,7 @@ class Soak:
         self._say(f"triggerer restarted ({self._pending()} waits go on)")
 
     def _settle(self) -> None:
-        """Wait until nothing changes, the watches have told everything, and all have polled again."""
+        """Wait until nothing changes, the watches have reported everything, and all have polled again."""
 
         def all_told() -> bool:
             self._check_ended()
@@ -328,14 +337,11 @@ class Soak:
         rows = self._control.requests(operation="list_connections")
         return sum(_is_poll(row) and row["status"] == 200 for row in rows)
 
-    def _has_ended(self, dag_id: str, run_id: str) -> bool:
-        return self._api.run_state(dag_id, run_id) in FINISHED
-
     def _pending(self) -> int:
         return self._count("deferred")
 
     def _all_expanded(self) -> bool:
-        """Tell whether Airflow has made the tasks of every run."""
+        """Return whether Airflow has created the tasks of every run."""
         [(count,)] = self._rows(
             "select count(*) from task_instance "
             "where dag_id = 'soak_waits' and task_id = 'wait' and map_index >= 0"

@@ -1,4 +1,4 @@
-"""The operations of the API, as routes, request log and fault rules name them."""
+"""The names of the API calls in routes, the request log and fault rules."""
 
 from __future__ import annotations
 
@@ -17,4 +17,10 @@ class Operation(StrEnum):
     CREATE_RUNTIME_USER_CONNECTION = "create_runtime_user_connection"
     GET_OAUTH_URL = "get_oauth_url"
     GET_WORKSPACE = "get_workspace"
+    LIST_FOLDERS = "list_folders"
+    CREATE_FOLDER = "create_folder"
+    LIST_PROJECTS = "list_projects"
+    LIST_FOLDER_ASSETS = "list_folder_assets"
+    LIST_CONNECTORS = "list_connectors"
+    LIST_CUSTOM_CONNECTORS = "list_custom_connectors"
     UNKNOWN = "unknown"

@@ -16,7 +16,7 @@ CALL_WINDOW = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class QuotaLimits:
-    """The number of calls that pass. None lets all pass."""
+    """The number of calls that pass. None means no limit."""
 
     list_per_minute: int | None = 60
     calls_per_second: int | None = 1
@@ -26,7 +26,7 @@ class QuotaLimits:
 class Admission:
     """Whether a call may pass.
 
-    :param remaining: number of calls left in the window, None if nothing is counted.
+    :param remaining: number of calls left in the window, None without a limit.
     :param retry_after: whole seconds to wait, None if the call may pass.
     """
 
@@ -37,7 +37,7 @@ class Admission:
 class Window:
     """A sliding window: at most ``limit`` calls in any ``seconds``. Refused calls do not count.
 
-    :param limit: number of calls that pass, None for all.
+    :param limit: number of calls that pass, None for no limit.
     :param seconds: length of the window in seconds.
     :param clock: returns monotonic time in seconds.
     """
@@ -50,19 +50,28 @@ class Window:
         self._clock = clock
         self._passed: deque[float] = deque()
 
+    @property
+    def used(self) -> int:
+        """Number of calls in the window now."""
+        self._move(self._clock())
+        return len(self._passed)
+
     def admit(self) -> Admission:
         """Count a call, or refuse it."""
         if self.limit is None:
             return Admission(remaining=None)
         now = self._clock()
-        while self._passed and now - self._passed[0] >= self.seconds:
-            self._passed.popleft()
+        self._move(now)
         if len(self._passed) >= self.limit:
             # If the limit was lowered, more calls than the oldest must leave the window first.
             leaving = self._passed[len(self._passed) - self.limit]
             return Admission(remaining=0, retry_after=max(1, math.ceil(leaving + self.seconds - now)))
         self._passed.append(now)
         return Admission(remaining=self.limit - len(self._passed))
+
+    def _move(self, now: float) -> None:
+        while self._passed and now - self._passed[0] >= self.seconds:
+            self._passed.popleft()
 
 
 class QuotaGuard:
@@ -77,21 +86,21 @@ class QuotaGuard:
 
     def reset(self) -> None:
         """Restore the limits at start and forget earlier calls."""
-        self._lists = Window(limit=self._at_start.list_per_minute, seconds=LIST_WINDOW)
-        self._calls = Window(limit=self._at_start.calls_per_second, seconds=CALL_WINDOW)
+        self.lists = Window(limit=self._at_start.list_per_minute, seconds=LIST_WINDOW)
+        self.calls = Window(limit=self._at_start.calls_per_second, seconds=CALL_WINDOW)
 
     @property
     def limits(self) -> QuotaLimits:
         """The current limits."""
-        return QuotaLimits(list_per_minute=self._lists.limit, calls_per_second=self._calls.limit)
+        return QuotaLimits(list_per_minute=self.lists.limit, calls_per_second=self.calls.limit)
 
     def change(self, limits: QuotaLimits) -> None:
         """Set the limits. Earlier calls still count.
 
         :param limits: the new limits.
         """
-        self._lists.limit = limits.list_per_minute
-        self._calls.limit = limits.calls_per_second
+        self.lists.limit = limits.list_per_minute
+        self.calls.limit = limits.calls_per_second
 
     def admit(self, *, operation: Operation, path: str) -> Admission:
         """Count a call, or refuse it.
@@ -100,7 +109,7 @@ class QuotaGuard:
         :param path: the call's path.
         """
         if operation is Operation.LIST_CONNECTIONS:
-            return self._lists.admit()
+            return self.lists.admit()
         if path.startswith("/api/connections"):
-            return self._calls.admit()
+            return self.calls.admit()
         return Admission(remaining=None)

@@ -81,6 +81,13 @@ class RequestLog:
             if entry.seq > since and operation in (None, entry.operation):
                 yield asdict(entry)
 
+    def latest(self, count: int) -> list[LoggedRequest]:
+        """Return the latest requests, newest first.
+
+        :param count: maximum number of requests.
+        """
+        return list(itertools.islice(reversed(self._entries), count))
+
     def counts(self) -> dict[str, Any]:
         """Return the counts since the last clear, by operation and by status."""
         return {

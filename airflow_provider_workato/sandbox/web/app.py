@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from airflow_provider_workato.sandbox.sandbox import Sandbox
-from airflow_provider_workato.sandbox.web import api, consent, control, home
+from airflow_provider_workato.sandbox.web import buttons, consent, control, home
+from airflow_provider_workato.sandbox.web.api import connections, workspace
 from airflow_provider_workato.sandbox.web.fence import fenced
 from airflow_provider_workato.sandbox.web.gate import Gate
 from airflow_provider_workato.sandbox.workspace.refusals import (
@@ -31,8 +32,8 @@ def create_app(sandbox: Sandbox, *, hosts: Sequence[str]) -> ASGIApp:
     """
     app = FastAPI(title="Workato sandbox", openapi_url="/sandbox/openapi.json", docs_url=None, redoc_url=None)
     app.state.sandbox = sandbox
-    for router in (api.router, consent.router, control.router, home.router):
-        app.include_router(router)
+    for routes in (connections, workspace, control, consent, home, buttons):
+        app.include_router(routes.router)
     app.exception_handler(Refused)(_on_refused)
     app.exception_handler(consent.BadLink)(_on_bad_link)
     app.exception_handler(RequestValidationError)(_on_invalid)

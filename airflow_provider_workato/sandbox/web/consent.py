@@ -76,7 +76,7 @@ async def deny(sandbox: TheSandbox, opened: OpenLink) -> Response:
 def _about(connection: StoredConnection) -> dict[str, str | int | None]:
     return {
         "Connection": connection.name,
-        "Number": connection.id,
-        "App": connection.provider,
+        "Id": connection.id,
+        "Provider": connection.provider,
         "User": connection.external_id,
     }

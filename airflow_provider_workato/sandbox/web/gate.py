@@ -1,4 +1,4 @@
-"""What every call to ``/api/`` passes first: request log, token, quota and faults."""
+"""Middleware of ``/api/``: request log, token, quota and faults."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_workato.sandbox.faults.effects import apply_fault
 from airflow_provider_workato.sandbox.faults.exchange import Exchange, Header, RawResponse
 from airflow_provider_workato.sandbox.sandbox import Sandbox
 from airflow_provider_workato.sandbox.traffic.request_log import LoggedRequest
-from airflow_provider_workato.sandbox.web.api import operation_of
+from airflow_provider_workato.sandbox.web.operation_of import operation_of
 from airflow_provider_workato.sandbox.workspace.refusals import TOO_MANY_REQUESTS_BODY, UNAUTHORIZED_BODY
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,40 @@ _HEADERS = {
 }
 
 
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in words.
+
+    :param seconds: the length in seconds.
+    """
+    if seconds < _MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < _HOUR:
+        return f"{seconds / _MINUTE:.0f} min"
+    return f"{seconds / _HOUR:.0f} h"
+
+
+def ago(timestamp: str) -> str:
+    """Return how long ago a moment was, or its date after a day.
+
+    :param timestamp: the moment as the API writes it.
+    """
+    moment = datetime.fromisoformat(timestamp)
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    return f"{duration(seconds)} ago" if seconds < _DAY else moment.date().isoformat()
+
+
+_TEMPLATES.filters |= {"ago": ago, "duration": duration}
+
+
 def page(template: str, /, *, status: int = 200, **values: Any) -> Response:
     """Return a page. All values are escaped.
 
     :param template: file name of the template.
     :param status: HTTP status.
-    :param values: what the template shows; ``title`` is needed by all.
+    :param values: what the template shows. Every template needs ``title``.
     """
     text = _TEMPLATES.get_template(template).render(values)
     return Response(text, status_code=status, media_type="text/html", headers=_HEADERS)

@@ -77,3 +77,10 @@ class ListFilter(BaseModel):
     updated_after: datetime | None = None
     with_runtime_users: bool = False
     with_tags: bool = False
+
+
+class CreateFolder(BaseModel):
+    """Body of ``POST /api/folders``."""
+
+    name: Annotated[str, Field(min_length=1)]
+    parent_id: int | None = None

@@ -1,4 +1,4 @@
-"""What the API's calls do to the workspace."""
+"""What the connection endpoints do to the workspace."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from airflow_provider_workato.sandbox.workspace.credentials import (
     authorization_error,
     check_credentials,
 )
+from airflow_provider_workato.sandbox.workspace.folders import ROOT_FOLDER_ID
 from airflow_provider_workato.sandbox.workspace.picklists import picklist_rows
 from airflow_provider_workato.sandbox.workspace.providers import (
     OAUTH_ONLY_PROVIDERS,
     OAUTH_PROVIDERS,
-    is_known_provider,
+    provider_error,
 )
 from airflow_provider_workato.sandbox.workspace.refusals import bad_request, invalid, rejected
-from airflow_provider_workato.sandbox.workspace.seeds import ROOT_FOLDER_ID
 from airflow_provider_workato.sandbox.workspace.workspace import Workspace
 
 _STATUSES = {
@@ -37,10 +37,12 @@ class ApiCalls:
     """The rules of the API's calls. Each raises :class:`Refused` for what the API refuses.
 
     :param workspace: the workspace they read and change.
+    :param any_provider: accept every well-formed provider name, not only those of known connectors.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, any_provider: bool) -> None:
         self._workspace = workspace
+        self._any_provider = any_provider
 
     def create(self, wanted: CreateConnection) -> StoredConnection:
         """Create a connection, and test its credentials if there are any.
@@ -50,8 +52,9 @@ class ApiCalls:
         errors = self._placement_errors(
             provider=wanted.provider, folder_id=wanted.folder_id, parent_id=wanted.parent_id
         )
-        if not is_known_provider(wanted.provider):
-            errors["provider"] = ["is not included in the list"]
+        refusal = provider_error(wanted.provider, any_provider=self._any_provider)
+        if refusal is not None:
+            errors["provider"] = [refusal]
         outcomes = _outcomes(wanted.input, errors=errors)
         if errors:
             raise invalid(errors)
@@ -184,7 +187,7 @@ class ApiCalls:
         self, *, provider: str, folder_id: int | None, parent_id: int | None
     ) -> dict[str, list[str]]:
         errors: dict[str, list[str]] = {}
-        if folder_id is not None and folder_id not in self._workspace.folders:
+        if folder_id is not None and self._workspace.folders.find(folder_id) is None:
             errors["folder_id"] = ["is not a folder of this workspace"]
         if parent_id is not None:
             parent = self._workspace.connections.get(parent_id)

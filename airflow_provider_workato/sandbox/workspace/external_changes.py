@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from airflow_provider_workato.sandbox.workspace.connection import StoredConnection, timestamp
-from airflow_provider_workato.sandbox.workspace.seeds import Folder
 from airflow_provider_workato.sandbox.workspace.workspace import Workspace
 
 
@@ -86,10 +85,3 @@ class ExternalChanges:
         if fields["authorization_status"] == "success" and fields["authorized_at"] is None:
             fields["authorized_at"] = timestamp()
         return self._workspace.add(StoredConnection(**fields)).id
-
-    def add_folders(self, folders: Iterable[Folder]) -> None:
-        """Add folders.
-
-        :param folders: the folders.
-        """
-        self._workspace.folders.update({folder.id: folder for folder in folders})

@@ -1,37 +1,17 @@
-"""The workspace at start, and connections made on demand."""
+"""The connections at start, and connections to seed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_provider_workato.sandbox.workspace.connection import StoredConnection
+from airflow_provider_workato.sandbox.workspace.folders import ROOT_FOLDER_ID
 
-ROOT_FOLDER_ID = 10294
 PARENT_CONNECTION_ID = 36
 FIRST_NEW_ID = 18009027
-
-
-@dataclass(frozen=True, kw_only=True)
-class Folder:
-    """A folder. A project is a folder with a project id of its own."""
-
-    id: int
-    name: str
-    parent_id: int | None
-    project_id: int | None
-
-
-FOLDERS = (
-    Folder(id=ROOT_FOLDER_ID, name="Home", parent_id=None, project_id=None),
-    Folder(id=1892, name="Jira", parent_id=ROOT_FOLDER_ID, project_id=301),
-    Folder(id=4515, name="Sales", parent_id=ROOT_FOLDER_ID, project_id=302),
-    Folder(id=28940, name="Outreach", parent_id=4515, project_id=302),
-    Folder(id=26204321, name="End users", parent_id=ROOT_FOLDER_ID, project_id=303),
-)
 
 
 def initial_connections() -> Iterator[StoredConnection]:
@@ -52,7 +32,7 @@ def initial_connections() -> Iterator[StoredConnection]:
 
 
 class SeedRow(BaseModel):
-    """A connection to add, with any status, even one that Workato does not know."""
+    """A connection to add, with any status, even one that Workato does not have."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -23,7 +23,7 @@ def summary(workspace: Workspace, *, with_connections: bool) -> dict[str, Any]:
             "by_status": dict(by_status),
             "created": workspace.created,
         },
-        "folders": [asdict(folder) for folder in workspace.folders.values()],
+        "folders": [asdict(folder) for folder in workspace.folders],
     }
     if with_connections:
         described["connections"] = [connection.describe() for connection in connections]

@@ -6,6 +6,7 @@ from airflow_provider_workato.sandbox.workspace import seeds
 from airflow_provider_workato.sandbox.workspace.bodies import ListFilter
 from airflow_provider_workato.sandbox.workspace.changes import ChangeLog
 from airflow_provider_workato.sandbox.workspace.connection import StoredConnection
+from airflow_provider_workato.sandbox.workspace.folders import Folders
 from airflow_provider_workato.sandbox.workspace.lists import ListCache
 from airflow_provider_workato.sandbox.workspace.refusals import not_found
 
@@ -18,7 +19,7 @@ class Workspace:
 
     def reset(self) -> None:
         """Restore the state at start."""
-        self.folders = {folder.id: folder for folder in seeds.FOLDERS}
+        self.folders = Folders()
         self.connections: dict[int, StoredConnection] = {}
         self.created = 0
         self.changes = ChangeLog()
@@ -77,7 +78,7 @@ class Workspace:
         :param connection: the connection.
         :param folder_id: the folder.
         """
-        folder = self.folders.get(folder_id)
+        folder = self.folders.find(folder_id)
         connection.folder_id = folder_id
         connection.project_id = folder.project_id if folder else None
 

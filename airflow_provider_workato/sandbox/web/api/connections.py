@@ -1,22 +1,18 @@
-"""The routes of the developer API: connections, and the workspace."""
+"""The routes for connections."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.routing import APIRoute
-from starlette.routing import Match
-from starlette.types import Scope
 
 from airflow_provider_workato.sandbox.sandbox import TheSandbox
 from airflow_provider_workato.sandbox.traffic.operations import Operation
 from airflow_provider_workato.sandbox.workspace import bodies
-from airflow_provider_workato.sandbox.workspace.connection import StoredConnection, timestamp
+from airflow_provider_workato.sandbox.workspace.connection import StoredConnection
 from airflow_provider_workato.sandbox.workspace.providers import OAUTH_PROVIDERS
 from airflow_provider_workato.sandbox.workspace.refusals import not_found
-from airflow_provider_workato.sandbox.workspace.seeds import ROOT_FOLDER_ID
 
 router = APIRouter(prefix="/api")
 
@@ -117,38 +113,6 @@ async def get_picklist(
 ) -> dict[str, Any]:
     """Return the rows of a picklist."""
     return {"data": sandbox.calls.picklist(connection_id, wanted)}
-
-
-@router.get("/users/me", name=Operation.GET_WORKSPACE)
-async def get_workspace() -> dict[str, Any]:
-    """Describe the workspace."""
-    now = timestamp()
-    return {
-        "id": 17293,
-        "name": "Sandbox workspace",
-        "created_at": "2019-06-19T19:53:16.886-07:00",
-        "plan_id": "sandbox",
-        "current_billing_period_start": now,
-        "current_billing_period_end": now,
-        "recipes_count": 0,
-        "active_recipes_count": 0,
-        "company_name": None,
-        "location": None,
-        "email": "sandbox@example.com",
-        "root_folder_id": ROOT_FOLDER_ID,
-    }
-
-
-def operation_of(scope: Scope) -> Operation:
-    """Return the operation that a request asks for, by the name of its route.
-
-    :param scope: the request's ASGI scope.
-    """
-    for route in router.routes:
-        match, _ = route.matches(scope)
-        if match is Match.FULL:
-            return Operation(cast(APIRoute, route).name)
-    return Operation.UNKNOWN
 
 
 def _shown(connection: StoredConnection) -> Response:

@@ -1,0 +1,117 @@
+"""The routes for the workspace, its folders and its connectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, Query
+
+from airflow_provider_workato.sandbox.sandbox import TheSandbox
+from airflow_provider_workato.sandbox.traffic.operations import Operation
+from airflow_provider_workato.sandbox.workspace import bodies
+from airflow_provider_workato.sandbox.workspace.connection import timestamp
+from airflow_provider_workato.sandbox.workspace.connectors import CONNECTORS
+from airflow_provider_workato.sandbox.workspace.folders import ROOT_FOLDER_ID
+from airflow_provider_workato.sandbox.workspace.providers import OAUTH_PROVIDERS
+
+router = APIRouter(prefix="/api")
+
+T = TypeVar("T")
+
+
+class Page:
+    """The part of a list that a request asks for.
+
+    :param page: number of the page, from 1.
+    :param per_page: number of items on a page.
+    """
+
+    def __init__(
+        self,
+        page: Annotated[int, Query(ge=1)] = 1,
+        per_page: Annotated[int, Query(ge=1, le=100)] = 100,
+    ) -> None:
+        self.number = page
+        self.size = per_page
+
+    def of(self, items: Sequence[T]) -> Sequence[T]:
+        """Return the page of a list.
+
+        :param items: the whole list.
+        """
+        return items[(self.number - 1) * self.size : self.number * self.size]
+
+
+ThePage = Annotated[Page, Depends()]
+
+
+@router.get("/users/me", name=Operation.GET_WORKSPACE)
+async def get_workspace() -> dict[str, Any]:
+    """Describe the workspace."""
+    now = timestamp()
+    return {
+        "id": 17293,
+        "name": "Sandbox workspace",
+        "created_at": "2019-06-19T19:53:16.886-07:00",
+        "plan_id": "sandbox",
+        "current_billing_period_start": now,
+        "current_billing_period_end": now,
+        "recipes_count": 0,
+        "active_recipes_count": 0,
+        "company_name": None,
+        "location": None,
+        "email": "sandbox@example.com",
+        "root_folder_id": ROOT_FOLDER_ID,
+    }
+
+
+@router.get("/folders", name=Operation.LIST_FOLDERS)
+async def list_folders(
+    sandbox: TheSandbox, page: ThePage, parent_id: int = ROOT_FOLDER_ID
+) -> list[dict[str, Any]]:
+    """List the folders directly below a folder, by default the root folder."""
+    return [folder.body() for folder in page.of(sandbox.workspace.folders.below(parent_id))]
+
+
+@router.post("/folders", name=Operation.CREATE_FOLDER)
+async def create_folder(sandbox: TheSandbox, wanted: bodies.CreateFolder) -> dict[str, Any]:
+    """Create a folder, or a project if it has no parent."""
+    return sandbox.workspace.folders.create(wanted).body()
+
+
+@router.get("/projects", name=Operation.LIST_PROJECTS)
+async def list_projects(sandbox: TheSandbox, page: ThePage) -> list[dict[str, Any]]:
+    """List the projects."""
+    return [folder.project_body() for folder in page.of(sandbox.workspace.folders.projects())]
+
+
+@router.get("/export_manifests/folder_assets", name=Operation.LIST_FOLDER_ASSETS)
+async def list_folder_assets() -> dict[str, Any]:
+    """Return an empty list, so that ``workato pull`` finds an empty project."""
+    return {"result": {"assets": []}}
+
+
+@router.get("/integrations/all", name=Operation.LIST_CONNECTORS)
+async def list_connectors(page: ThePage) -> dict[str, Any]:
+    """List the connectors, without their triggers and actions."""
+    items = [
+        {
+            "name": name,
+            "title": name.replace("_", " ").title(),
+            "categories": [],
+            "oauth": name in OAUTH_PROVIDERS,
+            "deprecated": False,
+            "secondary": name.endswith("_secondary"),
+            "triggers": [],
+            "actions": [],
+        }
+        for name in page.of(sorted(CONNECTORS))
+    ]
+    return {"items": items, "count": len(CONNECTORS), "page": page.number, "per_page": page.size}
+
+
+@router.get("/custom_connectors", name=Operation.LIST_CUSTOM_CONNECTORS)
+async def list_custom_connectors() -> dict[str, Any]:
+    """Return an empty list: the sandbox has no custom connectors."""
+    return {"result": []}
