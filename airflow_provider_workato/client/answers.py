@@ -78,62 +78,51 @@ def parse_connection(payload: object, *, operation: str, secrets: Sealed | None 
 
 
 def decode_connections(
-    body: bytes, *, operation: str = "list_connections", secrets: Sealed | None = None
+    parts: list[bytes], *, operation: str = "list_connections", secrets: Sealed | None = None
 ) -> list[WorkatoConnection]:
     """Return the connections of a list answer.
 
-    :param body: the answer's bytes.
+    :param parts: the answer as :func:`~airflow_provider_workato.client.fast_decoding.cut` gives it. Each part
+        is removed once decoded, so that the answer and its rows are not both in memory.
     :param operation: the call, for the error.
     :param secrets: the strings that no row may quote, longest first.
     :raises WorkatoResponseError: if it is not a list of connections.
     """
-    rows = fast.rows(body)
-    if rows is None:
-        return parse_connections(decode(body, operation=operation), operation=operation, secrets=secrets)
-    try:
-        # Of many thousand rows next to none needs a change: do not call a function for each.
-        unusual = [
-            row
-            for row in rows
-            if row["authorization_error"]
-            or row["connection_lost_reason"]
-            or row["provider"] is None
-            or type(row["id"]) is not int
-            or "input" in row
-        ]
-    except KeyError:
-        unusual = rows
-    for row in unusual:
-        _tidy(row, operation, secrets)
-    return rows
+    rows = fast.rows(parts)
+    if parts:
+        rest = _rows_of(decode(fast.rest(parts), operation=operation), operation)
+        rows += rest
+    return _tidied(rows, operation, secrets)
 
 
-def iter_connections(body: bytes, *, operation: str = "list_connections") -> Iterator[WorkatoConnection]:
+def iter_connections(
+    parts: list[bytes], *, operation: str = "list_connections"
+) -> Iterator[WorkatoConnection]:
     """Decode a list answer one connection at a time.
 
     Decoding a large list in one go holds Python's global lock for all of it, which stops a
     triggerer's event loop even when done in a thread; between two rows other threads get their turn.
 
-    :param body: the answer's bytes.
+    :param parts: as for :func:`decode_connections`.
     :param operation: the call, for the error.
     :raises WorkatoResponseError: if it is not a list of connections.
     """
-    for row in split_connections(body, operation=operation):
+    for row in split_connections(parts, operation=operation):
         yield decode_connection(row, operation=operation)
 
 
-def split_connections(body: bytes, *, operation: str = "list_connections") -> list[msgspec.Raw]:
+def split_connections(parts: list[bytes], *, operation: str = "list_connections") -> list[msgspec.Raw]:
     """Split a list answer into its connections without decoding them.
 
-    :param body: the answer's bytes. The result refers to them: while it lives, so do they.
+    :param parts: as for :func:`decode_connections`.
     :param operation: the call, for the error.
     :raises WorkatoResponseError: if it is not a list, or not JSON.
     """
-    rows = fast.split(body)
-    if rows is not None:
-        return rows
-    decoded = _rows_of(decode(body, operation=operation), operation)
-    return [encode_connection(row) for row in decoded]
+    rows = fast.split(parts)
+    if parts:
+        rest = _rows_of(decode(fast.rest(parts), operation=operation), operation)
+        rows += [encode_connection(row) for row in rest]
+    return rows
 
 
 def encode_connection(row: object) -> msgspec.Raw:
@@ -213,6 +202,25 @@ def _rows_of(payload: object, operation: str) -> list[Any]:
     rows = _unwrap(payload, "result", "data") if isinstance(payload, dict) else payload
     if not isinstance(rows, list):
         raise _unexpected(operation, "a list of connections", payload)
+    return rows
+
+
+def _tidied(rows: list[Any], operation: str, secrets: Sealed | None) -> list[WorkatoConnection]:
+    try:
+        # Of many thousand rows next to none needs a change: do not call a function for each.
+        unusual = [
+            row
+            for row in rows
+            if row["authorization_error"]
+            or row["connection_lost_reason"]
+            or row["provider"] is None
+            or type(row["id"]) is not int
+            or "input" in row
+        ]
+    except (KeyError, TypeError):
+        unusual = rows
+    for row in unusual:
+        _tidy(row, operation, secrets)
     return rows
 
 

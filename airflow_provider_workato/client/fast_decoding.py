@@ -1,17 +1,19 @@
-"""The lists' fast way, by msgspec.
+"""The lists' fast way, by msgspec, part by part.
 
-Each function returns ``None`` where :func:`~airflow_provider_workato.client.decoding.decode` has to be asked:
-for what is not JSON, and for what msgspec refuses or would decode to something else. That is a byte order
-mark, UTF-16, NaN, lone surrogates, integers beyond 64 bits, numbers beyond a float, deep nesting, and an
-envelope around the list.
+A part stays where :func:`~airflow_provider_workato.client.decoding.decode` has to be asked: for what is not
+JSON, and for what msgspec refuses or would decode to something else. That is a byte order mark, UTF-16, NaN,
+lone surrogates, integers beyond 64 bits, numbers beyond a float, deep nesting, and an envelope around the
+list.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 #: What msgspec raises for input that is not what a decoder expects.
 _REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -20,19 +22,53 @@ _REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _DEPTH = 3
 
 
-def rows(body: bytes) -> list[dict[str, Any]] | None:
-    """Decode a list of objects.
+#: How many bytes a part has, about. Python's global lock is held while one is decoded.
+_PART = 1 << 20
+
+
+def cut(body: bytes) -> list[bytes]:
+    """Cut a list answer where one row seems to end and the next to begin.
+
+    A part that is decoded proves that it was cut there: within a string or a nested value it would be torn.
 
     :param body: the answer's bytes.
     """
-    try:
-        return _rows_decoder().decode(body)
-    except _REFUSED:
-        return None
+    parts, start = [], 0
+    while (end := body.find(b"},{", start + _PART)) >= 0:
+        parts.append(body[start : end + 1])
+        start = end + 2
+    parts.append(body[start:])
+    # Taken from the end, and put together again from the start.
+    return parts[::-1]
+
+
+def rest(parts: list[bytes]) -> bytes:
+    """Return what was not decoded, as one list answer.
+
+    :param parts: what is left of the parts, the first one as a list of its own.
+    """
+    return b",".join(reversed(parts))
+
+
+def rows(parts: list[bytes]) -> list[dict[str, Any]]:
+    """Decode a list of objects, up to the first part that is not for msgspec.
+
+    :param parts: what :func:`cut` gave. Each one is removed once decoded.
+    """
+    return _decoded(parts, _rows_decoder())
+
+
+def split(parts: list[bytes]) -> list[msgspec.Raw]:
+    """Split a list into its undecoded rows, up to the first part that is not for msgspec.
+
+    :param parts: what :func:`cut` gave. Each one is removed once split; the rows refer to a copy.
+    """
+    # Splitting skips over strings without a look at their encoding.
+    return _decoded(parts, _split_decoder(), check_encoding=True)
 
 
 def row(raw: msgspec.Raw) -> dict[str, Any] | None:
-    """Decode one object.
+    """Decode one object, ``None`` if it is not for msgspec.
 
     :param raw: a row that :func:`split` gave.
     """
@@ -42,18 +78,23 @@ def row(raw: msgspec.Raw) -> dict[str, Any] | None:
         return None
 
 
-def split(body: bytes) -> list[msgspec.Raw] | None:
-    """Split a list into its undecoded rows.
-
-    :param body: the answer's bytes, to which the rows refer.
-    """
-    try:
-        # Splitting skips over strings without a look at their encoding.
-        if not body.isascii():
-            body.decode()
-        return _split_decoder().decode(body)
-    except _REFUSED:
-        return None
+def _decoded(
+    parts: list[bytes], decoder: msgspec.json.Decoder[list[T]], *, check_encoding: bool = False
+) -> list[T]:
+    found: list[T] = []
+    while parts:
+        part = parts.pop()
+        whole = part + b"]" if parts else part
+        try:
+            if check_encoding and not whole.isascii():
+                whole.decode()
+            found += decoder.decode(whole)
+        except _REFUSED:
+            parts.append(part)
+            break
+        if parts:
+            parts[-1] = b"[" + parts[-1]
+    return found
 
 
 @cache

@@ -29,6 +29,7 @@ from airflow_provider_workato.client.answers import (
     split_connections,
 )
 from airflow_provider_workato.client.calls import Call, json_body
+from airflow_provider_workato.client.fast_decoding import cut
 from airflow_provider_workato.client.filters import ListFilters, ListQuery
 from airflow_provider_workato.client.settings import WorkatoSettings
 from airflow_provider_workato.client.transport import Transport
@@ -572,19 +573,19 @@ class WorkatoConnectionsHook(BaseHook):
         """List connections; no row quotes *secrets*, which an app may have refused before."""
         call = Call(endpoint=endpoints.LIST, secrets=secrets)
 
-        def parse(body: bytes) -> list[WorkatoConnection]:
+        def parse(parts: list[bytes]) -> list[WorkatoConnection]:
             unseen = Sealed(self.transport.failures.secrets_of(call))
-            return decode_connections(body, operation=call.endpoint.operation, secrets=unseen)
+            return decode_connections(parts, operation=call.endpoint.operation, secrets=unseen)
 
         return list(self._matching(parse, filters))
 
     def _matching(
         self,
-        parse: Callable[[bytes], Iterable[Any]],
+        parse: Callable[[list[bytes]], Iterable[Any]],
         filters: ListFilters,
     ) -> Iterator[Any]:
         query = ListQuery.of(filters)
-        rows = parse(self.transport.send_raw(Call(endpoint=endpoints.LIST, query=query.parameters)))
+        rows = parse(cut(self.transport.send_raw(Call(endpoint=endpoints.LIST, query=query.parameters))))
         return filter(query.selects, rows) if query.check_in_answer else iter(rows)
 
     def _change(

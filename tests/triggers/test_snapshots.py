@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 
-from airflow_provider_workato.client.answers import split_connections
 from airflow_provider_workato.triggers.registry import SnapshotRegistry
-from airflow_provider_workato.triggers.rows import read_rows
 from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
@@ -48,13 +45,3 @@ def test_a_failed_poll_does_not_discard_the_rows(sandbox: RunningSandbox, connec
     assert isinstance(second, Snapshot)
     assert len(second.rows) == 11
     assert all(row is first.rows[number] for number, row in second.rows.items())
-
-
-def test_rows_do_not_keep_the_answer_alive() -> None:
-    body = b"[" + b",".join(b'{"id": %d}' % number for number in range(1000)) + b"]"
-    raws = split_connections(body)
-    rows = read_rows(raws, {})
-    before = sys.getrefcount(body)
-    raws.clear()
-    assert sys.getrefcount(body) < before
-    assert rows[999].connection() == {"id": 999}
