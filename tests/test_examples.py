@@ -1,4 +1,4 @@
-"""The example DAGs, run as they are; and what they leave on the disk."""
+"""The example DAGs, run unchanged, and a search of the files that they leave for credentials."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def load(name: str) -> DAG:
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
-    """The workspace that all examples share, as they would a customer's."""
+    """The workspace that all examples share."""
 
     process: SandboxProcess
     runs: dict[str, Run]
 
     def run(self, name: str) -> Run:
-        """Run an example, once for all tests."""
+        """Run an example once for all tests."""
         if name not in self.runs:
             self.runs[name] = run_dag(load(name))
         return self.runs[name]
@@ -55,7 +55,7 @@ def workspace(airflow_db: None) -> Iterator[Workspace]:
         yield Workspace(process=process, runs={})
 
 
-def test_a_life(workspace: Workspace) -> None:
+def test_the_life_cycle_of_a_connection(workspace: Workspace) -> None:
     run = workspace.run("example_workato_connection")
     assert set(run.states.values()) == {"success"}, run.states
     number = run.xcom("create")
@@ -65,14 +65,14 @@ def test_a_life(workspace: Workspace) -> None:
     assert number not in [row["id"] for row in workspace.process.control.connections()]
 
 
-def test_somebody_logs_in(workspace: Workspace) -> None:
+def test_a_person_logs_in(workspace: Workspace) -> None:
     control = workspace.process.control
 
     def log_in() -> None:
-        # As the person does who was sent the address: only once somebody waits for that.
+        # Log in only once the sensor waits for it.
         wait_until(lambda: control.requests(operation="get_oauth_url"), deadline=90, what="the login page")
         (number,) = [row["id"] for row in control.connections() if row["is_runtime_user"]]
-        # A link of their own, since that of the task is in Airflow.
+        # Fetch another login URL: the task's own is in Airflow.
         link = requests.get(
             f"{workspace.process.url}/api/connections/runtime_user_connections/{number}/get_oauth_url",
             headers={"Authorization": f"Bearer {workspace.process.token}"},
@@ -90,7 +90,7 @@ def test_somebody_logs_in(workspace: Workspace) -> None:
     assert run.xcom("login_page").startswith(workspace.process.url)
 
 
-def test_one_for_each_tenant(workspace: Workspace) -> None:
+def test_one_connection_for_each_tenant(workspace: Workspace) -> None:
     run = workspace.run("example_workato_tenants")
     assert set(run.states.values()) == {"success"}, run.states
     assert [row["external_id"] for row in run.xcom("wait")] == [
@@ -100,7 +100,9 @@ def test_one_for_each_tenant(workspace: Workspace) -> None:
     ]
 
 
-def test_one_of_many_is_refused(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_refused_tenant_does_not_stop_the_others(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bad = {"conn_type": "http", "login": LOGIN, "password": f"wrong-credentials-{PASSWORD}"}
     monkeypatch.setenv("AIRFLOW_CONN_JIRA_HOOLI", json.dumps(bad))
     run = workspace.run("example_workato_refused")
@@ -112,7 +114,7 @@ def test_one_of_many_is_refused(workspace: Workspace, monkeypatch: pytest.Monkey
     assert workspace.process.control.connection(hooli)["authorization_status"] == "failed"
 
 
-def test_nothing_of_it_is_on_the_disk(workspace: Workspace) -> None:
+def test_no_credential_is_on_the_disk(workspace: Workspace) -> None:
     for name in ("example_workato_connection", "example_workato_tenants", "example_workato_refused"):
         shown = str(
             workspace.run(name).rendered("create", map_index=-1 if name.endswith("connection") else 0)
@@ -127,7 +129,7 @@ def test_nothing_of_it_is_on_the_disk(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
-def test_every_example_is_one_that_airflow_accepts(path: Path) -> None:
+def test_airflow_accepts_every_example(path: Path) -> None:
     if path.stem == "example_workato_lost" and AIRFLOW.major == 2:
         pytest.skip("it is about Airflow 3's asset watchers")
     bag = dag_bag(path)

@@ -115,7 +115,9 @@ def _is_ours(requirement: str, project: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("snippet", CONSOLE, ids=str)
-def test_a_console_session_goes_as_shown(snippet: Snippet, sandbox: RunningSandbox) -> None:
+def test_a_console_session_goes_as_shown(
+    snippet: Snippet, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     joined = snippet.text.replace("\\\n", " ")
     commands = [shlex.split(line[2:]) for line in joined.splitlines() if line.startswith("$ ")]
     assert commands
@@ -127,12 +129,35 @@ def test_a_console_session_goes_as_shown(snippet: Snippet, sandbox: RunningSandb
             path = url.partition("/")[2]
             answer = requests.post(f"{sandbox.url}/{path}", json=json.loads(body), timeout=30)
             answer.raise_for_status()
+        elif program == "export":
+            # The page names the default port, the sandbox of the tests has another.
+            local = [word.replace("http://127.0.0.1:8090", sandbox.url) for word in words]
+            _check_environment(dict(word.split("=", 1) for word in local), sandbox, monkeypatch)
+        elif program == "workato":
+            # The vendor's command line is not installed here.
+            assert words == ["connections", "list"]
         else:
             assert program == "workato-sandbox"
-            with running_sandbox(*words) as process:
-                shown = re.search(r"^\{.*\}$", snippet.text, re.MULTILINE)
-                assert shown is not None
-                assert all(word in shown[0] for word in ("url", "token", "airflow_conn"))
+            with running_sandbox(*(word for word in words if word != "&")) as process:
+                if "&" not in words:
+                    shown = re.search(r"^\{.*\}$", snippet.text, re.MULTILINE)
+                    assert shown is not None
+                    assert all(word in shown[0] for word in ("url", "token", "airflow_conn"))
                 assert process.url
                 assert process.token
                 assert process.airflow_conn
+
+
+def _check_environment(
+    variables: dict[str, str], sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Call the sandbox with the host and token of environment variables that a page shows."""
+    sandbox.control.set_tokens("sandbox")
+    if "AIRFLOW_CONN_WORKATO_DEFAULT" in variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        assert [connection["id"] for connection in WorkatoConnectionsHook().iter_connections()] == [36]
+    else:
+        headers = {"Authorization": f"Bearer {variables['WORKATO_API_TOKEN']}"}
+        url = f"{variables['WORKATO_HOST']}/api/connections"
+        assert requests.get(url, headers=headers, timeout=30).status_code == 200

@@ -103,9 +103,8 @@ class Failures:
         if message:
             text += f" Workato said: {message!r}."
         if fields:
-            text += (
-                " Fields: " + "; ".join(f"{name}: {', '.join(texts)}" for name, texts in fields.items()) + "."
-            )
+            said = "; ".join(f"{name}: {', '.join(texts)}" for name, texts in fields.items())
+            text += f" Fields: {said}" + ("" if said.endswith((".", "?", "!")) else ".")
         if support_id:
             text += f" If you contact Workato's support, give them the id {support_id}."
         if kind is WorkatoRateLimitError:

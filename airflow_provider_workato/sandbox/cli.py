@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from airflow_provider_workato import __version__
 
 _EPILOG = """\
-When it is ready, one line of JSON goes to standard output: url, token, and airflow_conn, the value for
-AIRFLOW_CONN_WORKATO_DEFAULT. Everything else goes to standard error.
+When it is ready, the sandbox prints one line of JSON to standard output: url, token, and airflow_conn, the
+value for AIRFLOW_CONN_WORKATO_DEFAULT. Open url in a browser to see the workspace. Everything else goes to
+standard error.
 
-The control API is below <url>/sandbox/ and asks for no token; it seeds, breaks and watches the sandbox.
+The control API at <url>/sandbox/ needs no token. It seeds, breaks and watches the sandbox.
 """
 
 
@@ -31,7 +32,7 @@ def _positive(text: str) -> int:
     number = _whole_number(text)
     if number is None or number < 1:
         raise argparse.ArgumentTypeError(
-            "must be a whole number, at least 1; --no-quota switches the quotas off"
+            "must be a whole number of at least 1; --no-quota turns the quotas off"
         )
     return number
 
@@ -61,9 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
-        "--port", type=_port, default=8090, help="port, 0 for any free one (default: %(default)s)"
+        "--port", type=_port, default=8090, help="port; 0 takes any free port (default: %(default)s)"
     )
-    parser.add_argument("--token", help="API token to accept (default: a random one)")
+    parser.add_argument("--token", help="API token to accept (default: a random token)")
     parser.add_argument(
         "--list-per-minute",
         type=_positive,
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="quota shared by all other connection endpoints (default: %(default)s)",
     )
-    parser.add_argument("--no-quota", action="store_true", help="let every call through")
+    parser.add_argument("--no-quota", action="store_true", help="no quotas")
     parser.add_argument(
         "--any-provider",
         action="store_true",
@@ -87,20 +88,20 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow-remote",
         action="store_true",
-        help="listen on an address other machines can reach, though the control API asks for no token",
+        help="listen on an address that other machines can reach, although the control API needs no token",
     )
     parser.add_argument(
         "--exit-with-stdin",
         action="store_true",
-        help="end when standard input does, for programs that start it",
+        help="end when standard input ends, for programs that start the sandbox",
     )
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the sandbox until it is told to end.
+    """Run the sandbox until it receives SIGINT or SIGTERM.
 
-    :param argv: the arguments, None for those of the process.
+    :param argv: the arguments, by default those of the process.
     """
     parser = _parser()
     options = parser.parse_args(argv)
@@ -119,7 +120,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         listener = _listen(host=options.host, port=options.port)
     except OSError as error:
-        advice = "; choose another with --port, 0 for any free one" if error.errno in _PORT_ERRORS else ""
+        advice = (
+            "; choose another port with --port, or 0 for any free port" if error.errno in _PORT_ERRORS else ""
+        )
         parser.exit(1, f"cannot listen on {options.host} port {options.port}: {error.strerror}{advice}\n")
     token = options.token or f"sandbox-{secrets.token_urlsafe(24)}"
 

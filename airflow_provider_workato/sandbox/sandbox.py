@@ -1,4 +1,4 @@
-"""Everything that a running sandbox holds."""
+"""The state of a running sandbox."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from airflow_provider_workato.sandbox.workspace.workspace import Workspace
 
 
 class Sandbox:
-    """The workspace and what surrounds it. Only one event loop uses it, so it needs no locks.
+    """The state of a sandbox. Only one event loop uses it, so it needs no locks.
 
     :param token: the API token that is accepted at start.
     :param limits: the limits at start.

@@ -13,7 +13,7 @@ import uvicorn
 from airflow_provider_workato.sandbox.sandbox import Sandbox
 from airflow_provider_workato.sandbox.web.app import create_app
 
-# Held or slow calls must not keep the server from ending.
+# Do not wait longer for held or slow calls.
 _SHUTDOWN_SECONDS = 1
 
 
@@ -41,7 +41,7 @@ async def serve(
     :param sandbox: the sandbox to serve.
     :param hosts: the host names to accept, ``*`` for all.
     :param on_ready: called once, when the server accepts requests.
-    :param exit_with_stdin: end when standard input does.
+    :param exit_with_stdin: also end when standard input ends.
     """
     config = uvicorn.Config(
         create_app(sandbox, hosts=hosts),

@@ -27,10 +27,6 @@ class ListedConnection(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=Tr
     :param id: the connection.
     :param state: what its status means.
     :param unknown_status: whether the API shows a status that this provider does not know.
-    :param lost_at: ``connection_lost_at``, as Workato gave it.
-    :param external_id: ``external_id``, as Workato gave it.
-    :param folder_id: ``folder_id``, as Workato gave it.
-    :param provider: the app.
     :param digest: the hash of its bytes.
     :param block: where its bytes are.
     :param index: which row of the block it is.
@@ -39,13 +35,13 @@ class ListedConnection(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=Tr
     id: int
     state: State
     unknown_status: bool
-    lost_at: Any
-    external_id: Any
-    folder_id: Any
-    provider: Any
     digest: int
     block: Block
     index: int
+
+    def fields(self) -> ListedFields:
+        """Decode what watches look at."""
+        return _fields(_unpacked(self.block)[self.index])
 
     def connection(self) -> WorkatoConnection:
         """Decode all of it, without credentials.
@@ -75,8 +71,8 @@ class Block:
 _unpacked = lru_cache(maxsize=_UNPACKED_BLOCKS)(Block.rows)
 
 
-class _Fields(msgspec.Struct, gc=False):
-    """What is decoded of a row. Any value will do: Workato's answers differ from its documentation."""
+class ListedFields(msgspec.Struct, gc=False):
+    """What triggers look at. Any value will do: Workato's answers differ from its documentation."""
 
     id: Any = None
     authorization_status: Any = None
@@ -88,7 +84,7 @@ class _Fields(msgspec.Struct, gc=False):
     application: Any = None
 
 
-_FIELDS = msgspec.json.Decoder(_Fields)
+_FIELDS = msgspec.json.Decoder(ListedFields)
 
 
 def read_rows(
@@ -111,12 +107,6 @@ def read_rows(
 def _decoded(
     raws: Sequence[msgspec.Raw], digests: Sequence[int], fresh: Sequence[int]
 ) -> Iterator[tuple[int, ListedConnection]]:
-    shared: dict[object, object] = {}
-
-    def once(value: object) -> object:
-        # Most rows have the folder and the app of others.
-        return shared.setdefault(value, value) if type(value) in (str, int) else value
-
     for start in range(0, len(fresh), _BLOCK_ROWS):
         indexes = fresh[start : start + _BLOCK_ROWS]
         block = Block([raws[index] for index in indexes])
@@ -133,10 +123,6 @@ def _decoded(
                     id=fields.id,
                     state=state,
                     unknown_status=state is State.WAITING and status not in (None, "success"),
-                    lost_at=fields.connection_lost_at,
-                    external_id=fields.external_id,
-                    folder_id=once(fields.folder_id),
-                    provider=once(fields.application if fields.provider is None else fields.provider),
                     digest=digest,
                     block=block,
                     index=position,
@@ -144,12 +130,14 @@ def _decoded(
             )
 
 
-def _fields(raw: msgspec.Raw) -> _Fields:
+def _fields(raw: msgspec.Raw) -> ListedFields:
     try:
         fields = _FIELDS.decode(raw)
         if type(fields.id) is int and -(2**63) <= fields.id < 2**63:
+            if fields.provider is None:
+                fields.provider = fields.application
             return fields
     except (msgspec.MsgspecError, RecursionError):
         pass
     row = decode_connection(raw)
-    return _Fields(**{name: row.get(name) for name in _Fields.__struct_fields__})
+    return ListedFields(**{name: row.get(name) for name in ListedFields.__struct_fields__})

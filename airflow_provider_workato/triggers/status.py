@@ -218,12 +218,17 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
         return changed, news
 
     def _watches(self, row: ListedConnection) -> bool:
-        return all(getattr(row, name) == value for name, value in self._wanted.items())
+        if not self._wanted:
+            return True
+        if self._wanted.get("id", row.id) != row.id:
+            return False
+        fields = row.fields()
+        return all(getattr(fields, name) == value for name, value in self._wanted.items())
 
     def _report(self, row: ListedConnection) -> str | None:
         if row.state.value not in self.changes:
             return None
-        return _loss(row.lost_at) if row.state is State.LOST else row.state.value
+        return _loss(row.fields().connection_lost_at) if row.state is State.LOST else row.state.value
 
     async def _load(self, stores: Sequence[Any]) -> Memory | None:
         """Return what was reported, as the newest of the watched assets' stores has it.

@@ -374,7 +374,7 @@ def polled_rows(body: bytes) -> dict[int, Any]:
         assert row.state is state_of(whole[number])
         assert row.unknown_status == has_unknown_status(whole[number])
         for name in ("external_id", "folder_id", "provider"):
-            assert repr(getattr(row, name)) == repr(whole[number].get(name))
+            assert repr(getattr(row.fields(), name)) == repr(whole[number].get(name))
     return whole
 
 

@@ -1,4 +1,4 @@
-"""A pace that the processes of a machine keep together."""
+"""The rate limit that the processes of a machine share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from airflow_provider_workato.client.rate_limiter import rate_limiter_for
 limiter = rate_limiter_for("workspace", calls_per_period=1, period={PERIOD}, shared=True)
 for _ in range(3):
     limiter.acquire()
-    # Not the time of now: on a busy machine this line comes late.
+    # Not the current time: on a busy machine, this line runs late.
     print(limiter._history.starts[-1], flush=True)
 """
 QUEUE_UP = f"""
@@ -66,14 +66,14 @@ def test_processes_take_turns(folder: Path) -> None:
     assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= PERIOD
 
 
-def test_a_hold_moves_other_processes(folder: Path) -> None:
+def test_a_pause_delays_other_processes(folder: Path) -> None:
     process = start(TAKE_TURNS)
     assert process.stdout is not None
     first = float(process.stdout.readline())
     with SharedCallHistory(1, key=("workspace", 1, PERIOD)).locked() as history:
         history.not_before = first + 2
     later = [float(line) for line in process.communicate()[0].split()]
-    # One may have had its turn before the hold.
+    # One may have started before the pause.
     assert later[-1] >= first + 2
 
 
@@ -98,7 +98,7 @@ def test_a_stopped_process_does_not_stop_the_others(folder: Path, monkeypatch: p
         history = shared()
         with history.locked() as own:
             own.starts.append(1.0)
-        # Kept in this process, as without a file.
+        # Kept in this process, as if there were no file.
         assert list(history.starts) == [1.0]
         holder.kill()
     with shared().locked() as others:
@@ -106,7 +106,7 @@ def test_a_stopped_process_does_not_stop_the_others(folder: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize("torn", [b"", b"123", bytes(11), b"\xff" * 16])
-def test_a_torn_file_is_an_empty_one(folder: Path, torn: bytes) -> None:
+def test_a_damaged_file_counts_as_empty(folder: Path, torn: bytes) -> None:
     with shared().locked() as history:
         history.starts.append(1.0)
     [file] = folder.iterdir()
@@ -118,7 +118,7 @@ def test_a_torn_file_is_an_empty_one(folder: Path, torn: bytes) -> None:
         assert list(history.starts) == [2.0]
 
 
-def test_a_shorter_note_leaves_nothing_of_a_longer_one(folder: Path) -> None:
+def test_a_shorter_record_replaces_a_longer_one_completely(folder: Path) -> None:
     with shared(calls=3).locked() as history:
         history.starts.extend([1.25, 2.25, 3.25])
     with shared(calls=3).locked() as history:
@@ -127,7 +127,7 @@ def test_a_shorter_note_leaves_nothing_of_a_longer_one(folder: Path) -> None:
         assert not history.starts
 
 
-def test_keys_do_not_meet_and_are_not_shown(folder: Path) -> None:
+def test_keys_have_separate_files_and_are_not_visible(folder: Path) -> None:
     with shared(key="one").locked() as history:
         history.starts.append(1.0)
     with shared(key="other").locked() as history:
@@ -143,7 +143,7 @@ def test_only_this_user_can_read_it(folder: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_what_is_in_the_way_is_left_alone(folder: Path, tmp_path: Path) -> None:
+def test_a_foreign_file_or_link_is_left_alone(folder: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     folder.symlink_to(elsewhere)
@@ -154,7 +154,9 @@ def test_what_is_in_the_way_is_left_alone(folder: Path, tmp_path: Path) -> None:
     assert not list(elsewhere.iterdir())
 
 
-def test_without_a_folder_each_process_keeps_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_folder_each_process_limits_its_own_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     history = shared()
     with history.locked() as own:
@@ -163,7 +165,7 @@ def test_without_a_folder_each_process_keeps_its_own(tmp_path: Path, monkeypatch
         assert list(own.starts) == [1.0]
 
 
-def test_a_quota_that_nobody_has_is_kept_in_this_process(folder: Path) -> None:
+def test_a_quota_too_large_to_share_is_kept_in_this_process(folder: Path) -> None:
     rate_limiter.rate_limiter_for("workspace", calls_per_period=1e6, period=1, shared=True).acquire()
     assert not folder.exists()
 
@@ -172,7 +174,7 @@ def test_a_quota_that_nobody_has_is_kept_in_this_process(folder: Path) -> None:
 
 
 def queue_up(count: int) -> list[subprocess.Popen[str]]:
-    """Start processes, each once the one before it has found that it must wait."""
+    """Start processes, each after the previous one has begun to wait."""
     processes = []
     for _ in range(count):
         processes.append(start(QUEUE_UP))
@@ -186,17 +188,17 @@ def start_of(process: subprocess.Popen[str]) -> float:
     return float(process.communicate()[0].split()[-1])
 
 
-def test_processes_start_in_the_order_in_which_they_came(folder: Path) -> None:
+def test_processes_start_in_the_order_of_arrival(folder: Path) -> None:
     limiter = rate_limiter.rate_limiter_for("workspace", calls_per_period=1, period=PERIOD * 2, shared=True)
     limiter.acquire()
-    # Long enough for all to be there when the first of them may start.
+    # Long enough for all to arrive before the first may start.
     limiter.pause(4)
     times = [start_of(process) for process in queue_up(5)]
     assert times == sorted(times)
     assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= PERIOD * 2
 
 
-def test_a_killed_process_costs_its_own_turn(folder: Path) -> None:
+def test_a_killed_process_costs_only_its_own_start(folder: Path) -> None:
     limiter = rate_limiter.rate_limiter_for("workspace", calls_per_period=1, period=PERIOD * 2, shared=True)
     limiter.acquire()
     limiter.pause(3)
@@ -204,7 +206,7 @@ def test_a_killed_process_costs_its_own_turn(folder: Path) -> None:
     killed.kill()
     killed.communicate()
     gap = start_of(last) - start_of(first)
-    # The third place is two starts after the first, and no more.
+    # The third process starts two starts after the first, not later.
     assert 2 * 2 * PERIOD <= gap < 3 * 2 * PERIOD
 
 
@@ -218,11 +220,11 @@ def test_the_file_does_not_grow(folder: Path) -> None:
     assert max(sizes) < 1000
 
 
-# What must not stop anybody
+# Damage that must not stop a call
 
 
 @pytest.mark.parametrize("when", [1e300, 86_400.0, 3600.0, -1e300, -3600.0])
-def test_impossible_times_stop_nobody(folder: Path, when: float) -> None:
+def test_impossible_times_stop_no_call(folder: Path, when: float) -> None:
     history = shared(calls=2)
     now = time.monotonic()
     slept: list[float] = []
@@ -242,9 +244,7 @@ def test_impossible_times_stop_nobody(folder: Path, when: float) -> None:
     assert sum(slept) <= rate_limiter.RateLimiter.LONGEST_PAUSE
 
 
-def test_what_an_earlier_start_of_the_machine_left_is_not_read(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_record_from_before_a_reboot_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with shared().locked() as history:
         history.starts.append(1.0)
     monkeypatch.setattr(module, "_boot_id", lambda: "another start")
@@ -254,7 +254,7 @@ def test_what_an_earlier_start_of_the_machine_left_is_not_read(
 
 @contextmanager
 def full_disk(*, room: int = 0) -> Iterator[None]:
-    """Let no file of this process grow beyond some bytes: writing fails as on a disk that is full."""
+    """Limit the size of this process's files, so that writing fails as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
     try:
@@ -282,8 +282,8 @@ def test_a_full_disk_fails_no_call(
     assert "Free space in the temporary folder, or set TMPDIR" in said
 
 
-def test_what_was_not_saved_still_counts(folder: Path) -> None:
-    """Calls made while the disk was full are calls."""
+def test_unsaved_calls_count(folder: Path) -> None:
+    """Calls made while the disk was full count as well."""
     history = shared(calls=5)
     with full_disk(), history.locked() as own:
         own.starts.append(2.0)
@@ -340,6 +340,6 @@ os.kill(child, signal.SIGKILL)
 
 @pytest.mark.parametrize(("program", "said"), [(FORK, "child 7"), (FORK_WITH_FILE, "free")])
 def test_a_fork_neither_hangs_nor_keeps_the_lock(folder: Path, program: str, said: str) -> None:
-    """Airflow forks its task processes, some of them from processes with threads."""
+    """Airflow forks its task processes, some of them from processes that have threads."""
     with start(program) as process:
         assert process.communicate(timeout=60)[0].strip() == said

@@ -1,4 +1,4 @@
-"""Bodies of errors come in many shapes."""
+"""The bodies of errors have many shapes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The limiter, by a clock that moves only when somebody sleeps; and the pace of a real hook."""
+"""The rate limiter with a clock that moves only during sleeps, and the rate limit of a real hook."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.sandbox import RunningSandbox
 
 
 class Clock:
-    """Time for several threads: each sleeper moves it to where it wants to wake up."""
+    """A clock for several threads: each sleep moves it forward to the moment of waking up."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -36,7 +36,7 @@ class Clock:
 
 
 def starts(limiter: RateLimiter, clock: Clock, *, count: int) -> list[float]:
-    """Return when each of some calls could start."""
+    """Return the start of each of some calls."""
     moments = []
     for _ in range(count):
         limiter.acquire()
@@ -67,7 +67,7 @@ def test_no_window_has_too_many(clock: Clock) -> None:
         assert sum(moment <= other < moment + 10 for other in moments) <= 5
 
 
-def test_idle_time_is_not_saved_up(clock: Clock) -> None:
+def test_idle_time_gives_no_credit(clock: Clock) -> None:
     limiter = RateLimiter(calls=2, period=1, clock=clock, sleep=clock.sleep)
     starts(limiter, clock, count=1)
     clock.now += 1000
@@ -75,7 +75,7 @@ def test_idle_time_is_not_saved_up(clock: Clock) -> None:
     assert moments[0] == moments[1] < moments[2]
 
 
-def test_a_hold_is_for_everybody(clock: Clock) -> None:
+def test_a_pause_applies_to_all_callers(clock: Clock) -> None:
     limiter = RateLimiter(calls=10, period=1, clock=clock, sleep=clock.sleep)
     limiter.acquire()
     limiter.pause(30)
@@ -83,7 +83,7 @@ def test_a_hold_is_for_everybody(clock: Clock) -> None:
     assert starts(limiter, clock, count=2) == [30, 30]
 
 
-def test_a_hold_moves_who_waits_already(clock: Clock) -> None:
+def test_a_pause_delays_callers_that_already_wait(clock: Clock) -> None:
     limiter: RateLimiter
 
     def sleep(seconds: float) -> None:
@@ -112,7 +112,7 @@ def test_threads_take_turns(clock: Clock) -> None:
     assert clock.now - 1000 >= 9
 
 
-def test_users_of_a_workspace_share_the_pace() -> None:
+def test_users_of_a_workspace_share_a_limiter() -> None:
     one = rate_limiter_for("a workspace", calls_per_period=60, period=60)
     assert rate_limiter_for("a workspace", calls_per_period=60, period=60) is one
     assert rate_limiter_for("another one", calls_per_period=60, period=60) is not one
@@ -128,7 +128,7 @@ def test_less_than_a_call_a_period(clock: Clock, calls_per_period: float, gap: f
 
 
 def test_hooks_share_the_quota_of_their_workspace(connect: Connect, sandbox: RunningSandbox) -> None:
-    # More than the hooks send: on a busy machine calls arrive closer together than they were sent.
+    # A larger quota than the hooks use: on a busy machine, calls arrive closer together than they were sent.
     sandbox.control.set_quota(calls_per_second=6)
     connect(calls_per_second=4, retry_budget=0)
 
@@ -146,7 +146,7 @@ def test_hooks_share_the_quota_of_their_workspace(connect: Connect, sandbox: Run
         sandbox.control.set_quota(calls_per_second="off")
 
 
-def test_a_refusal_moves_the_other_hooks_too(
+def test_a_429_delays_the_other_hooks_too(
     connect: Connect, sandbox: RunningSandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.control.add_fault("rate_limited_seconds", operation="list_connections", seconds=2)
@@ -185,14 +185,14 @@ def test_first_come_first_served() -> None:
     assert order == list(range(8))
 
 
-def test_who_wakes_up_late_moves_those_behind(clock: Clock) -> None:
-    """Late by less than a turn: the next one has to keep its distance from when the call really left."""
+def test_a_late_start_delays_the_following_ones(clock: Clock) -> None:
+    """If a call starts late, the next one keeps its distance from the actual start."""
     limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
     limiter.acquire()
     slept: list[float] = []
 
     def oversleep(seconds: float) -> None:
-        # Somebody queues up behind, then this one sleeps for too long.
+        # Another caller queues up behind, then this one sleeps for too long.
         behind, start, _ = limiter._look(None)
         clock.sleep(seconds + 0.7)
         slept.extend((clock.now, start))
@@ -202,20 +202,20 @@ def test_who_wakes_up_late_moves_those_behind(clock: Clock) -> None:
     limiter._sleep = oversleep
     mine = limiter.acquire()
     assert mine == pytest.approx(1001.72)
-    assert slept[1] == pytest.approx(1002.04), "what was planned"
+    assert slept[1] == pytest.approx(1002.04), "the planned start"
     _, start, _ = limiter._look(tickets[0])
     assert start == pytest.approx(mine + 1.02)
 
 
-def test_a_ticket_nobody_comes_for_costs_one_turn(clock: Clock) -> None:
+def test_an_abandoned_ticket_costs_one_start(clock: Clock) -> None:
     limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
     limiter.acquire()
     limiter._look(None)
     assert starts(limiter, clock, count=3) == pytest.approx([2.04, 3.06, 4.08])
 
 
-def test_who_lost_the_ticket_still_came_first(clock: Clock) -> None:
-    """A process that was stopped for long, or whose ticket was taken for impossible, does not start over."""
+def test_a_caller_whose_ticket_was_dropped_stays_first(clock: Clock) -> None:
+    """A process that was stopped for long, or whose ticket seemed impossible, keeps its place."""
     limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
     limiter.acquire()
     oldest, _, _ = limiter._look(None)
@@ -227,7 +227,7 @@ def test_who_lost_the_ticket_still_came_first(clock: Clock) -> None:
     assert limiter._look(behind)[1] == pytest.approx(planned + 1.02)
 
 
-def test_who_gives_up_waiting_leaves_the_queue(clock: Clock) -> None:
+def test_a_caller_that_gives_up_leaves_the_queue(clock: Clock) -> None:
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
 
@@ -239,7 +239,7 @@ def test_who_gives_up_waiting_leaves_the_queue(clock: Clock) -> None:
     assert starts(limiter, clock, count=1) == pytest.approx([1.02])
 
 
-def test_the_queue_has_an_end(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_queue_is_limited(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RateLimiter, "MAX_TICKETS", 2)
     limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
     limiter.acquire()
@@ -249,11 +249,11 @@ def test_the_queue_has_an_end(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> 
     assert ticket is None
     assert start > now
     assert len(limiter._history.queue) == 2
-    # The two never come; whoever found no ticket has a turn all the same.
+    # The two abandoned tickets do not stop a caller that found the queue full.
     assert starts(limiter, clock, count=1)[0] < 10
 
 
-def test_a_turn_that_begins_later_than_it_was_given(clock: Clock) -> None:
+def test_a_start_that_is_used_later_than_granted(clock: Clock) -> None:
     limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
     turn = limiter.acquire()
     clock.now += 0.6
@@ -261,17 +261,17 @@ def test_a_turn_that_begins_later_than_it_was_given(clock: Clock) -> None:
     assert starts(limiter, clock, count=1) == pytest.approx([1.62])
 
 
-def test_a_turn_is_lost_if_it_is_not_used(clock: Clock) -> None:
+def test_an_unused_start_is_lost(clock: Clock) -> None:
     limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
     turn = limiter.acquire()
     clock.now += 1.5
     assert not limiter.confirm(turn)
     turn = limiter.acquire()
     limiter.pause(5)
-    assert not limiter.confirm(turn), "somebody was told to wait meanwhile"
+    assert not limiter.confirm(turn), "a pause began meanwhile"
 
 
-def test_who_lost_a_turn_is_next(clock: Clock) -> None:
+def test_a_caller_that_lost_its_start_is_next(clock: Clock) -> None:
     limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
     turn = limiter.acquire()
     waiting, planned, _ = limiter._look(None)
@@ -279,10 +279,12 @@ def test_who_lost_a_turn_is_next(clock: Clock) -> None:
     assert not limiter.confirm(turn)
     again = limiter.acquire(first=True)
     assert again == pytest.approx(planned + 0.1), "the quota allows it at once"
-    assert limiter._look(waiting)[1] == pytest.approx(again + 1.02), "the one that waited keeps its distance"
+    assert limiter._look(waiting)[1] == pytest.approx(again + 1.02), "the waiting caller keeps its distance"
 
 
-def test_who_is_next_keeps_to_the_quota(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_caller_at_the_head_of_the_queue_keeps_to_the_quota(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(RateLimiter, "MAX_TICKETS", 1)
     limiter = RateLimiter(calls=2, period=1, clock=clock, sleep=clock.sleep)
     began = starts(limiter, clock, count=2)
@@ -297,11 +299,11 @@ def test_who_is_next_keeps_to_the_quota(clock: Clock, monkeypatch: pytest.Monkey
 def test_a_clock_that_is_set_changes_no_wait(
     connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, folder: Path, jump: float
 ) -> None:
-    """A ``Retry-After`` lasts as long as it says, whatever happens to the time of day meanwhile."""
+    """Setting the time of day does not change how long a ``Retry-After`` lasts."""
     real, offset = time.time, [0.0]
     monkeypatch.setattr(time, "time", lambda: real() + offset[0])
     sandbox.control.add_fault("rate_limited_seconds", operation="list_connections", seconds=1)
-    # A quota of its own: the pace of this test is nobody else's, and is shared through a file.
+    # A separate quota, shared through a file only by the processes of this test.
     connect(list_calls_per_minute=599 + jump / 10_000, retry_budget=0)
     hook = WorkatoConnectionsHook()
     limiter = hook.transport._limiters[Quota.LIST]

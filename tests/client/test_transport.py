@@ -1,4 +1,4 @@
-"""How a call behaves on a bad line: what is repeated, what is said, and what nobody may see."""
+"""How a call behaves when it fails: retries, error messages, and credentials that must not show."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def closed_port() -> str:
         return f"http://127.0.0.1:{reserved.getsockname()[1]}"
 
 
-# Repeating
+# Retries
 
 
 @pytest.mark.parametrize("fault", ["rate_limited_seconds", "rate_limited_date"])
@@ -95,7 +95,7 @@ def test_repeated_until_it_works(hook: WorkatoConnectionsHook, sandbox: RunningS
     assert len(sandbox.control.requests()) == 3
 
 
-def test_every_repetition_is_announced(
+def test_every_retry_is_logged(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.control.add_fault("service_unavailable")
@@ -106,14 +106,14 @@ def test_every_repetition_is_announced(
 
 
 @pytest.mark.parametrize("fault", ["server_error", "rate_limited_no_header", "reset_before_answer"])
-def test_no_budget_no_repetition(connect: Connect, sandbox: RunningSandbox, fault: str) -> None:
+def test_without_a_budget_there_is_no_retry(connect: Connect, sandbox: RunningSandbox, fault: str) -> None:
     sandbox.control.add_fault(fault, times=None)
     with hooked(connect, retry_budget=0) as hook, pytest.raises(WorkatoError):
         hook.list_connections()
     assert len(sandbox.control.requests()) == 1
 
 
-def test_the_budget_ends_the_repetitions(connect: Connect, sandbox: RunningSandbox) -> None:
+def test_the_budget_ends_the_retries(connect: Connect, sandbox: RunningSandbox) -> None:
     sandbox.control.add_fault("server_error", times=None)
     with hooked(connect, retry_budget=1.5) as hook, pytest.raises(WorkatoServerError, match="3188c2d0"):
         hook.list_connections()
@@ -125,7 +125,7 @@ def test_the_budget_ends_the_repetitions(connect: Connect, sandbox: RunningSandb
 
 def test_a_retry_after_beyond_the_budget_is_left_to_airflow(connect: Connect) -> None:
     with (
-        # Its own host: whoever calls the same one waits as well.
+        # A separate host, since the pause applies to all callers of one host.
         listening(status=429, headers={"Retry-After": "3600"}) as workato,
         hooked(connect, host=workato.url, retry_budget=2) as hook,
         pytest.raises(WorkatoRateLimitError) as caught,
@@ -137,8 +137,8 @@ def test_a_retry_after_beyond_the_budget_is_left_to_airflow(connect: Connect) ->
     assert len(workato.heard) == 1
 
 
-def test_waiting_for_a_turn_is_not_trying(connect: Connect, sandbox: RunningSandbox) -> None:
-    """Two seconds in a queue leave all of the one-second budget."""
+def test_waiting_for_the_rate_limiter_uses_no_budget(connect: Connect, sandbox: RunningSandbox) -> None:
+    """After two seconds in the queue, the whole one-second budget is left."""
     sandbox.control.add_fault("service_unavailable")
     with hooked(connect, retry_budget=1, list_calls_per_minute=601) as hook:
         hook.transport._limiters[endpoints.Quota.LIST].pause(2)
@@ -146,7 +146,7 @@ def test_waiting_for_a_turn_is_not_trying(connect: Connect, sandbox: RunningSand
     assert len(sandbox.control.requests()) == 2
 
 
-def test_the_pauses_between_attempts_are_trying(connect: Connect, sandbox: RunningSandbox) -> None:
+def test_pauses_between_attempts_use_the_budget(connect: Connect, sandbox: RunningSandbox) -> None:
     sandbox.control.add_fault("rate_limited_seconds", seconds=1, times=None)
     began = time.monotonic()
     with (
@@ -159,10 +159,8 @@ def test_the_pauses_between_attempts_are_trying(connect: Connect, sandbox: Runni
 
 
 @pytest.mark.parametrize("slow", [False, True])
-def test_what_is_done_right_before_a_call_leaves(
-    connect: Connect, sandbox: RunningSandbox, slow: bool
-) -> None:
-    """It comes after the wait for a turn, and is done once though it outlasts the turn."""
+def test_before_send_runs_once(connect: Connect, sandbox: RunningSandbox, slow: bool) -> None:
+    """It runs after the wait for the rate limiter, and only once even if it misses the start."""
     moments: list[float] = []
     left: list[float] = []
     with hooked(connect, calls_per_second=601) as hook:
@@ -181,11 +179,13 @@ def test_what_is_done_right_before_a_call_leaves(
         hook.transport.send(Call(endpoint=endpoints.DISCONNECT, connection_id=36, before_send=before_send))
     assert moments[0] - began >= 0.5
     assert len(moments) == len(left) == 1
-    assert left[0] - moments[0] >= (1.6 if slow else 0), "it tells when the call leaves, not what came before"
+    assert left[0] - moments[0] >= (1.6 if slow else 0), (
+        "the function that it returns runs when the call is sent"
+    )
     assert len(sandbox.control.requests()) == 1
 
 
-def test_what_was_done_too_long_before_a_call_leaves_is_done_again(
+def test_before_send_runs_again_if_the_call_is_sent_too_late(
     connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "_STALE", 0.2)
@@ -198,7 +198,7 @@ def test_what_was_done_too_long_before_a_call_leaves_is_done_again(
             nonlocal rounds
             rounds += 1
             number = rounds
-            # Always too slow: others are told to wait meanwhile.
+            # Always too slow: the limiter pauses meanwhile.
             limiter.pause(0.3)
             return lambda: left.append(number)
 
@@ -212,7 +212,9 @@ def test_what_was_done_too_long_before_a_call_leaves_is_done_again(
     "fault",
     ["unauthorized", "forbidden", "not_found", "validation_error", "success_false", "redirect"],
 )
-def test_what_no_repetition_cures(hook: WorkatoConnectionsHook, sandbox: RunningSandbox, fault: str) -> None:
+def test_permanent_errors_are_not_retried(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, fault: str
+) -> None:
     sandbox.control.add_fault(fault, times=None)
     with pytest.raises(WorkatoApiError):
         hook.disconnect_connection(36)
@@ -233,7 +235,7 @@ def test_what_no_repetition_cures(hook: WorkatoConnectionsHook, sandbox: Running
         ("null_body", True),
     ],
 )
-def test_a_create_is_not_repeated_if_it_may_have_happened(
+def test_a_create_is_not_retried_if_it_may_have_been_carried_out(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, fault: str, performed: bool
 ) -> None:
     sandbox.control.add_fault(fault, performed=performed)
@@ -245,7 +247,9 @@ def test_a_create_is_not_repeated_if_it_may_have_happened(
     assert len(sandbox.control.connections()) == 1 + performed
 
 
-def test_a_create_that_was_refused_is_repeated(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+def test_a_create_that_was_rejected_by_the_quota_is_retried(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
     sandbox.control.add_fault("rate_limited_no_header", times=2)
     create(hook)
     assert len(sandbox.control.requests()) == 3
@@ -295,7 +299,7 @@ UNSENT = WorkatoTransportError("", request_sent=False)
         (ValueError(), False, False, False, False),
     ],
 )
-def test_what_may_be_repeated(
+def test_which_calls_may_be_retried(
     error: Exception, ambiguous: bool, running: bool, create_again: bool, read_again: bool
 ) -> None:
     assert is_ambiguous(error) is ambiguous
@@ -355,7 +359,7 @@ def test_retry_after_by_our_own_clock() -> None:
 # No answer
 
 
-def test_nobody_answers_the_door(connect: Connect) -> None:
+def test_a_refused_connection(connect: Connect) -> None:
     url = closed_port()
     with hooked(connect, host=url, retry_budget=0) as hook, pytest.raises(WorkatoTransportError) as caught:
         create(hook)
@@ -374,7 +378,7 @@ def test_no_such_host(connect: Connect) -> None:
     assert not caught.value.request_sent
 
 
-def test_the_line_breaks(connect: Connect, sandbox: RunningSandbox) -> None:
+def test_a_connection_that_breaks(connect: Connect, sandbox: RunningSandbox) -> None:
     sandbox.control.add_fault("reset_before_answer")
     with hooked(connect, retry_budget=0) as hook, pytest.raises(WorkatoTransportError) as caught:
         create(hook)
@@ -419,8 +423,8 @@ def test_an_error_page_without_end(connect: Connect) -> None:
     assert len(str(caught.value)) < 2000
 
 
-def test_an_apps_words_in_an_error_hide_what_looks_like_a_credential(connect: Connect) -> None:
-    """Of a connection whose credentials the call does not know."""
+def test_an_apps_message_in_an_error_hides_what_looks_like_a_credential(connect: Connect) -> None:
+    """The call does not know the credentials of the connection."""
     said = "401 from https://bob:Kx9-hunter2@acme.example/api?api_key=Kx9-hunter2; password: Kx9-hunter2"
     body = json.dumps({"message": said, "errors": {"input": [said]}}).encode()
     with (
@@ -434,7 +438,7 @@ def test_an_apps_words_in_an_error_hide_what_looks_like_a_credential(connect: Co
 
 
 @pytest.mark.parametrize("status", [408, 520, 524])
-def test_what_stands_in_front_of_workato_gives_up(connect: Connect, status: int) -> None:
+def test_a_proxy_in_front_of_workato_gives_up(connect: Connect, status: int) -> None:
     with (
         listening(status=status, body=b"origin timed out") as workato,
         hooked(connect, host=workato.url, retry_budget=0) as hook,
@@ -458,10 +462,10 @@ def test_compressed_answers(connect: Connect) -> None:
 
 
 class Interrupted(Exception):
-    """What Airflow's own time-out is like: raised from a signal's handler."""
+    """Like Airflow's own timeout: raised from a signal handler."""
 
 
-def test_a_task_that_is_stopped_gives_nothing_away(connect: Connect, sandbox: RunningSandbox) -> None:
+def test_a_stopped_task_shows_no_credential(connect: Connect, sandbox: RunningSandbox) -> None:
     def interrupt(*_: object) -> None:
         raise Interrupted
 
@@ -577,7 +581,7 @@ def test_tls_to_a_server_that_does_not_speak_it(connect: Connect, sandbox: Runni
 
 @contextmanager
 def ending_handshakes(*, reset: bool) -> Iterator[tuple[str, list[bytes]]]:
-    """Listen for TLS, and hang up on each client that says hello."""
+    """Listen for TLS, and close each connection after the ClientHello."""
     heard: list[bytes] = []
     server = socket.create_server(("127.0.0.1", 0))
 
@@ -604,7 +608,7 @@ def ending_handshakes(*, reset: bool) -> Iterator[tuple[str, list[bytes]]]:
 
 @pytest.mark.parametrize("reset", [True, False])
 def test_a_handshake_that_breaks_sent_nothing(connect: Connect, reset: bool) -> None:
-    """A line that breaks may hold the next time: a create is sent again, as nothing of it went out."""
+    """A create is retried after a broken handshake, because no byte of the request was sent."""
     with (
         ending_handshakes(reset=reset) as (url, heard),
         hooked(connect, host=url, retry_budget=1) as hook,
@@ -628,7 +632,7 @@ def test_a_handshake_that_takes_too_long_sent_nothing(connect: Connect) -> None:
             create(hook)
 
 
-# Proxies and other people's settings
+# Proxies and settings of the environment
 
 
 @pytest.mark.parametrize("given", ["{url}", {"http": "{url}"}])
@@ -678,7 +682,7 @@ def test_netrc_does_not_replace_the_token(
     assert [heard.headers["Authorization"] for heard in workato.heard] == [f"Bearer {sandbox.token}"] * 2
 
 
-# What is said
+# Error messages
 
 
 def said_of(
@@ -693,20 +697,20 @@ def said_of(
     return caught.value
 
 
-def test_401_names_everything_that_can_be_behind_it(connect: Connect, sandbox: RunningSandbox) -> None:
+def test_401_names_every_possible_cause(connect: Connect, sandbox: RunningSandbox) -> None:
     said = str(said_of(connect, sandbox, "unauthorized", WorkatoAuthError))
     assert f"HTTP 401 at host {sandbox.url}" in said
     assert "role lacks the privilege 'Connections: Update'" in said
-    # The base URL is what this Airflow connection has.
+    # This Airflow connection sets the base URL.
     assert "only in its own data center and environment: check 'Base URL', 'API token' and the role" in said
 
 
 def test_401_names_the_data_center(connect: Connect) -> None:
     with listening(status=401, body=b'{"message": "Unauthorized"}') as proxy:
-        # A request for plain http on its way to a data center: only the name matters here.
+        # Only the data center's name matters here.
         connect(host=proxy.url)
         hook = WorkatoConnectionsHook()
-        hook.settings  # noqa: B018 - read once, then named otherwise
+        hook.settings  # noqa: B018 - read the settings, to change them below
         object.__setattr__(hook.settings, "data_center", "eu")
         object.__setattr__(hook.settings, "address_setting", "data_center")
         with pytest.raises(WorkatoAuthError, match=r"at data center 'eu' \(http://127") as caught:
@@ -730,7 +734,7 @@ def test_404(connect: Connect, sandbox: RunningSandbox) -> None:
 
 @pytest.mark.parametrize("call", ["list", "create", "test"])
 def test_404_of_a_wrong_address(connect: Connect, sandbox: RunningSandbox, call: str) -> None:
-    """What asks for no connection is not told that the connection is gone."""
+    """A call without a connection id does not say that a connection was deleted."""
     with hooked(connect, host=f"{sandbox.url}/elsewhere") as hook:
         if call == "test":
             works, said = hook.test_connection()
@@ -758,6 +762,20 @@ def test_400_has_the_field_errors(connect: Connect, sandbox: RunningSandbox) -> 
     assert f"{name}: {', '.join(texts)}" in str(error)
 
 
+@pytest.mark.parametrize(
+    ("said", "end"), [("did you mean jira?", "provider: did you mean jira?"), ("is bad", "provider: is bad.")]
+)
+def test_field_errors_end_with_one_mark(connect: Connect, said: str, end: str) -> None:
+    body = json.dumps({"errors": {"provider": [said]}}).encode()
+    with (
+        listening(status=400, body=body) as workato,
+        hooked(connect, host=workato.url, retry_budget=0) as hook,
+        pytest.raises(WorkatoValidationError) as caught,
+    ):
+        hook.update_connection(36, name="x")
+    assert str(caught.value).endswith(end)
+
+
 def test_500_has_the_support_id(connect: Connect, sandbox: RunningSandbox) -> None:
     error = said_of(connect, sandbox, "server_error", WorkatoServerError)
     assert error.support_id == "3188c2d0-29a4-4080-908e-582e7ed82580"
@@ -769,7 +787,7 @@ def test_html_is_not_quoted(connect: Connect, sandbox: RunningSandbox) -> None:
 
 
 @pytest.mark.parametrize("fault", ["html_page", "truncated_json"])
-def test_what_is_no_answer(connect: Connect, sandbox: RunningSandbox, fault: str) -> None:
+def test_an_answer_that_is_not_json(connect: Connect, sandbox: RunningSandbox, fault: str) -> None:
     sandbox.control.add_fault(fault, times=None)
     with (
         hooked(connect, retry_budget=0) as hook,
@@ -826,7 +844,7 @@ def test_a_rejection_of_any_status(connect: Connect, status: int, kind: type[Wor
     assert ("Stop them first" in str(caught.value)) is (kind is WorkatoRejectedError)
 
 
-# What nobody may see
+# Credentials that must not show
 
 
 @pytest.mark.parametrize("secret", ["input", "token"])
@@ -871,7 +889,7 @@ def test_no_failure_shows_a_credential(
         pytest.raises(WorkatoError) as caught,
     ):
         create(hook)
-    assert "Starting new HTTP connection" in caplog.text, "urllib3 writes its DEBUG lines"
+    assert "Starting new HTTP connection" in caplog.text, "urllib3 has logged at DEBUG"
     shown = everything_shown(caught.value) + caplog.text + repr(hook.transport) + repr(hook.settings)
     for credential in (SECRET, "acme-s3cret", sandbox.token):
         assert credential not in shown

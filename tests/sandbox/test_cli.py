@@ -145,8 +145,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--host=0.0.0.0"], "not a loopback address; --allow-remote permits it"),
         (["--host=example.com"], "not a loopback address"),
-        (["--list-per-minute=0"], "--list-per-minute: must be a whole number, at least 1"),
-        (["--calls-per-second=x"], "--calls-per-second: must be a whole number, at least 1"),
+        (["--list-per-minute=0"], "--list-per-minute: must be a whole number of at least 1"),
+        (["--calls-per-second=x"], "--calls-per-second: must be a whole number of at least 1"),
         (["--port=99999"], "--port: must be a whole number from 0 to 65535"),
         (["--port=-1"], "--port: must be a whole number from 0 to 65535"),
         (["--port=http"], "--port: must be a whole number from 0 to 65535"),
@@ -166,7 +166,7 @@ def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:
         port = other.getsockname()[1]
         with pytest.raises(SystemExit, match="1"):
             cli.main([f"--port={port}"])
-    message = f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another with --port"
+    message = f"cannot listen on 127.0.0.1 port {port}: Address already in use; choose another port"
     assert message in capsys.readouterr().err
 
 

@@ -62,6 +62,17 @@ def test_another_site_changes_nothing(sandbox: RunningSandbox, headers: dict[str
     assert sandbox.control.faults() == []
 
 
+@pytest.mark.parametrize("headers", FOREIGN.values(), ids=FOREIGN)
+@pytest.mark.parametrize("button", ["authorize", "fail", "lose", "delete"])
+def test_another_site_presses_no_button(
+    sandbox: RunningSandbox, headers: dict[str, str], button: str
+) -> None:
+    before = sandbox.control.state()
+    answer = requests.post(f"{sandbox.url}/connections/36/{button}", headers=headers, timeout=30)
+    assert answer.status_code == 403
+    assert sandbox.control.state() == before
+
+
 def test_another_site_gives_no_consent(sandbox: RunningSandbox) -> None:
     body = {"parent_id": 36, "folder_id": 4515, "external_id": "user@example.com"}
     data = sandbox.call("POST", "connections/runtime_user_connections", json=body).json()["data"]

@@ -50,6 +50,17 @@ def test_refused_calls_do_not_count() -> None:
     assert calls.admit().retry_after is None
 
 
+def test_used_calls_leave_with_the_window() -> None:
+    calls, clock = window(limit=3)
+    calls.admit()
+    clock.now += 30
+    calls.admit()
+    assert calls.used == 2
+    clock.now += 30
+    assert calls.used == 1
+    assert calls.admit() == Admission(remaining=1)
+
+
 def test_off() -> None:
     calls, _ = window(limit=None)
     assert {calls.admit() for _ in range(1000)} == {Admission(remaining=None)}

@@ -8,11 +8,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.bench import call, listing, parse, provisioning, waiting
+from tools.bench import call, crowd, listing, parse, polling, provisioning, waiting
 from tools.bench.document import Document
 from tools.bench.machine import describe
 from tools.bench.measure import airflow_home
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from tools.bench.report import Section
 
 REPORT = Path(__file__).parents[2] / "docs" / "benchmarks.md"
-NAMES = ("parse", "call", "list", "provisioning", "waiting", "asleep", "quota")
+NAMES = ("parse", "call", "list", "poll", "provisioning", "peer", "asleep", "crowd")
 
 Benchmark = Callable[[], "Section"]
 
@@ -34,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make bench", description="Measure beside what else one would use.")
     parser.add_argument("--only", action="append", choices=NAMES, help="run this one (can be repeated)")
     parser.add_argument("--quick", action="store_true", help="few rounds and few waits, to try the program")
-    parser.add_argument("--waits", type=int, action="append", help="how many waits (can be repeated)")
+    parser.add_argument("--waits", type=int, help="how many waits")
     parser.add_argument(
         "--output",
         type=Path,
@@ -62,18 +61,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _benchmarks(options: argparse.Namespace) -> Iterator[tuple[str, Benchmark]]:
     quick, start = options.quick, time.monotonic()
-    counts = options.waits or ([10] if quick else waiting.COUNTS)
-    sizes = listing.SIZES[:1] if quick else listing.SIZES
 
     def say(what: str) -> None:
         print(f"{time.monotonic() - start:6.0f} s  {what}", file=sys.stderr, flush=True)
 
     yield "parse", lambda: parse.run(rounds=2 if quick else 15)
     yield "call", lambda: call.run(rounds=3 if quick else 25)
+    sizes = listing.SIZES[:1] if quick else listing.SIZES
     yield "list", lambda: listing.run(rounds=1 if quick else 5, sizes=sizes)
+    yield "poll", lambda: polling.run(polls=2 if quick else 11, size=1_000 if quick else polling.SIZE)
     yield "provisioning", lambda: provisioning.run(count=5 if quick else provisioning.COUNT, say=say)
-    for count in counts:
-        yield "waiting", partial(waiting.run, count=count, say=say)
-    yield "asleep", lambda: waiting.run_asleep(count=max(counts), say=say)
-    under_quota = 20 if quick else waiting.COUNT_UNDER_QUOTA
-    yield "quota", lambda: waiting.run_under_quota(count=under_quota, say=say)
+    beside_peer = options.waits or (10 if quick else waiting.COUNT_BESIDE_PEER)
+    yield "peer", lambda: waiting.run_beside_peer(count=beside_peer, say=say)
+    beside_asleep = options.waits or (10 if quick else waiting.COUNT_BESIDE_ASLEEP)
+    yield "asleep", lambda: waiting.run_beside_asleep(count=beside_asleep, say=say)
+    many = options.waits or (100 if quick else crowd.COUNT)
+    yield "crowd", lambda: crowd.run(count=many, say=say)

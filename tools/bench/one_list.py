@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gc
 import json
-import re
 import sys
 import time
-from pathlib import Path
 
 from tools.bench.contenders import contender
+from tools.bench.memory import forget_peak, peak, resident
 
 #: A slow contender does not get more time than it takes to know it.
 REPETITIONS, ENOUGH_SECONDS = 7, 12.0
@@ -28,25 +27,17 @@ def main(name: str, url: str, token: str, short_url: str) -> None:
         list_connections()
     with contender(name, url=url, token=token) as list_connections:
         gc.collect()
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-        before = _memory("VmRSS")
+        forget_peak()
+        before = resident()
         connections = len(list_connections())
-        peak = _memory("VmHWM") - before
+        peak_added = peak() - before
         seconds: list[float] = []
         while len(seconds) < REPETITIONS and sum(seconds) < ENOUGH_SECONDS:
             gc.collect()
             start = time.perf_counter()
             list_connections()
             seconds.append(time.perf_counter() - start)
-    print(json.dumps({"connections": connections, "peak": peak, "seconds": seconds}))
-
-
-def _memory(field: str) -> int:
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    found = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
-    if found is None:
-        raise RuntimeError(f"the system does not tell {field}")
-    return int(found[1]) * 1024
+    print(json.dumps({"connections": connections, "peak": peak_added, "seconds": seconds}))
 
 
 if __name__ == "__main__":

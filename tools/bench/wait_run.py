@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psutil
 
@@ -17,6 +17,7 @@ from tools.waiting import wait_until
 
 INTERVAL = 10.0
 STEADY_SECONDS = 60.0
+_NEVER = datetime(2100, 1, 1, tzinfo=UTC)
 #: More workers than cores start no more tasks a second.
 PARALLELISM = 6
 
@@ -79,7 +80,32 @@ def wait_for(*, waiter: Waiter, count: int, say: Callable[[str], None]) -> Waite
             return _measure(airflow=airflow, sandbox=sandbox, waiter=waiter, ids=ids, say=say)
 
 
-def _environment(sandbox: SandboxProcess, ids: list[int], count: int) -> dict[str, str]:
+def end_at_once(*, waiter: Waiter, count: int, seconds: float, say: Callable[[str], None]) -> float:
+    """Let waits that only sleep end at one instant; return the seconds from then to the end of the last task.
+
+    :param waiter: what sleeps.
+    :param count: how many waits.
+    :param seconds: how long it takes at most until all wait, the start of Airflow included.
+    :param say: told how far it is.
+    """
+    until = datetime.now(UTC) + timedelta(seconds=seconds)
+    with running_sandbox() as sandbox:
+        ids = sandbox.control.seed(count=count, external_id="wait")
+        env = _environment(sandbox, ids, count, until=until)
+        with airflow_with(waiter.dag_id, env=env, parallelism=PARALLELISM) as airflow:
+            _start(airflow, count=count)
+            say(f"{count} wait")
+            if (left := (until - datetime.now(UTC)).total_seconds()) < 0:
+                raise RuntimeError(f"It took {seconds - left:.0f} s until all waited, not {seconds:.0f} s.")
+            time.sleep(left)
+            _wait_for_end(airflow, count=count)
+            say(f"{count} ended")
+            return (airflow.database.last_end(airflow.dag_id) - until).total_seconds()
+
+
+def _environment(
+    sandbox: SandboxProcess, ids: list[int], count: int, *, until: datetime = _NEVER
+) -> dict[str, str]:
     return {
         "AIRFLOW_CONN_WORKATO_DEFAULT": sandbox.airflow_conn,
         "AIRFLOW_CONN_WORKATO_HTTP": http_connection(url=sandbox.url, token=sandbox.token),
@@ -87,6 +113,7 @@ def _environment(sandbox: SandboxProcess, ids: list[int], count: int) -> dict[st
         "BENCH_CONNECTION_IDS": " ".join(map(str, ids)),
         "BENCH_EXTERNAL_IDS": " ".join(f"wait-{number}" for number in range(1, count + 1)),
         "BENCH_INTERVAL": str(INTERVAL),
+        "BENCH_UNTIL": until.isoformat(),
     }
 
 
@@ -139,16 +166,19 @@ def _start(airflow: OneDag, *, count: int) -> float:
 
 def _finish(airflow: OneDag, *, control: SandboxControl, ids: list[int]) -> float:
     """Authorize all and return how long it took until the last task had ended."""
-
-    def all_ended() -> bool:
-        states = airflow.states()
-        return states.get("success", 0) + states.get("failed", 0) == len(ids)
-
     authorized = datetime.now(UTC)
     control.authorize_all(ids)
     control.clear_faults()
-    wait_until(all_ended, what=f"the end of {len(ids)} waits", deadline=120 + 2 * len(ids), interval=0.5)
+    _wait_for_end(airflow, count=len(ids))
     return (airflow.database.last_end(airflow.dag_id) - authorized).total_seconds()
+
+
+def _wait_for_end(airflow: OneDag, *, count: int) -> None:
+    def all_ended() -> bool:
+        states = airflow.states()
+        return states.get("success", 0) + states.get("failed", 0) == count
+
+    wait_until(all_ended, what=f"the end of {count} waits", deadline=120 + 2 * count, interval=0.5)
 
 
 def _runner(triggerer: psutil.Process) -> psutil.Process:

@@ -26,8 +26,8 @@ LINES: dict[str, tuple[str, ...]] = {
 SMOKE = (
     "tests/test_package.py",
     "tests/test_provider_info.py",
-    "tests/test_examples.py::test_a_life",
-    "tests/test_examples.py::test_every_example_is_one_that_airflow_accepts",
+    "tests/test_examples.py::test_the_life_cycle_of_a_connection",
+    "tests/test_examples.py::test_airflow_accepts_every_example",
     "tests/hooks/test_connections.py",
     "tests/sensors/test_modes.py",
 )

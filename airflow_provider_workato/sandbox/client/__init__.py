@@ -1,7 +1,7 @@
-"""Start a sandbox and steer it from Python, for tests, demos and benchmarks.
+"""Start and control a sandbox from Python, for tests, demos and benchmarks.
 
 - :class:`SandboxProcess` and :func:`running_sandbox` run a sandbox in a process of its own;
-- :class:`SandboxControl` calls its control API and clicks on its consent page;
+- :class:`SandboxControl` calls its control API and clicks the buttons of its consent page;
 - :func:`wait_until` waits for a condition.
 """
 

@@ -1,4 +1,4 @@
-"""The operations of the API, as routes, request log and fault rules name them."""
+"""The names of the API calls in routes, the request log and fault rules."""
 
 from __future__ import annotations
 

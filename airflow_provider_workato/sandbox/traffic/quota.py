@@ -16,7 +16,7 @@ CALL_WINDOW = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class QuotaLimits:
-    """The number of calls that pass. None lets all pass."""
+    """The number of calls that pass. None means no limit."""
 
     list_per_minute: int | None = 60
     calls_per_second: int | None = 1
@@ -26,7 +26,7 @@ class QuotaLimits:
 class Admission:
     """Whether a call may pass.
 
-    :param remaining: number of calls left in the window, None if nothing is counted.
+    :param remaining: number of calls left in the window, None without a limit.
     :param retry_after: whole seconds to wait, None if the call may pass.
     """
 
@@ -37,7 +37,7 @@ class Admission:
 class Window:
     """A sliding window: at most ``limit`` calls in any ``seconds``. Refused calls do not count.
 
-    :param limit: number of calls that pass, None for all.
+    :param limit: number of calls that pass, None for no limit.
     :param seconds: length of the window in seconds.
     :param clock: returns monotonic time in seconds.
     """

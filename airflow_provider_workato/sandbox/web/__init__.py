@@ -1,1 +1,1 @@
-"""The HTTP side: routes, pages and what every request passes."""
+"""The HTTP side: routes, pages and middleware."""

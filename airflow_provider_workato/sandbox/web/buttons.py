@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import RedirectResponse
 
 from airflow_provider_workato.sandbox.sandbox import TheSandbox
-from airflow_provider_workato.sandbox.web.control import FailConnection, LoseConnection
+from airflow_provider_workato.sandbox.web.control_bodies import FailConnection, LoseConnection
 from airflow_provider_workato.sandbox.web.pages import page
 from airflow_provider_workato.sandbox.workspace.refusals import Refused
 

@@ -1,107 +1,32 @@
-"""The control API below ``/sandbox/``: seed, break and watch the sandbox. It needs no token."""
+"""The control API at ``/sandbox/``: seed, break and watch the sandbox. It needs no token."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict, replace
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from fastapi import APIRouter, HTTPException
-from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from airflow_provider_workato.sandbox.faults.rules import UnknownFault
 from airflow_provider_workato.sandbox.faults.table import FAULTS
 from airflow_provider_workato.sandbox.sandbox import TheSandbox
 from airflow_provider_workato.sandbox.traffic.operations import Operation
 from airflow_provider_workato.sandbox.traffic.quota import QuotaLimits
+from airflow_provider_workato.sandbox.web.control_bodies import (
+    AuthorizeMany,
+    FailConnection,
+    LoseConnection,
+    NewFaultRule,
+    QuotaChange,
+    Seed,
+    Tokens,
+    UseConnection,
+)
 from airflow_provider_workato.sandbox.workspace.folders import Folder
 from airflow_provider_workato.sandbox.workspace.seeds import SeedRow, generated_rows
 from airflow_provider_workato.sandbox.workspace.summary import summary
 
 router = APIRouter(prefix="/sandbox", tags=["control"])
-
-Limit = Annotated[int, Field(ge=1)] | Literal["off"]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class FolderRow(_Body):
-    """A folder to add."""
-
-    id: int
-    name: str
-    parent_id: int | None = None
-    project_id: int | None = None
-
-
-class Seed(SeedRow):
-    """Connections to add as they are, and ``count`` more that share the other fields."""
-
-    connections: list[SeedRow] = Field(default_factory=list)
-    folders: list[FolderRow] = Field(default_factory=list)
-    count: Annotated[int, Field(ge=0, le=1_000_000)] = 0
-
-    @field_validator("connections")
-    @classmethod
-    def _no_id_twice(cls, rows: list[SeedRow]) -> list[SeedRow]:
-        for connection_id, count in Counter(row.id for row in rows if row.id is not None).items():
-            if count > 1:
-                raise ValueError(f"{count} connections have the id {connection_id}")
-        return rows
-
-
-class AuthorizeMany(_Body):
-    """Connections by id; by default all without a status."""
-
-    ids: list[int] | None = None
-
-
-class LoseConnection(_Body):
-    """How a connection is lost."""
-
-    reason: str = "Account credentials refresh failed"
-    status: Literal["failed", "exception"] | None = None
-
-
-class FailConnection(_Body):
-    """How an attempt to authorize fails."""
-
-    error: str = "Authorization failed"
-    status: Literal["failed", "exception"] = "failed"
-
-
-class UseConnection(_Body):
-    """What uses a connection."""
-
-    active_recipes: Annotated[int, Field(ge=0)] = 0
-    audit_log_streaming: bool = False
-
-
-class QuotaChange(_Body):
-    """New limits. What is left out does not change."""
-
-    list_per_minute: Limit | None = None
-    calls_per_second: Limit | None = None
-
-
-class Tokens(_Body):
-    """The API tokens to accept from now on."""
-
-    accept: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
-
-
-class NewFaultRule(BaseModel):
-    """A fault rule to add. Other keys are parameters of the fault."""
-
-    model_config = ConfigDict(extra="allow")
-
-    fault: str
-    operation: str = "*"
-    times: Annotated[int, Field(ge=1)] | None = 1
-    skip: Annotated[int, Field(ge=0)] = 0
-    performed: bool | None = None
 
 
 @router.post("/reset")
@@ -205,7 +130,7 @@ async def clear_requests(sandbox: TheSandbox) -> dict[str, Any]:
 
 @router.get("/changes")
 async def changes(sandbox: TheSandbox, since: int = 0) -> dict[str, Any]:
-    """Show every state that a connection has been in, and when it came to be; null once it is gone."""
+    """Return every state of every connection, with the time it began. A deleted connection is null."""
     return {"changes": list(sandbox.workspace.changes.entries(since=since))}
 
 

@@ -17,7 +17,7 @@ _REFUSAL = {"detail": "This request comes from a page of another site, which may
 def fenced(app: ASGIApp, *, hosts: Sequence[str]) -> ASGIApp:
     """Refuse requests to foreign host names, and writes by pages of other sites.
 
-    For a browser, a page whose host name was rebound to this machine is the same site, so names are checked.
+    A browser takes a host name that was rebound to this machine for the same site, so names are checked, too.
 
     :param app: the application behind the fence.
     :param hosts: the host names to accept, ``*`` for all.
@@ -35,7 +35,7 @@ def loopback_hosts(host: str) -> list[str]:
 
 
 class _SameSiteWrites:
-    """Refuse writes by pages of other sites, outside of ``/api/``: its token keeps them out there."""
+    """Refuse writes by pages of other sites, except to ``/api/``, which needs a token."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

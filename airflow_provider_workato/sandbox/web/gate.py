@@ -1,4 +1,4 @@
-"""What every call to ``/api/`` passes first: request log, token, quota and faults."""
+"""Middleware of ``/api/``: request log, token, quota and faults."""
 
 from __future__ import annotations
 

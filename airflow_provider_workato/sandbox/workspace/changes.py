@@ -1,4 +1,4 @@
-"""Every state that a connection has been in."""
+"""The history of every connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow_provider_workato.sandbox.workspace.connection import StoredConnection
 
-# What tells connections apart, and what a wait looks at.
+# The fields that identify a connection, and those that a wait reads.
 _RECORDED = (
     "name",
     "provider",
@@ -36,7 +36,7 @@ class ChangeLog:
         """Record the state of a connection.
 
         :param connection_id: the connection's id.
-        :param connection: the connection, None if it is gone.
+        :param connection: the connection, None if it was deleted.
         """
         state = None if connection is None else {key: getattr(connection, key) for key in _RECORDED}
         self._changes.append(

@@ -20,7 +20,7 @@ def timestamp() -> str:
 
 @dataclass(slots=True, kw_only=True)
 class StoredConnection:
-    """A connection of the workspace. In place of credentials it holds the outcome of testing each."""
+    """A connection of the workspace. It holds no credentials, only the result of testing each of them."""
 
     id: int
     name: str

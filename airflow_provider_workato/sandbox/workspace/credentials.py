@@ -1,4 +1,4 @@
-"""How the app behind a connection responds to credentials: words in them decide."""
+"""How the app behind a connection responds to credentials. Words in the credentials decide."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CREDENTIAL_WORDS: Mapping[str, CredentialOutcome] = {
 
 
 def check_credentials(value: Any) -> CredentialOutcome:
-    """Test credentials by the strings in them. None of them is kept.
+    """Test credentials by the strings in them, without keeping any.
 
     :param value: any JSON value.
     """

@@ -1,4 +1,4 @@
-"""The answers to list calls."""
+"""Lists of connections as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The workspace at start, and connections made on demand."""
+"""The connections at start, and connections to seed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def initial_connections() -> Iterator[StoredConnection]:
 
 
 class SeedRow(BaseModel):
-    """A connection to add, with any status, even one that Workato does not know."""
+    """A connection to add, with any status, even one that Workato does not have."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -9,5 +9,5 @@ from airflow.sdk import DAG
 
 with DAG("waits_asleep", schedule=None):
     DateTimeSensorAsync.partial(task_id="wait").expand(
-        target_time=["2100-01-01T00:00:00+00:00" for _ in os.environ["BENCH_CONNECTION_IDS"].split()]
+        target_time=[os.environ["BENCH_UNTIL"] for _ in os.environ["BENCH_CONNECTION_IDS"].split()]
     )

@@ -9,7 +9,7 @@ from airflow_provider_workato.sandbox.client.waiting import wait_until
 
 
 class FaultControl(ControlCaller):
-    """Add faults, and release the calls that they hold back."""
+    """Add faults, and release the calls that they hold."""
 
     def add_fault(
         self,
@@ -25,7 +25,7 @@ class FaultControl(ControlCaller):
 
         :param fault: the fault's name.
         :param operation: the operation it applies to, ``*`` for all.
-        :param times: how often it happens, None for no limit.
+        :param times: number of calls it happens to, None for no limit.
         :param skip: number of calls that pass before.
         :param performed: whether the call is carried out, None for the fault's default.
         :param parameters: the fault's parameters.
@@ -61,6 +61,6 @@ class FaultControl(ControlCaller):
         )
 
     def release(self) -> int:
-        """Let the held calls go on and return their number."""
+        """Release the held calls and return their number."""
         released: int = self.call("POST", "release")["released"]
         return released

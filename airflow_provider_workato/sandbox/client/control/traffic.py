@@ -31,7 +31,7 @@ class TrafficControl(ControlCaller):
         self.call("DELETE", "requests")
 
     def changes(self, *, since: int = 0) -> list[dict[str, Any]]:
-        """Return every state that a connection has been in, oldest first, with the monotonic time it began.
+        """Return every state of every connection, oldest first, with the monotonic time it began.
 
         :param since: only changes with a greater ``seq``.
         """

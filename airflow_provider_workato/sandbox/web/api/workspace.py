@@ -88,7 +88,7 @@ async def list_projects(sandbox: TheSandbox, page: ThePage) -> list[dict[str, An
 
 @router.get("/export_manifests/folder_assets", name=Operation.LIST_FOLDER_ASSETS)
 async def list_folder_assets() -> dict[str, Any]:
-    """List the assets of a folder. The sandbox has none, so that ``workato pull`` finds an empty project."""
+    """Return an empty list, so that ``workato pull`` finds an empty project."""
     return {"result": {"assets": []}}
 
 
@@ -113,5 +113,5 @@ async def list_connectors(page: ThePage) -> dict[str, Any]:
 
 @router.get("/custom_connectors", name=Operation.LIST_CUSTOM_CONNECTORS)
 async def list_custom_connectors() -> dict[str, Any]:
-    """List the custom connectors: none."""
+    """Return an empty list: the sandbox has no custom connectors."""
     return {"result": []}
