@@ -8,6 +8,7 @@ list.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
@@ -52,16 +53,16 @@ def rest(parts: list[bytes]) -> bytes:
     return b",".join([first, *(part[1:] for part in others)])
 
 
-def rows(parts: list[bytes]) -> list[dict[str, Any]]:
-    """Decode a list of objects, up to the first part that is not for msgspec.
+def rows(parts: list[bytes]) -> Iterator[list[dict[str, Any]]]:
+    """Decode lists of objects, up to the first part that is not for msgspec.
 
     :param parts: what :func:`cut` gave. Each one is removed once decoded.
     """
     return _decoded(parts, _rows_decoder())
 
 
-def split(parts: list[bytes]) -> list[msgspec.Raw]:
-    """Split a list into its undecoded rows, up to the first part that is not for msgspec.
+def split(parts: list[bytes]) -> Iterator[list[msgspec.Raw]]:
+    """Split lists into their undecoded rows, up to the first part that is not for msgspec.
 
     :param parts: what :func:`cut` gave. Each one is removed once split; the rows refer to a copy.
     """
@@ -82,18 +83,18 @@ def row(raw: msgspec.Raw) -> dict[str, Any] | None:
 
 def _decoded(
     parts: list[bytes], decoder: msgspec.json.Decoder[list[T]], *, check_encoding: bool = False
-) -> list[T]:
-    found: list[T] = []
+) -> Iterator[list[T]]:
     while parts:
         part = parts.pop()
         try:
             if check_encoding and not part.isascii():
                 part.decode()
-            found += decoder.decode(part)
+            found = decoder.decode(part)
         except _REFUSED:
             parts.append(part)
-            break
-    return found
+            return
+        del part
+        yield found
 
 
 @cache
