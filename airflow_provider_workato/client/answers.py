@@ -88,11 +88,14 @@ def decode_connections(
     :param secrets: the strings that no row may quote, longest first.
     :raises WorkatoResponseError: if it is not a list of connections.
     """
-    rows = fast.rows(parts)
+    rows: list[WorkatoConnection] = []
+    for part in fast.rows(parts):
+        rows += _tidied(part, operation, secrets)
     if parts:
-        rest = _rows_of(decode(fast.rest(parts), operation=operation), operation)
-        rows += rest
-    return _tidied(rows, operation, secrets)
+        rows += parse_connections(
+            decode(fast.rest(parts), operation=operation), operation=operation, secrets=secrets
+        )
+    return rows
 
 
 def iter_connections(
@@ -118,7 +121,7 @@ def split_connections(parts: list[bytes], *, operation: str = "list_connections"
     :param operation: the call, for the error.
     :raises WorkatoResponseError: if it is not a list, or not JSON.
     """
-    rows = fast.split(parts)
+    rows = [row for part in fast.split(parts) for row in part]
     if parts:
         rest = _rows_of(decode(fast.rest(parts), operation=operation), operation)
         rows += [encode_connection(row) for row in rest]

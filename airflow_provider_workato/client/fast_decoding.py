@@ -8,6 +8,7 @@ list.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Annotated, Any, TypeVar
 
@@ -23,7 +24,7 @@ _DEPTH = 3
 
 
 #: How many bytes a part has, about. Python's global lock is held while one is decoded.
-_PART = 1 << 20
+_PART = 1 << 21
 
 
 def cut(body: bytes) -> list[bytes]:
@@ -33,33 +34,35 @@ def cut(body: bytes) -> list[bytes]:
 
     :param body: the answer's bytes.
     """
-    parts, start = [], 0
+    parts, start, opening, view = [], 0, b"", memoryview(body)
     while (end := body.find(b"},{", start + _PART)) >= 0:
-        parts.append(body[start : end + 1])
-        start = end + 2
-    parts.append(body[start:])
-    # Taken from the end, and put together again from the start.
+        parts.append(b"".join((opening, view[start : end + 1], b"]")))
+        start, opening = end + 2, b"["
+    parts.append(b"".join((opening, view[start:])))
+    # Taken from the end.
     return parts[::-1]
 
 
 def rest(parts: list[bytes]) -> bytes:
     """Return what was not decoded, as one list answer.
 
-    :param parts: what is left of the parts, the first one as a list of its own.
+    :param parts: what is left of the parts.
     """
-    return b",".join(reversed(parts))
+    # Without the brackets that made each part a list of its own.
+    first, *others = [*(part[:-1] for part in parts[:0:-1]), parts[0]]
+    return b",".join([first, *(part[1:] for part in others)])
 
 
-def rows(parts: list[bytes]) -> list[dict[str, Any]]:
-    """Decode a list of objects, up to the first part that is not for msgspec.
+def rows(parts: list[bytes]) -> Iterator[list[dict[str, Any]]]:
+    """Decode lists of objects, up to the first part that is not for msgspec.
 
     :param parts: what :func:`cut` gave. Each one is removed once decoded.
     """
     return _decoded(parts, _rows_decoder())
 
 
-def split(parts: list[bytes]) -> list[msgspec.Raw]:
-    """Split a list into its undecoded rows, up to the first part that is not for msgspec.
+def split(parts: list[bytes]) -> Iterator[list[msgspec.Raw]]:
+    """Split lists into their undecoded rows, up to the first part that is not for msgspec.
 
     :param parts: what :func:`cut` gave. Each one is removed once split; the rows refer to a copy.
     """
@@ -80,21 +83,18 @@ def row(raw: msgspec.Raw) -> dict[str, Any] | None:
 
 def _decoded(
     parts: list[bytes], decoder: msgspec.json.Decoder[list[T]], *, check_encoding: bool = False
-) -> list[T]:
-    found: list[T] = []
+) -> Iterator[list[T]]:
     while parts:
         part = parts.pop()
-        whole = part + b"]" if parts else part
         try:
-            if check_encoding and not whole.isascii():
-                whole.decode()
-            found += decoder.decode(whole)
+            if check_encoding and not part.isascii():
+                part.decode()
+            found = decoder.decode(part)
         except _REFUSED:
             parts.append(part)
-            break
-        if parts:
-            parts[-1] = b"[" + parts[-1]
-    return found
+            return
+        del part
+        yield found
 
 
 @cache

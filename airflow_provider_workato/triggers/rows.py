@@ -97,9 +97,16 @@ def read_rows(
     :param before: the rows of the previous list.
     :raises WorkatoResponseError: if a row is not a connection.
     """
-    known = {row.digest: row for row in before.values()}
     # Keep 64-bit hashes instead of the bytes: a collision of two versions of a row is practically impossible.
     digests = [hash(bytes(raw)) for raw in raws]
+    if len(before) == len(raws):
+        # Usually a few rows changed in place, and the others can be taken over cheaply.
+        rows = list(before.values())
+        fresh = [index for index, row in enumerate(rows) if row.digest != digests[index]]
+        changed = [row for _, row in _decoded(raws, digests, fresh)]
+        if all(rows[index].id == row.id for index, row in zip(fresh, changed, strict=True)):
+            return {**before, **{row.id: row for row in changed}}
+    known = {row.digest: row for row in before.values()}
     fresh = [index for index, digest in enumerate(digests) if digest not in known]
     known.update(_decoded(raws, digests, fresh))
     return {row.id: row for row in map(known.__getitem__, digests)}
