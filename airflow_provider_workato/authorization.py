@@ -1,7 +1,4 @@
-"""The one place that decides what a connection's status means.
-
-Sensor, trigger, and the operators that authorize a connection all ask here.
-"""
+"""What a connection's status means, decided in one place for sensors, triggers and operators."""
 
 from __future__ import annotations
 
@@ -21,12 +18,12 @@ from airflow_provider_workato.redaction import redact
 if TYPE_CHECKING:
     from airflow_provider_workato.client.answers import WorkatoConnection
 
-#: How many connections a text about a wait names.
+#: The most connections that a message about a wait names.
 _NAMED = 5
 
 
 class State(StrEnum):
-    """What a connection's status means for whoever waits for it."""
+    """What a connection's status means for a wait."""
 
     AUTHORIZED = "authorized"
     WAITING = "waiting"
@@ -36,10 +33,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The answer to a wait: authorized connections, an error, or neither yet.
+    """The outcome of a wait: authorized connections, an error, or neither yet.
 
-    :param connections: all the connections waited for, once all are authorized.
-    :param error: why waiting longer is of no use.
+    :param connections: the connections, once all are authorized.
+    :param error: why the wait cannot succeed any more.
     :param pending: the connections that are not authorized yet, while the wait goes on.
     """
 
@@ -56,8 +53,8 @@ class Verdict:
 def state_of(connection: WorkatoConnection) -> State:
     """Return what a connection's status means.
 
-    :param connection: a connection from the list. ``authorized_at`` is no proof of success (it is
-        stamped on failed attempts too); it tells whether a loss is older than the latest login.
+    :param connection: a connection from the list. ``authorized_at`` does not prove success, since Workato
+        sets it after failed attempts, too. It tells whether the latest login came after a loss.
     """
     return state_from(
         status=connection.get("authorization_status"),
@@ -84,7 +81,7 @@ def state_from(*, status: object, lost_at: object, authorized_at: object) -> Sta
 
 
 def has_unknown_status(connection: WorkatoConnection) -> bool:
-    """Tell whether the API shows a status that this provider does not know, and waits on.
+    """Tell whether the status is one that this provider does not know. A wait continues in that case.
 
     :param connection: a connection from the list.
     """
@@ -97,7 +94,7 @@ def has_unknown_status(connection: WorkatoConnection) -> bool:
 def pending_text(pending: Sequence[WorkatoConnection]) -> str:
     """Name connections with their status, such as ``connection 36 (no status yet)``.
 
-    :param pending: the connections that a wait still waits for.
+    :param pending: the connections that are not authorized yet.
     """
     named = [f"connection {row.get('id')} ({_status_text(row)})" for row in pending[:_NAMED]]
     if len(pending) > _NAMED:
@@ -121,7 +118,7 @@ def failure(
     """Return the error for a connection that failed or was lost, ``None`` for any other.
 
     :param connection: a connection as Workato describes it.
-    :param secrets: texts that the error must not quote.
+    :param secrets: strings that the error must not quote.
     """
     state = state_of(connection)
     if state not in (State.FAILED, State.LOST):
@@ -168,8 +165,8 @@ def judge(
 
     :param found: the newest list of connections, by id.
     :param wanted: the ids waited for.
-    :param fail_fast: give up on the first connection that failed or was lost; otherwise keep
-        waiting, since a person may log in again. One that is gone ends the wait in any case.
+    :param fail_fast: give up on the first connection that failed or was lost; otherwise keep waiting, since
+        a person may log in again. A missing connection always ends the wait.
     """
     if missing := [connection_id for connection_id in wanted if connection_id not in found]:
         return Verdict(error=not_in_list(missing))
@@ -183,7 +180,7 @@ def judge(
 
 
 def not_in_list(missing: Sequence[int]) -> WorkatoNotFoundError:
-    """Return the error for connections that the list does not show.
+    """Return the error for connections that are not in the list.
 
     :param missing: their ids.
     """

@@ -1,7 +1,7 @@
-"""What Workato's answers hold, as plain data.
+"""Workato's answers as plain data.
 
-Real answers differ from the documentation (missing keys, extra keys, ``application`` or
-``provider``), so nothing but a connection's ``id`` is taken for granted.
+Real answers differ from the documentation (missing keys, extra keys, ``application`` or ``provider``), so the
+parsers require nothing of a connection but its ``id``.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class RuntimeUserConnection(TypedDict):
 def single_or_list(
     value: int | str | Sequence[int | str], connections: Sequence[WorkatoConnection]
 ) -> WorkatoConnection | list[WorkatoConnection]:
-    """Return what the task returns: a list if it was given one, else the connection.
+    """Return the connections in the shape of the question: a list for a list of ids, else one connection.
 
-    :param value: what was waited for, as the user gave it.
-    :param connections: the connections, authorized.
+    :param value: the id or ids, as the user gave them.
+    :param connections: the connections.
     """
     return connections[0] if isinstance(value, (int, str)) else list(connections)
 
@@ -54,7 +54,7 @@ def parse_connections(
 
     :param payload: the decoded answer.
     :param operation: the call, for the error.
-    :param secrets: the texts that no row may quote, longest first.
+    :param secrets: the strings that no row may quote, longest first.
     :raises WorkatoResponseError: if it is not a list of connections.
     """
     rows = _rows_of(payload, operation)
@@ -68,7 +68,7 @@ def parse_connection(payload: object, *, operation: str, secrets: Sealed | None 
 
     :param payload: the decoded answer.
     :param operation: the call, for the error.
-    :param secrets: the texts that it may not quote, longest first.
+    :param secrets: the strings that it may not quote, longest first.
     :raises WorkatoResponseError: if it is not a connection.
     """
     row = payload
@@ -103,8 +103,8 @@ def iter_connections(
 ) -> Iterator[WorkatoConnection]:
     """Decode a list answer one connection at a time.
 
-    Decoding a large list in one go holds Python's global lock for all of it, which stops a
-    triggerer's event loop even when done in a thread; between two rows other threads get their turn.
+    Decoding a large list at once holds Python's global lock, which stops a triggerer's event loop even from a
+    thread. Between two rows, other threads can run.
 
     :param parts: as for :func:`decode_connections`.
     :param operation: the call, for the error.
@@ -210,7 +210,7 @@ def _rows_of(payload: object, operation: str) -> list[Any]:
 
 def _tidied(rows: list[Any], operation: str, secrets: Sealed | None) -> list[WorkatoConnection]:
     try:
-        # Of many thousand rows next to none needs a change: do not call a function for each.
+        # Hardly any of many thousand rows needs a change: avoid a function call for each.
         unusual = [
             row
             for row in rows
@@ -234,7 +234,7 @@ def _tidy(row: object, operation: str, secrets: Sealed | None = None) -> Workato
         row["id"] = _row_id(row, operation)
     if row.get("provider") is None and "application" in row:
         row["provider"] = row["application"]
-    # No endpoint returns it; should one ever do, it must not reach an XCom.
+    # No endpoint returns the credentials. Should one ever do so, they must not reach an XCom.
     row.pop("input", None)
     for key in ("authorization_error", "connection_lost_reason"):
         if row.get(key):
@@ -264,12 +264,12 @@ def _row_id(row: dict[str, Any], operation: str) -> int:
 
 def _unwrap(payload: dict[str, Any], *keys: str) -> Any:
     inner = next((payload[key] for key in keys if key in payload), payload)
-    # Where an answer has an envelope of its own, another can be around it.
+    # An answer that has an envelope of its own can be wrapped in another.
     return next((inner[key] for key in keys if key in inner), inner) if isinstance(inner, dict) else inner
 
 
 def _kind(value: object) -> str:
-    names = {dict: "an object", list: "an array", str: "a text", bool: "a boolean", type(None): "null"}
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
     return names.get(type(value), "a number")
 
 

@@ -1,4 +1,4 @@
-"""What the triggers have in common: the list that they look at, and how often."""
+"""The common base of the triggers: which list they poll, and how often."""
 
 from __future__ import annotations
 
@@ -36,17 +36,16 @@ def to_seconds(value: object, *, what: str) -> float:
 
 
 class ConnectionListTrigger(BaseEventTrigger):
-    """A trigger that looks at the list of connections again and again.
+    """A trigger that polls the list of connections.
 
-    All triggers of a triggerer with the same Airflow connection, list filters and interval share one poll,
-    whatever each of them looks for in the list.
+    All triggers of a triggerer with the same Airflow connection, list filters and interval share one poll.
 
     :param workato_conn_id: the Airflow connection with the API token.
     :param poke_interval: seconds between two lists, greater than 0; also a string or a ``timedelta``.
     :raises WorkatoConfigurationError: if *poke_interval* is none of these.
     """
 
-    #: The arguments that narrow the list itself. All others say what to look for in it.
+    #: The arguments that filter the list itself. All others select rows of it.
     list_filters: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, *, workato_conn_id: str, poke_interval: timedelta | float | str) -> None:
@@ -56,10 +55,10 @@ class ConnectionListTrigger(BaseEventTrigger):
 
     @classmethod
     def list_key(cls, kwargs: Mapping[str, Any]) -> ListKey:
-        """Return what makes two triggers want the same list.
+        """Return the key of a trigger's list: triggers with the same key share one.
 
         :param kwargs: a trigger's arguments.
-        :raises WorkatoConfigurationError: if a filter is no id.
+        :raises WorkatoConfigurationError: if a filter is not an id.
         """
         given = {name: kwargs[name] for name in cls.list_filters if kwargs.get(name) is not None}
         filters = (

@@ -1,7 +1,7 @@
 """The trigger that waits for connections without a worker.
 
-https://docs.workato.com/en/workato-api/connections.html has no call for one connection: a status is
-read from the list.
+It reads statuses from the list, since https://docs.workato.com/en/workato-api/connections.html has no call
+for a single connection.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from airflow_provider_workato.version_compat import AIRFLOW_3_3, Handover, hand_
 if TYPE_CHECKING:
     from airflow_provider_workato.triggers.rows import ListedConnection
 
-#: What an event says.
+#: The statuses of an event.
 SETTLED = "settled"
 TIMED_OUT = "timeout"
 
 
 class WorkatoConnectionTrigger(ConnectionListTrigger):
-    """Wait until connections are authorized, or until waiting longer is of no use.
+    """Wait until connections are authorized, or the wait cannot succeed any more.
 
-    Yields one event: ``{"status": "settled", "connections": [...]}`` with the rows waited for, from
-    which the sensor decides as it would on a worker, or ``{"status": "timeout", "pending": "connection
-    36 (no status yet)"}``. With *end_task* a success ends the task directly.
+    Yields one event: ``{"status": "settled", "connections": [...]}``, which the sensor judges as it would on
+    a worker, or ``{"status": "timeout", "pending": "connection 36 (no status yet)"}``. With *end_task*, a
+    success ends the task directly.
 
     Triggers with the same Airflow connection, filters and interval share one poll.
 
@@ -49,33 +49,32 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     :param project_id: look in this project's list only.
     :param external_id: look only among the connections with this external id.
     :param fail_fast: give up on the first connection that failed or was lost.
-    :param max_failed_polls: how many polls in a row may fail; ``None`` for any number of those that a
+    :param max_failed_polls: how many polls in a row may fail; ``None`` for any number of failures that a
         retry could cure, and the default number of others. A rejected API token (401) may fail once.
         Each poll repeats its call for the Airflow connection's retry budget before it fails.
     :param deadline: when to give up, in seconds since the epoch; kept across triggerer restarts. A wait
-        that starts too late looks once all the same.
-    :param since: when the wait began, in seconds since the epoch. An older list is no proof
-        of a failure.
-    :param accept_newest: let a list that was fetched up to one *poke_interval* before the wait began
-        prove a success.
-    :param end_task: end the task here if all are authorized, without a worker. ``None`` for a task that
-        started here: if nothing is missed by it.
-    :param handover: how the task's result is handed on if it ends here: the names that
-        :class:`~airflow_provider_workato.version_compat.Handover` gives. ``None`` for a task that
-        started here.
-    :param min_seconds: how long the wait lasts at least if a worker resumes the task.
+        that starts after its deadline still looks once.
+    :param since: when the wait began, in seconds since the epoch. An older list does not prove a failure.
+    :param accept_newest: accept a list that was fetched up to one *poke_interval* before the wait began as
+        proof of success.
+    :param end_task: end the task in the triggerer, without a worker, if all connections are authorized. With
+        ``None``, a task that started in the triggerer ends there if it needs nothing from a worker.
+    :param handover: how to hand on the result of a task that ends in the triggerer, by the names that
+        :class:`~airflow_provider_workato.version_compat.Handover` gives. ``None`` for a task that started
+        there.
+    :param min_seconds: the shortest time in seconds before a worker resumes the task.
     """
 
-    #: Without this, a triggerer that serves a queue would never pick up the wait of a task of that queue.
+    #: Without this, a triggerer that serves a queue would not pick up the waits of that queue's tasks.
     supports_triggerer_queue = True
 
     list_filters: ClassVar[tuple[str, ...]] = ("folder_id", "project_id", "external_id")
 
-    #: For how many seconds after its deadline a wait that saw no list yet may still look for one: its
-    #: timeout may be very short, or no triggerer may have run.
+    #: For how many seconds after its deadline a wait without a list may still get one: its timeout may be
+    #: very short, or no triggerer may have run.
     GRACE = 60.0
 
-    #: How many seconds Airflow's own timeout comes after the deadline: more than the grace and *min_seconds*.
+    #: Seconds between the deadline and Airflow's own timeout: more than the grace and *min_seconds*.
     SLACK = 90.0
 
     #: How many polls in a row may fail by default.
@@ -116,7 +115,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         self._failure: WorkatoError | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class path and the arguments, which hold no secret."""
+        """Return the class path and the arguments, which contain no credentials."""
         return (
             "airflow_provider_workato.triggers.connections.WorkatoConnectionTrigger",
             {
@@ -138,22 +137,22 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Pick this wait's connections from each list until they are settled.
+        """Follow this wait's connections until they are settled.
 
         :raises WorkatoError: the last of too many failed polls in a row, or the last poll before the
             deadline if it failed.
         """
         if not AIRFLOW_3_3 or self.trigger_id is None:
-            # `dag.test()`, which numbers no trigger, and Airflow before 3.3 hand every event to the task.
+            # Airflow before 3.3, and `dag.test()`, which gives a trigger no id, pass every event to the task.
             self.end_task = False
             if AIRFLOW_3_3:
                 # `dag.test()` resumes the task itself.
                 self.min_seconds = 0.0
-        # An earlier moment of the worker's clock counts; a later one would make us deaf. From here on the
-        # clock is one that nobody sets.
+        # The worker's clock may differ: accept an earlier start, but not one in the future, which would make
+        # every list too old. From here on, only the monotonic clock counts.
         began = time.monotonic() - max(0.0, time.time() - (self.since or time.time()))
         try:
-            # One timer for the whole wait: one for each list is most of what a thousand waits would cost.
+            # One timer for the whole wait: a timer for each list would be most of the cost of many waits.
             async with asyncio.timeout(self._seconds_left(grace=self.GRACE)) as limit:
                 event = await self._settled(began, limit)
         except TimeoutError:
@@ -161,12 +160,12 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 raise
             await self._last_long_enough(began)
             if self._failure is not None and self.max_failed_polls is not None:
-                # As on a worker: an outage is no timeout, and the task's retries apply.
+                # As on a worker, an outage is not a timeout, so that the task's retries apply.
                 raise for_traceback(self._failure) from None
             pending = pending_text([row.connection() for row in self._pending])
             event = TriggerEvent({"status": TIMED_OUT, "pending": pending})
         except Exception:
-            # A worker resumes the task for an error too, to raise it there.
+            # A worker resumes the task to raise the error.
             await self._last_long_enough(began)
             raise
         else:
@@ -177,7 +176,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     def _seconds_left(self, *, grace: float = 0.0) -> float | None:
         deadline = self.deadline
         if deadline is None:
-            # Only Airflow knows the end of a wait that started here. Its own timeout could not say what of.
+            # Only Airflow knows the timeout of a task that started here. Give up before Airflow does, with a
+            # message that names the connections.
             after: datetime | None = getattr(self, "timeout_after", None)
             if after is None:
                 return None
@@ -207,25 +207,25 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                     if verdict := self._verdict(item, wanted, began):
                         return await self._event(item, wanted, verdict)
                 elif ours:
-                    # An older failure says nothing about this wait.
+                    # A failure from before the wait does not count.
                     failed += 1
                     refused += isinstance(item.error, AirflowFailException)
                     if self._too_many(item, failed, refused):
-                        # All waits raise this error: each its own, without the frames of others.
+                        # All waits raise this error: give each its own copy, without the others' frames.
                         raise for_traceback(item.error)
-                    self.log.warning("%s The next poll may make up for it.", item.error)
+                    self.log.warning("%s The wait continues with the next poll.", item.error)
                     self._failure = item.error
                 if not ours:
                     self._request_refresh(key)
                 elif not looked:
                     looked = True
                     self._end_grace(limit)
-                # Not kept while waiting: each list would outlive the next ones.
+                # Do not keep the list while waiting for the next one.
                 item = None
 
     def _request_refresh(self, key: ListKey) -> None:
         left = self._seconds_left()
-        # A wait that takes older lists can do without a newer one, unless it ends before the next.
+        # A wait that accepts an older list needs no refresh, unless it ends before the next poll.
         if not self.accept_newest or (left is not None and left < self.poke_interval):
             REGISTRY.request_refresh(key, self.poke_interval)
 
@@ -236,7 +236,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
 
     def _too_many(self, item: PollFailed, failed: int, refused: int) -> bool:
         if isinstance(item.error, WorkatoAuthError):
-            # A token that is being replaced deserves a second look, not more.
+            # A token may be about to be replaced: try twice, not more often.
             return refused > 1 or self.max_failed_polls == 0
         if self.max_failed_polls is None:
             return isinstance(item.error, AirflowFailException) and refused > self.MAX_FAILED_POLLS
@@ -246,7 +246,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         """Return how the wait ends, ``None`` if it goes on."""
         rows = [snapshot.rows.get(number) for number in wanted]
         if settles([None if row is None else row.state for row in rows], fail_fast=self.fail_fast):
-            # Only now are whole rows worth decoding.
+            # Decode whole rows only now that they are needed.
             found = {row.id: row.connection() for row in rows if row is not None}
             verdict = judge(found, wanted, fail_fast=self.fail_fast)
             if snapshot.moment >= began:
@@ -258,7 +258,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             self._pending = pending
             if any(row.unknown_status for row in pending):
                 named = pending_text([row.connection() for row in pending])
-                self.log.warning("Waiting on, whatever this status means: %s.", named)
+                self.log.warning("Unknown authorization_status; still waiting for %s.", named)
         return None
 
     async def _event(self, snapshot: Snapshot, wanted: Sequence[int], verdict: Verdict) -> TriggerEvent:
@@ -271,10 +271,10 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     async def _handed_on(
         self, snapshot: Snapshot, wanted: Sequence[int], connections: Sequence[WorkatoConnection]
     ) -> bool:
-        """Leave the task's result as a worker would, if the task may end here."""
+        """Push the task's result as a worker would, if the task may end here; return whether it does."""
         if self.end_task is False or (ti := self.task_instance) is None:
             return False
-        # Airflow gives the operator along with a task that started here.
+        # For a task that started here, Airflow provides the operator.
         task = getattr(ti, "task", None)
         try:
             if self.handover is not None:
@@ -288,11 +288,11 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 return False
             links = {}
             if len(wanted) == 1:
-                # A task that started here has no worker that would leave its link.
+                # A task that started here has no worker to push its link.
                 url = snapshot.web_url.format(wanted[0])
                 links = {CONNECTION_URL_KEY: url, WorkatoConnectionLink().xcom_key: url}
             await hand_on(ti, result, handover, links=links)
         except Exception:
-            self.log.exception("The result cannot be handed on from the triggerer; a worker ends the task.")
+            self.log.exception("The triggerer cannot hand on the result; a worker will end the task.")
             return False
         return True

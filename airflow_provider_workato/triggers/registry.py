@@ -1,4 +1,4 @@
-"""Which lists this process polls, and for whom."""
+"""The lists that this process polls, and their subscribers."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ class SnapshotRegistry:
         :param key: the Airflow connection and the filters.
         :param interval: seconds between two lists.
         :param ids: the connections.
-        :param since: until there is a list of this moment or later, every list is passed on.
+        :param since: every list is passed on until one was fetched at this moment or later (monotonic clock).
         """
         loop = asyncio.get_running_loop()
         feed = self._feeds.get((key, interval, loop))
         if feed is None or feed.task.done():
             feed = self._feeds[key, interval, loop] = RowFeed()
-            # Not the business of one trigger's log.
+            # A new context: one trigger's log must not get the messages of a shared task.
             feed.task = loop.create_task(
                 feed.run(self.follow(key, interval=interval)), context=contextvars.Context()
             )
@@ -75,16 +75,16 @@ class SnapshotRegistry:
         """Request a newer list before the interval is over.
 
         :param key: the Airflow connection and the filters.
-        :param interval: seconds between two lists of the subscribers that are to get it.
+        :param interval: the subscribers with this interval get it (seconds).
         """
         if source := self._sources.get(key):
             source.request_refresh(interval)
 
     def latest(self, key: ListKey, *, max_age: float) -> Snapshot | PollFailed | None:
-        """Return what the last poll gave, whoever made it, without a call.
+        """Return the result of the latest poll, without a call.
 
         :param key: the Airflow connection and the filters.
-        :param max_age: seconds. Anything older is none.
+        :param max_age: seconds; an older result counts as none.
         """
         source = self._sources.get(key)
         return source.latest(max_age=max_age) if source else None
@@ -92,12 +92,12 @@ class SnapshotRegistry:
     def in_use(self, key: ListKey | None = None) -> bool:
         """Tell whether a list is polled.
 
-        :param key: which list; any, if left out.
+        :param key: the list; any list by default.
         """
         return key in self._sources if key is not None else bool(self._sources)
 
     async def follow(self, key: ListKey, *, interval: float) -> AsyncGenerator[Snapshot | PollFailed, None]:
-        """Yield the list again and again, for ever.
+        """Yield the list at each interval, without end.
 
         :param key: the Airflow connection and the filters.
         :param interval: seconds between two lists.

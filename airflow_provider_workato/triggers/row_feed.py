@@ -1,4 +1,4 @@
-"""One poll for many waits: only those are woken that have something to look at."""
+"""One poll for many waits: a list wakes only the waits whose rows changed."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: After so many waits looked at, or so many woken, the event loop gets its turn.
-_LOOKED_AT, _WOKEN = 1000, 50
+#: The event loop runs other tasks after this many waits were checked, or this many woken.
+_CHECKED, _WOKEN = 1000, 50
 
 
 class RowSubscription:
-    """What a wait gets of the lists: the first ones, then those that change one of its rows.
+    """The lists that one wait gets: the first ones, then those in which one of its rows changed.
 
     :param ids: the connections that it waits for.
-    :param since: until there is a list of this moment or later, every list is passed on.
+    :param since: every list is passed on until one was fetched at this moment or later (monotonic clock).
     """
 
     __slots__ = ("_error", "_ids", "_item", "_seen", "_since", "_waiter")
@@ -38,7 +38,7 @@ class RowSubscription:
         self._waiter: asyncio.Future[None] | None = None
 
     def offer(self, item: Snapshot | PollFailed) -> bool:
-        """Pass *item* on if it says something new; return whether it does.
+        """Pass *item* on if it is news for this wait; return whether it is.
 
         :param item: the newest list.
         """
@@ -48,7 +48,7 @@ class RowSubscription:
                 return False
             self._seen = rows if item.moment >= self._since else None
         else:
-            # The list after a failed poll is news, too.
+            # The list after a failed poll is news in any case.
             self._seen = None
         self._item = item
         self._wake()
@@ -67,9 +67,9 @@ class RowSubscription:
             self._waiter.set_result(None)
 
     async def next(self) -> Snapshot | PollFailed:
-        """Return the newest list that was passed on and not returned yet.
+        """Wait for news and return it.
 
-        :raises WorkatoError: if there will be none.
+        :raises WorkatoError: if the poll has ended.
         """
         while self._item is None:
             if self._error is not None:
@@ -83,8 +83,8 @@ class RowSubscription:
 class RowFeed:
     """Hands the lists of one poll to many waits.
 
-    Airflow's own shared stream wakes every trigger for every list, all at once: with ten thousand of them
-    that holds the triggerer's event loop for most of a second.
+    Airflow's own shared stream wakes every trigger for every list at the same time. Ten thousand triggers
+    would hold the triggerer's event loop for most of a second.
     """
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class RowFeed:
         """Add a subscription.
 
         :param ids: the connections.
-        :param since: until there is a list of this moment or later, every list is passed on.
+        :param since: every list is passed on until one was fetched at this moment or later.
         """
         subscription = RowSubscription(ids, since)
         self._subscriptions[subscription] = None
@@ -131,10 +131,10 @@ class RowFeed:
     async def _hand_out(self, item: Snapshot | PollFailed) -> None:
         woken = 0
         for number, subscription in enumerate(list(self._subscriptions), 1):
-            # One that left meanwhile does no harm.
+            # Offering to a subscription that has left does no harm.
             woken += subscription.offer(item)
-            if number % _LOOKED_AT == 0 or woken >= _WOKEN:
+            if number % _CHECKED == 0 or woken >= _WOKEN:
                 woken = 0
                 await asyncio.sleep(0)
-        # If the last wait ends now, there is no next poll.
+        # Let the waits end before the next poll begins: after the last one there is none.
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The rows of a list as the shared poll keeps them: what triggers look at, and the rest compressed."""
+"""The rows of a list as the shared poll keeps them: the state decoded, the rest compressed."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ from airflow_provider_workato.client.answers import WorkatoConnection, decode_co
 #: How many rows are compressed together.
 _BLOCK_ROWS = 128
 
-#: How many blocks stay unpacked for the next rows that are asked for.
+#: How many blocks stay decompressed, since rows of one block are often read together.
 _UNPACKED_BLOCKS = 8
 
 
 class ListedConnection(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
     """One connection of a polled list.
 
-    Equal only to itself: a row whose bytes did not change keeps its object from one list to the next.
+    A row whose bytes did not change keeps its object from one list to the next, so objects are compared by
+    identity.
 
     :param id: the connection.
     :param state: what its status means.
     :param unknown_status: whether the API shows a status that this provider does not know.
     :param digest: the hash of its bytes.
-    :param block: where its bytes are.
-    :param index: which row of the block it is.
+    :param block: the block with its bytes.
+    :param index: its position in the block.
     """
 
     id: int
@@ -40,31 +41,31 @@ class ListedConnection(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=Tr
     index: int
 
     def fields(self) -> ListedFields:
-        """Decode what watches look at."""
+        """Decode the fields that watches compare."""
         return _fields(_unpacked(self.block)[self.index])
 
     def connection(self) -> WorkatoConnection:
-        """Decode all of it, without credentials.
+        """Decode the whole connection, without credentials.
 
-        :raises WorkatoResponseError: if one of the values that no trigger looks at is not JSON.
+        :raises WorkatoResponseError: if a value that was not decoded before is not JSON.
         """
         return decode_connection(_unpacked(self.block)[self.index])
 
 
 class Block:
-    """Compressed rows. It lives for as long as one of its rows is in the newest list.
+    """Compressed rows. A block lives as long as the newest list has one of its rows.
 
-    :param rows: the rows, undecoded.
+    :param raw_rows: the rows, undecoded.
     """
 
     __slots__ = ("_data",)
 
-    def __init__(self, rows: Sequence[msgspec.Raw]) -> None:
-        # Lists repeat themselves: the lowest level leaves a twentieth of them. The lock is free meanwhile.
-        self._data = zlib.compress(b"[" + b",".join(rows) + b"]", 1)
+    def __init__(self, raw_rows: Sequence[msgspec.Raw]) -> None:
+        # Rows are much alike: the lowest level shrinks them to a twentieth. It releases Python's global lock.
+        self._data = zlib.compress(b"[" + b",".join(raw_rows) + b"]", 1)
 
     def rows(self) -> list[msgspec.Raw]:
-        """Unpack the rows."""
+        """Decompress the rows."""
         return msgspec.json.decode(zlib.decompress(self._data), type=list[msgspec.Raw])
 
 
@@ -72,7 +73,7 @@ _unpacked = lru_cache(maxsize=_UNPACKED_BLOCKS)(Block.rows)
 
 
 class ListedFields(msgspec.Struct, gc=False):
-    """What triggers look at. Any value will do: Workato's answers differ from its documentation."""
+    """The fields that triggers read. Any type is accepted: Workato's answers differ from its docs."""
 
     id: Any = None
     authorization_status: Any = None
@@ -90,16 +91,16 @@ _FIELDS = msgspec.json.Decoder(ListedFields)
 def read_rows(
     raws: Sequence[msgspec.Raw], before: Mapping[int, ListedConnection]
 ) -> dict[int, ListedConnection]:
-    """Return a list's rows by id, unchanged ones as the objects they were.
+    """Return a list's rows by id, with the same objects for unchanged rows.
 
     :param raws: the undecoded rows.
-    :param before: the rows of the list before.
-    :raises WorkatoResponseError: if one is not a connection.
+    :param before: the rows of the previous list.
+    :raises WorkatoResponseError: if a row is not a connection.
     """
-    # Kept instead of the bytes. Two versions of one row with the same 64 bits are not to be expected.
+    # Keep 64-bit hashes instead of the bytes: a collision of two versions of a row is practically impossible.
     digests = [hash(bytes(raw)) for raw in raws]
     if len(before) == len(raws):
-        # Mostly some rows changed where they were: the rest is cheap to take over.
+        # Usually a few rows changed in place, and the others can be taken over cheaply.
         rows = list(before.values())
         fresh = [index for index, row in enumerate(rows) if row.digest != digests[index]]
         changed = [row for _, row in _decoded(raws, digests, fresh)]

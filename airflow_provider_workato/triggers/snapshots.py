@@ -1,7 +1,6 @@
-"""The newest list of connections, fetched once for all who wait for it.
+"""The newest list of connections, fetched once for all triggers of a process.
 
-Workato allows 60 list calls a minute, so a workspace is polled once however many triggers watch it.
-Airflow 3.3 shares the poll itself; elsewhere the triggers of one process meet here.
+Workato allows 60 list calls a minute, so one poll serves any number of triggers.
 """
 
 from __future__ import annotations
@@ -30,14 +29,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: A list that waits asked for is fetched once none of them has asked for this many seconds, so that
-#: tasks that start together are answered together.
+#: A requested refresh is fetched once this many seconds have passed without another request, so that one
+#: list serves tasks that start together.
 SOON = 2.0
 
-#: The most seconds for which a wait is held back for others, and the fewest between two such lists.
+#: The longest time in seconds that a request waits for others, and the shortest between two such refreshes.
 TOGETHER = 30.0
 
-#: What makes two lists the same one: the Airflow connection and the filters.
+#: Identifies a list: the Airflow connection and the filters.
 ListKey = tuple[str, tuple[tuple[str, Any], ...]]
 
 
@@ -45,9 +44,9 @@ ListKey = tuple[str, tuple[tuple[str, Any], ...]]
 class Snapshot:
     """All connections at one moment.
 
-    :param rows: the connections by id. Shared by all triggers: not to be changed.
-    :param moment: when the list was asked for, on the clock of ``time.monotonic()``.
-    :param web_url: where people open a connection, with ``{}`` for its id.
+    :param rows: the connections by id. All triggers share them: do not change them.
+    :param moment: when the list was requested, on the clock of ``time.monotonic()``.
+    :param web_url: a connection's address in a browser, with ``{}`` for its id.
     """
 
     rows: Mapping[int, ListedConnection] = field(repr=False)
@@ -57,7 +56,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PollFailed:
-    """A poll that did not give a list, though the next one may.
+    """A failed poll. The next one may succeed.
 
     :param error: why.
     :param moment: when, on the clock of ``time.monotonic()``.
@@ -68,7 +67,7 @@ class PollFailed:
 
 
 class Subscription:
-    """One user of a source: how often it wants a list, and whether it requested an earlier one.
+    """One subscriber of a source: its interval, and whether it requested an earlier list.
 
     :param interval: seconds between two lists.
     """
@@ -82,7 +81,7 @@ class Subscription:
 
 
 class SnapshotSource:
-    """Fetches one list for all triggers of this process that want it.
+    """Fetches one list for all its subscribers in this process.
 
     :param key: the Airflow connection and the filters.
     """
@@ -91,7 +90,7 @@ class SnapshotSource:
         self._key = key
         self._subscriptions: set[Subscription] = set()
         self._latest: Snapshot | PollFailed | None = None
-        #: Those of the last good poll, however many failed since.
+        #: The rows of the latest successful poll.
         self._rows: Mapping[int, ListedConnection] = {}
         self._flight: asyncio.Task[Snapshot | PollFailed] | None = None
         self._hook: WorkatoConnectionsHook | None = None
@@ -115,14 +114,14 @@ class SnapshotSource:
     def unsubscribe(self, subscription: Subscription) -> None:
         """Remove a subscription.
 
-        :param subscription: what :meth:`subscribe` gave.
+        :param subscription: what :meth:`subscribe` returned.
         """
         self._subscriptions.discard(subscription)
 
     def request_refresh(self, interval: float) -> None:
         """Request a newer list before the interval is over.
 
-        :param interval: seconds between two lists of the subscribers that are to get it.
+        :param interval: the subscribers with this interval get it (seconds).
         """
         self._last_request = time.monotonic()
         self._first_request = min(self._first_request, self._last_request)
@@ -132,15 +131,15 @@ class SnapshotSource:
                 subscription.wake.set()
 
     def latest(self, *, max_age: float) -> Snapshot | PollFailed | None:
-        """Return what the last poll gave, without a call.
+        """Return the result of the latest poll, without a call.
 
-        :param max_age: seconds. Anything older is none.
+        :param max_age: seconds; an older result counts as none.
         """
         latest = self._latest
         return latest if latest is not None and time.monotonic() - latest.moment < max_age else None
 
     async def get(self, *, max_age: float) -> Snapshot | PollFailed:
-        """Return a list not older than *max_age*; all who ask meanwhile share one call.
+        """Return a list not older than *max_age*. Concurrent callers share one request.
 
         :param max_age: seconds.
         """
@@ -148,16 +147,17 @@ class SnapshotSource:
             return latest
         loop = asyncio.get_running_loop()
         if self._flight is None or self._flight.done() or self._flight.get_loop() is not loop:
-            # A task of its own: a trigger that is cancelled must not leave a look-up half-way, which
-            # breaks the triggerer of Airflow 3.0 and 3.1. Nor is this the business of one trigger's log.
+            # A separate task: cancelling a trigger must not interrupt the lookup of the Airflow connection,
+            # which would break the triggerer of Airflow 3.0 and 3.1. A new context keeps its messages out of
+            # that trigger's log.
             self._flight = loop.create_task(self._poll(), context=contextvars.Context())
         return await asyncio.shield(self._flight)
 
     async def after(self, item: Snapshot | PollFailed, subscription: Subscription) -> Snapshot | PollFailed:
-        """Return what follows *item*, at the subscription's interval or earlier if one was requested.
+        """Return the next result after *item*, at the subscription's interval or earlier on request.
 
-        :param item: what the subscription got last.
-        :param subscription: who gets it.
+        :param item: the result that the subscriber has.
+        :param subscription: the subscriber.
         """
         while True:
             latest = self._latest
@@ -188,7 +188,7 @@ class SnapshotSource:
             self._latest = await self._fetch(self._rows)
             self._rows = self._latest.rows
         except WorkatoError as error:
-            # The log of each wait has the message.
+            # Each wait logs the message itself.
             log.debug("Fetching the list of connections failed.", exc_info=True)
             self._latest = PollFailed(error, time.monotonic())
         except Exception as error:
@@ -204,13 +204,13 @@ class SnapshotSource:
 
     async def _fetch(self, before: Mapping[int, ListedConnection]) -> Snapshot:
         hook = self._hook
-        # After a failure, the user may have corrected the Airflow connection.
+        # After a failure, a user may have corrected the Airflow connection.
         if hook is None or isinstance(self._latest, PollFailed):
             hook = await self._current_hook()
         try:
             return await in_thread(partial(self._read, hook, before))
         except WorkatoAuthError:
-            # A rejected token is worth a second try at once, if it has been replaced.
+            # If the rejected token has been replaced meanwhile, try again at once.
             fresh = await self._current_hook()
             if fresh is hook:
                 raise
@@ -250,8 +250,8 @@ async def _settings(conn_id: str) -> WorkatoSettings:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises
         kind = type(error).__name__
-    # Not chained: what a secrets backend says of a connection can hold its credentials.
+    # Not chained: the message of a secrets backend can contain credentials.
     raise WorkatoError(
         f"Airflow connection {conn_id!r} cannot be read ({kind}). Check that it exists and that the "
-        "triggerer sees it: an environment variable has to be set there, too."
+        "triggerer can read it: an environment variable must be set there, too."
     )

@@ -1,4 +1,4 @@
-"""The trigger that tells an asset when a connection's status changed.
+"""The trigger that updates an asset when a connection's status changes.
 
 Use it with Airflow's ``AssetWatcher`` (Airflow 3.0 and later) to run a DAG when a connection becomes
 authorized, fails, or is lost.
@@ -39,16 +39,16 @@ if TYPE_CHECKING:
 #: The changes that can be watched.
 CHANGES: tuple[str, ...] = (State.AUTHORIZED.value, State.FAILED.value, State.LOST.value)
 
-#: What was reported, by connection: its state, and for a lost one since when.
+#: What was reported, by connection id: the state, and the time of a loss.
 Reported = dict[int, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What a watch knows of its reports.
+    """What a watch has reported so far.
 
-    :param reported: what was reported; ``None`` if this is the watch's very first list.
-    :param stored: whether the store of every watched asset has it.
+    :param reported: the reports; ``None`` before the watch's very first list.
+    :param stored: whether the store of every watched asset has them.
     """
 
     reported: Reported | None
@@ -58,14 +58,13 @@ class Memory:
 class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
     """Fire once for each connection that becomes authorized, fails, or is lost.
 
-    States that already hold when the watch starts do not fire; a change up to one *poke_interval* before can,
-    if other triggers were polling then. What changed while no triggerer ran fires when one is back, if
-    Airflow has an asset state store (3.3 and later). An event's payload is ``{"change": "lost",
-    "connection": {...}}``. Errors never fire the asset: after a failed poll the watch goes on with the next
-    one.
+    States that already hold when the watch starts do not fire. A change up to one *poke_interval* earlier can
+    fire, if other triggers were polling then. Changes from a time without a triggerer fire when one is back,
+    if Airflow has an asset state store (3.3 and later). An event's payload is ``{"change": "lost",
+    "connection": {...}}``. Errors do not fire: after a failed poll the watch continues with the next one.
 
-    All watches and waits of a triggerer with the same interval share one list call per interval. What was
-    reported is stored when it changed: about 50 kB for a workspace of 50,000 connections.
+    All watches and waits of a triggerer with the same interval share one list call per interval. The reports
+    are stored when they change: about 50 kB for a workspace of 50,000 connections.
 
     :param connection_id: watch this connection only.
     :param external_id: watch only the connections with this external id.
@@ -74,14 +73,14 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
     :param changes: what to report: ``authorized``, ``failed``, ``lost``.
     :param workato_conn_id: the Airflow connection with the API token.
     :param poke_interval: seconds between two lists, greater than 0; also a string or a ``timedelta``.
-    :raises WorkatoConfigurationError: if an argument is none of these.
+    :raises WorkatoConfigurationError: if an argument is not valid.
     """
 
-    #: Airflow hands an event over about a second after it was fired. What was reported is stored only after
-    #: that: a triggerer that dies in between reports it twice, rather than never.
+    #: Airflow records an event about a second after it fired. Store the reports later than that (seconds): a
+    #: triggerer that dies in between repeats a report rather than losing it.
     STORE_AFTER = 3.0
 
-    #: How many seconds a watch that failed waits at least before Airflow may start it again.
+    #: The shortest time in seconds before Airflow may restart a failed watch.
     REST = 10.0
 
     def __init__(
@@ -95,7 +94,7 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
         workato_conn_id: str = "workato_default",
         poke_interval: timedelta | float | str = 60.0,
     ) -> None:
-        # The whole list is fetched, so that all watches of a workspace share it.
+        # Every watch uses the whole list, so that all watches of a workspace share it.
         super().__init__(workato_conn_id=workato_conn_id, poke_interval=poke_interval)
         self.changes = [str(change) for change in changes]
         if not self.changes or not set(self.changes) <= set(CHANGES):
@@ -126,14 +125,14 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
         )
 
     def shared_stream_key(self) -> Hashable | None:
-        """Share the poll with every watch of the same workspace and interval."""
+        """Return the key of the shared poll: the same for all watches of a list with the same interval."""
         return ("workato", self.list_key(self.serialize()[1]), self.poke_interval)
 
     @classmethod
     async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncGenerator[Snapshot | PollFailed, None]:
         """Poll the list for all watches of the group.
 
-        A failed poll is passed on, not raised: a later one may succeed.
+        Passes failed polls on instead of raising: a later one may succeed.
 
         :param kwargs: the arguments of one trigger of the group.
         """
@@ -142,7 +141,7 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
                 yield item
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Watch with a stream of its own, where Airflow does not share one."""
+        """Watch with a stream of its own, where Airflow shares none."""
         async with (
             aclosing(type(self).open_shared_stream(self.serialize()[1])) as stream,
             aclosing(self.filter_shared_stream(stream)) as events,
@@ -153,7 +152,7 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
     async def filter_shared_stream(
         self, shared_stream: AsyncIterator[Any]
     ) -> AsyncGenerator[TriggerEvent, None]:
-        """Report what changed from one list to the next.
+        """Report the changes from one list to the next.
 
         :param shared_stream: the lists.
         """
@@ -165,16 +164,16 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
         try:
             async for item in _starting_with(latest if isinstance(latest, Snapshot) else None, shared_stream):
                 if isinstance(item, PollFailed):
-                    self.log.warning("%s The watch goes on with the next poll.", item.error)
+                    self.log.warning("%s The watch continues with the next poll.", item.error)
                     continue
                 if memory is None and (memory := await self._load(stores)) is None:
                     continue
                 first, reported = memory.reported is None, memory.reported or {}
-                # An older list will do to begin with: without it, a watch that joins others would see
-                # nothing until their next list. It must not undo what the store says.
+                # Accept an older list first: a watch that joins others would otherwise see nothing until
+                # their next list. It must not undo what the store has.
                 if item.moment < started and not first:
                     continue
-                # Beside the loop: the first look at a large workspace takes a moment.
+                # In a thread: the first comparison of a large workspace takes a moment.
                 changed, news = await in_thread(partial(self._compare, item, known, reported))
                 known = item.rows
                 for number in [] if first else news:
@@ -188,7 +187,7 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
                     stored = await self._store(stores, reported)
                 memory = Memory(reported, stored=stored)
         except Exception:
-            # Airflow starts a failed watch again at once, for ever: no more often than it polls.
+            # Airflow restarts a failed watch at once, without end. Slow that down to the pace of the polls.
             self.log.exception("Watching the connections failed.")
             await asyncio.sleep(max(self.poke_interval, self.REST))
             raise
@@ -196,14 +195,14 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
     def _compare(
         self, snapshot: Snapshot, known: Mapping[int, ListedConnection], reported: Reported
     ) -> tuple[bool, list[int]]:
-        """Bring *reported* up to date; return whether it changed and which connections are news.
+        """Bring *reported* up to date; return whether it changed, and the connections to report.
 
-        A connection that the list misses keeps its entry: it may come back, and a half-empty list must not
-        make news of all the others. So does one that leaves the watched folder.
+        A connection that is missing from the list or left the watched folder keeps its entry: it may come
+        back, and an incomplete list must not make news of all the others.
         """
         changed, news = False, []
         for number, row in snapshot.rows.items():
-            # A row that did not change is the object that it was.
+            # An unchanged row is the same object as before.
             if known.get(number) is row or not self._watches(row):
                 continue
             report = self._report(row)
@@ -231,9 +230,9 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
         return _loss(row.fields().connection_lost_at) if row.state is State.LOST else row.state.value
 
     async def _load(self, stores: Sequence[Any]) -> Memory | None:
-        """Return what was reported, as the newest of the watched assets' stores has it.
+        """Return the reports from the newest of the watched assets' stores.
 
-        ``None`` if a store cannot be read now and no other has it.
+        ``None`` if a store cannot be read now and no other has them.
         """
         entries, unread = [], False
         for store in stores:
@@ -253,7 +252,7 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
     async def _store(self, stores: Sequence[Any], reported: Reported) -> bool:
         if not stores:
             return True
-        # Earlier releases read it, too: its keys stay.
+        # Do not rename the keys: earlier releases read the entry, too.
         entry = {"at": time.time(), "told": await in_thread(partial(_packed, reported))}
         stored = True
         for store in stores:
@@ -280,17 +279,17 @@ async def _starting_with(
 
 
 def _loss(lost_at: object) -> str:
-    """Return the report of a loss: the same for one instant, in whatever time zone Workato gives it."""
+    """Return the report of a loss, which does not depend on the time zone of Workato's timestamp."""
     moment = parse_time(lost_at)
     if moment is not None and moment.tzinfo is not None:
-        # The first and the last day of the calendar exist in some time zones only.
+        # The first and last day of the calendar overflow in some time zones.
         with suppress(OverflowError):
             moment = moment.astimezone(UTC)
     return f"{State.LOST.value} {moment.isoformat() if moment is not None else lost_at}"
 
 
 def _packed(reported: Reported) -> str:
-    """Return *reported* in few bytes: the ids by report, each as its distance from the one before."""
+    """Return *reported* compressed: the ids by report, each as the difference to the one before."""
     ids: dict[str, list[int]] = {}
     for number in sorted(reported):
         ids.setdefault(reported[number], []).append(number)

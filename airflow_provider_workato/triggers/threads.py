@@ -13,25 +13,25 @@ T = TypeVar("T")
 
 
 def in_thread(function: Callable[[], T]) -> asyncio.Future[T]:
-    """Run a blocking function beside the loop.
+    """Run a blocking function in a daemon thread of its own.
 
-    The pool behind ``asyncio.to_thread`` is joined when a loop ends: a triggerer could not stop before
-    the last call has had its turn and its answer.
+    ``asyncio.to_thread`` would not do: its pool is joined when the loop ends, so a triggerer could not stop
+    before the last call has its answer.
 
-    :param function: what to run.
+    :param function: the function.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
     def settle(outcome: Callable[[], None]) -> None:
-        # Nobody is left to be told once the loop is closed.
+        # Once the loop is closed, the result is not needed any more.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(lambda: None if future.done() else outcome())
 
     def run() -> None:
         try:
             result = function()
-        except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+        except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
             settle(partial(future.set_exception, error))
         else:
             settle(partial(future.set_result, result))

@@ -293,7 +293,7 @@ def test_an_unknown_status_is_said_once(
     run(scenario())
     # Airflow 3 prints it, Airflow 2 logs it, too.
     said = max(capsys.readouterr().out, caplog.text, key=lambda text: text.count("unknown status"))
-    assert said.count(f"means: connection {odd} (unknown status 'pending')") == 1
+    assert said.count(f"waiting for connection {odd} (unknown status 'pending')") == 1
     assert said.count("unknown status") == 1
 
 

@@ -66,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     "SOAK_INTERVAL": str(INTERVAL),
                     # Airflow's default: a machine that is busy for ten seconds is not dead.
                     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "30",
+                    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "300",
                 },
                 connections=_connections(sandbox),
             )

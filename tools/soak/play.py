@@ -67,7 +67,8 @@ class Outcome:
     :param waits: waits that ended.
     :param most_waits: most waits at one moment.
     :param creates: connections that were to be created.
-    :param failed: tasks that failed.
+    :param failed: waits and creates that failed.
+    :param failed_beside: other tasks that failed: those that the watches start.
     :param lost_waits: waits that did not end, ended in a second try, or not with their own connection.
     :param duplicates: connections that were made more often than once.
     :param unmade: connections that were not made.
@@ -84,6 +85,7 @@ class Outcome:
     most_waits: int = 0
     creates: int = 0
     failed: int = 0
+    failed_beside: int = 0
     lost_waits: int = 0
     duplicates: int = 0
     unmade: int = 0
@@ -321,6 +323,10 @@ class Soak:
             self.outcome.lost_waits += WAITS_PER_RUN * len(self._active)
         self._settle()
         self.outcome.told = self._compare(lasting=3 * INTERVAL)
+        [(failed,)] = self._rows(
+            "select count(*) from task_instance where state = 'failed' and dag_id like 'soak_watch_%%'"
+        )
+        self.outcome.failed_beside = int(failed)
 
     def _compare(self, *, lasting: float | None) -> Told:
         events = [{"extra": extra} for (extra,) in self._rows("select extra from asset_event")]
