@@ -319,7 +319,7 @@ def test_a_process_killed_while_it_waits_for_the_rate_limit_leaves_no_intent(
 
 
 def test_many_creates_at_once_keep_to_the_quota(connect: Connect, sandbox: RunningSandbox) -> None:
-    # More than two seconds' worth of calls: on a busy machine they arrive closer together than they were sent.
+    # More than two seconds' worth of calls: on a busy machine they arrive closer together than they left.
     sandbox.control.set_quota(list_per_minute=60, calls_per_second=9)
     connect(calls_per_second=4, list_calls_per_minute=6_000)
     numbers = range(12)
