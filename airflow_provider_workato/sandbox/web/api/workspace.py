@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query
@@ -20,20 +21,16 @@ router = APIRouter(prefix="/api")
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
 class Page:
     """The part of a list that a request asks for.
 
-    :param page: number of the page, from 1.
-    :param per_page: number of items on a page.
+    :param number: number of the page, from 1.
+    :param size: number of items on a page.
     """
 
-    def __init__(
-        self,
-        page: Annotated[int, Query(ge=1)] = 1,
-        per_page: Annotated[int, Query(ge=1, le=100)] = 100,
-    ) -> None:
-        self.number = page
-        self.size = per_page
+    number: int
+    size: int
 
     def of(self, items: Sequence[T]) -> Sequence[T]:
         """Return the page of a list.
@@ -43,7 +40,20 @@ class Page:
         return items[(self.number - 1) * self.size : self.number * self.size]
 
 
-ThePage = Annotated[Page, Depends()]
+# A function, since older versions of FastAPI cannot read the annotations of a class.
+def requested_page(
+    page: Annotated[int, Query(ge=1)] = 1,
+    per_page: Annotated[int, Query(ge=1, le=100)] = 100,
+) -> Page:
+    """Return the page that a request asks for.
+
+    :param page: number of the page, from 1.
+    :param per_page: number of items on a page.
+    """
+    return Page(page, per_page)
+
+
+ThePage = Annotated[Page, Depends(requested_page)]
 
 
 @router.get("/users/me", name=Operation.GET_WORKSPACE)
