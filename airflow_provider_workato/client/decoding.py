@@ -30,7 +30,7 @@ def decode(body: bytes, *, operation: str) -> Any:
     except (ValueError, RecursionError):
         pass
     # Raised here and not above: the decoder's own error carries the whole body.
-    raise _unreadable(operation)
+    raise unreadable(operation)
 
 
 def _text_of(body: bytes, operation: str) -> str:
@@ -48,7 +48,7 @@ def _text_of(body: bytes, operation: str) -> str:
             continue
         return text if errors == "strict" else _SURROGATE.sub("\ufffd", text)
     # Raised here and not above: the error of the encoding carries the whole body.
-    raise _unreadable(operation)
+    raise unreadable(operation)
 
 
 def _integer(digits: str) -> int | str:
@@ -80,7 +80,7 @@ def _mended(value: Any) -> Any:
     return value
 
 
-def _unreadable(operation: str) -> WorkatoResponseError:
+def unreadable(operation: str) -> WorkatoResponseError:
     """Return the error for an answer that is not JSON.
 
     :param operation: the call.

@@ -215,7 +215,7 @@ class _Reader:
     def _number(self, setting: Setting, value: object) -> float:
         try:
             number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not setting.minimum <= number <= setting.maximum:
             raise self._wrong(
@@ -242,7 +242,16 @@ class _Reader:
         flag = _FLAGS.get(path.lower())
         if flag is not None:
             return flag
-        if not Path(path).exists():
+        if path.startswith("-----BEGIN"):
+            raise self._wrong(
+                setting.name, "must be the path of a CA bundle, not the certificate itself; save it in a file"
+            )
+        try:
+            exists = Path(path).exists()
+        except (OSError, ValueError):
+            # Too long for a path, for example.
+            exists = False
+        if not exists:
             raise self._wrong(
                 setting.name, f"must be true, false or the path of a CA bundle; no file {path[:120]!r}"
             )

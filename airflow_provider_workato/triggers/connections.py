@@ -194,6 +194,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         item = REGISTRY.latest(key, max_age=self.poke_interval)
         looked = False
         failed = refused = 0
+        counted: PollFailed | None = None
         with REGISTRY.subscribe_to_rows(
             key, self.poke_interval, ids=tuple(wanted), since=began
         ) as subscription:
@@ -206,8 +207,9 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                     self._failure = None
                     if verdict := self._verdict(item, wanted, began):
                         return await self._event(item, wanted, verdict)
-                elif ours:
-                    # A failure from before the wait does not count.
+                elif ours and item is not counted:
+                    # A failure from before the wait does not count, and a new feed can repeat one.
+                    counted = item
                     failed += 1
                     refused += isinstance(item.error, AirflowFailException)
                     if self._too_many(item, failed, refused):

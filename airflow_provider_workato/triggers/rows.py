@@ -11,6 +11,7 @@ import msgspec
 
 from airflow_provider_workato.authorization import State, state_from
 from airflow_provider_workato.client.answers import WorkatoConnection, decode_connection
+from airflow_provider_workato.client.decoding import unreadable
 
 #: How many rows are compressed together.
 _BLOCK_ROWS = 128
@@ -65,8 +66,14 @@ class Block:
         self._data = zlib.compress(b"[" + b",".join(raw_rows) + b"]", 1)
 
     def rows(self) -> list[msgspec.Raw]:
-        """Decompress the rows."""
-        return msgspec.json.decode(zlib.decompress(self._data), type=list[msgspec.Raw])
+        """Decompress the rows.
+
+        :raises WorkatoResponseError: if a value is nested too deeply for the stack of the caller.
+        """
+        try:
+            return msgspec.json.decode(zlib.decompress(self._data), type=list[msgspec.Raw])
+        except RecursionError:
+            raise unreadable("list_connections") from None
 
 
 _unpacked = lru_cache(maxsize=_UNPACKED_BLOCKS)(Block.rows)

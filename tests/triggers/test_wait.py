@@ -419,6 +419,23 @@ def test_a_wait_that_joins_after_a_failed_poll_asks_anew(
     assert lists(sandbox) == 2
 
 
+@on_airflow_33
+@pytest.mark.usefixtures("impatient")
+def test_a_failed_poll_counts_once_for_a_wait_beside_a_watch(sandbox: RunningSandbox) -> None:
+    sandbox.control.add_fault("server_error", times=1)
+
+    async def scenario() -> None:
+        runner = Runner()
+        runner.start(WorkatoConnectionStatusTrigger(poke_interval=2))
+        await runner.until(lambda: REGISTRY.latest(KEY, max_age=2))
+        # As after a restart of the triggerer, the wait is older than the failed poll.
+        wait = runner.start(wait_for(36, poke_interval=2, since=time.time() - 60, max_failed_polls=1))
+        await runner.until(lambda: runner.fired(wait), deadline=10)
+        await runner.stop()
+
+    run(scenario())
+
+
 def test_the_deadline_holds_between_two_polls(waiting: int) -> None:
     deadline = time.time() + 0.5
     assert run(ends(wait_for(waiting, poke_interval=3600, deadline=deadline))) == {
