@@ -107,17 +107,17 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
             "folder_id": to_optional_id(folder_id, what="folder_id"),
             "provider": provider,
         }
-        self._wanted = {name: value for name, value in wanted.items() if value is not None}
+        self._filters = {name: value for name, value in wanted.items() if value is not None}
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, which hold no secret."""
         return (
             "airflow_provider_workato.triggers.status.WorkatoConnectionStatusTrigger",
             {
-                "connection_id": self._wanted.get("id"),
-                "external_id": self._wanted.get("external_id"),
-                "folder_id": self._wanted.get("folder_id"),
-                "provider": self._wanted.get("provider"),
+                "connection_id": self._filters.get("id"),
+                "external_id": self._filters.get("external_id"),
+                "folder_id": self._filters.get("folder_id"),
+                "provider": self._filters.get("provider"),
                 "changes": self.changes,
                 "workato_conn_id": self.workato_conn_id,
                 "poke_interval": self.poke_interval,
@@ -217,12 +217,12 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
         return changed, news
 
     def _watches(self, row: ListedConnection) -> bool:
-        if not self._wanted:
+        if not self._filters:
             return True
-        if self._wanted.get("id", row.id) != row.id:
+        if self._filters.get("id", row.id) != row.id:
             return False
         fields = row.fields()
-        return all(getattr(fields, name) == value for name, value in self._wanted.items())
+        return all(getattr(fields, name) == value for name, value in self._filters.items())
 
     def _report(self, row: ListedConnection) -> str | None:
         if row.state.value not in self.changes:
