@@ -103,7 +103,7 @@ def _a_list_of_any_age_is_an_answer() -> None:
 
 #: By a defect's number: the function that puts it back, and the promises that a play then finds broken.
 DEFECTS: Mapping[str, tuple[Callable[[], None], set[str]]] = {
-    "2": (_a_watch_narrows_the_list_of_all, {"a wait ended wrongly", "a wait ended late", "not told"}),
+    "2": (_a_watch_narrows_the_list_of_all, {"not told"}),
     "3": (_stamped_before_the_wait_for_a_turn, {"too many"}),
     "4": (_no_lock, {"too many", "a task's error"}),
     "5": (_one_bad_poll_is_enough, {"a wait ended wrongly"}),

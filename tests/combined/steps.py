@@ -194,12 +194,19 @@ def old_list(chance: random.Random, style: Style) -> list[Step]:
 
 
 def narrow_watch(chance: random.Random, style: Style) -> list[Step]:
-    """Start a watch with a filter, and then a wait without one at the same interval."""
+    """Start a watch with a filter, then one without, and change connections once both know the workspace."""
     together = {"interval": min(chance.choice(style.intervals), 0.4), "conn": chance.choice(style.conns)}
+    everything = {"filter": None, "changes": ["authorized", "failed", "lost"], "store": True}
     return [
         {"do": "leave", "which": "all"},
-        {**watch(chance, style), **together, "filter": chance.choice(("folder_id", "external_id"))},
-        {**wait(chance, style), **together, "filter": None},
+        {**watch(chance, style), **together, "filter": "folder_id", "row": chance.randrange(1000)},
+        {**watch(chance, style), **together, **everything},
+        {"do": "quiet"},
+        *[
+            {"do": "people", "what": chance.choice(("authorize", "lose")), "row": chance.randrange(1000)}
+            for _ in "12"
+        ],
+        {"do": "quiet"},
     ]
 
 
