@@ -35,6 +35,19 @@ def push_connection_url(context: Context, settings: WorkatoSettings, connection_
     context["ti"].xcom_push(key=CONNECTION_URL_KEY, value=connection_url(settings, connection_id))
 
 
+def push_at_once(context: Context, link: _XComLink, url: str) -> None:
+    """Push the URL that a link opens, so that the link works while the task is still running.
+
+    :param context: the context of the task that pushes it.
+    :param link: the link.
+    :param url: the URL.
+    """
+    context["ti"].xcom_push(key=link.key, value=url)
+    # Airflow 3 looks for the URL here. It copies it itself, but only when the task leaves its worker.
+    if shown_under := getattr(link, "xcom_key", None):
+        context["ti"].xcom_push(key=shown_under, value=url)
+
+
 class _XComLink(BaseOperatorLink):
     """A link to the URL in an XCom of the task."""
 

@@ -39,6 +39,11 @@ from airflow_provider_workato.operators.base import (
     check_choice,
     check_flag,
 )
+from airflow_provider_workato.operators.hand_off import (
+    CONNECTION_KEY,
+    HandOffOperator,
+    LoginHandOffOperator,
+)
 from airflow_provider_workato.provisioning.create_once import IF_EXISTS
 from airflow_provider_workato.provisioning.ledger import TaskStateLedger
 from airflow_provider_workato.redaction import secret_texts
@@ -51,8 +56,6 @@ if TYPE_CHECKING:
     from airflow_provider_workato.client.answers import PicklistItem, WorkatoConnection
     from airflow_provider_workato.provisioning.create_once import IfExists
 
-#: XCom key of the whole connection, beside the id that a create returns.
-CONNECTION_KEY = "connection"
 #: XCom key that tells whether this DAG run created the connection or reused one.
 CREATED_KEY = "created"
 #: XCom key of the connection's id, pushed only if this DAG run created the connection.
@@ -80,7 +83,7 @@ class _EnsureOperator(WorkatoOperator):
             ti.xcom_push(key="return_value", value=number)
 
 
-class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
+class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, CredentialsOperator):
     """Make sure that a connection exists, with these credentials.
 
     Safe to retry, clear and run again: the operator looks for an existing connection first, by *external_id*
@@ -108,9 +111,15 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
     :param if_exists: ``reuse`` it as it is (one that is not authorized is repaired with *input*),
         ``update`` it with what is given here, ``fail``, or create a ``duplicate`` (templated).
     :param on_refused: what to do if the app refuses *input*: ``fail`` the task, or ``return`` the id of the
-        unauthorized connection, so that one bad tenant does not stop the others (templated).
+        unauthorized connection, so that one bad tenant does not stop the others (templated). Neither waits.
+    :param wait_for_authorization: wait until a person has authorized the connection in Workato (templated).
+        Of use without *input*, or with *shell_connection*; see
+        :class:`~airflow_provider_workato.operators.hand_off.HandOffOperator`, also for *ask_again*,
+        *notifiers*, *deferrable*, *poke_interval*, *timeout*, *max_failed_polls* and *end_in_trigger*.
     :param workato_conn_id: the Airflow connection with the API token (templated).
-    :raises WorkatoAuthorizationError: if the app refuses *input*; the next try repairs the connection.
+    :raises WorkatoAuthorizationError: if the app refuses *input*; the next try repairs the connection. While
+        waiting, if a login failed or the connection was lost, without *ask_again*.
+    :raises AirflowSensorTimeout: if nobody has authorized the connection within *timeout*.
     :raises WorkatoExistsError: if it exists and must not, if several match, or if the one to change
         matches by its name alone, without *folder_id* or *external_id*.
     :raises WorkatoBusyError: if another process on this machine keeps creating the same connection.
@@ -127,6 +136,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
         "shell_connection",
         "if_exists",
         "on_refused",
+        "wait_for_authorization",
     )
     operator_extra_links = (WorkatoConnectionLink(),)
 
@@ -160,6 +170,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
     def execute(self, context: Context) -> int:
         """Find or create the connection."""
         one_of(self.on_refused, ON_REFUSED, what="on_refused")
+        to_flag(self.wait_for_authorization, what="wait_for_authorization")
         try:
             connection = self.hook.ensure_connection(
                 name=self.name,
@@ -178,7 +189,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
                 raise
             self.log.warning("%s Returning its id, since on_refused is 'return'.", error)
             return error.connection_id
-        return int(connection["id"])
+        return self.hand_off(context, connection)
 
 
 class WorkatoUpdateConnectionOperator(CredentialsOperator):
@@ -483,7 +494,7 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
         return self.hook.list_connections(**{name: getattr(self, name) for name in LIST_FILTERS})
 
 
-class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
+class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator, LoginHandOffOperator):
     """Make sure that an end user has a connection to log in to.
 
     Safe to retry, clear and run again: the operator looks for the user's connection first, by *parent_id* and
@@ -501,8 +512,14 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
     :param redirect_url: URL that the user is sent to after the login (templated).
     :param if_exists: ``reuse`` it, ``update`` its name and folder, ``fail``, or create a ``duplicate``
         (templated).
+    :param wait_for_authorization: wait until the user has logged in (templated); see
+        :class:`~airflow_provider_workato.operators.hand_off.HandOffOperator`, also for *ask_again*,
+        *notifiers*, *deferrable*, *poke_interval*, *timeout*, *max_failed_polls* and *end_in_trigger*.
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :raises WorkatoExistsError: if it exists and must not, or if several match.
+    :raises WorkatoAuthorizationError: while waiting, if a login failed or the connection was lost, without
+        *ask_again*.
+    :raises AirflowSensorTimeout: if nobody has logged in within *timeout*.
     """
 
     template_fields: Sequence[str] = (
@@ -514,6 +531,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
         "callback_url",
         "redirect_url",
         "if_exists",
+        "wait_for_authorization",
     )
     operator_extra_links = (WorkatoConnectionLink(), WorkatoOAuthLink())
 
@@ -541,6 +559,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
 
     def execute(self, context: Context) -> int:
         """Find or create the connection."""
+        waits = to_flag(self.wait_for_authorization, what="wait_for_authorization")
         connection = self.hook.ensure_runtime_user_connection(
             parent_id=self.parent_id,
             folder_id=self.folder_id,
@@ -551,10 +570,13 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
             if_exists=self.if_exists,
             ledger=TaskStateLedger(context),
             on_known=partial(self._push, context),
+            # A wait fetches the URL itself, if it needs one.
+            with_url=not waits,
         )
-        context["ti"].xcom_push(key=OAUTH_URL_KEY, value=connection["url"])
-        context["ti"].xcom_push(key=CONNECTION_KEY, value=connection)
-        return int(connection["id"])
+        if "url" in connection:
+            context["ti"].xcom_push(key=OAUTH_URL_KEY, value=connection["url"])
+            context["ti"].xcom_push(key=CONNECTION_KEY, value=connection)
+        return self.hand_off(context, connection)
 
 
 class WorkatoGetOAuthUrlOperator(WorkatoOperator):

@@ -50,6 +50,8 @@ class AuthorizationWait(WorkatoOperator):
     timeout: float
     fail_fast: bool = True
     max_failed_polls: int = 5
+    #: The marks of failures that happened before the wait and do not end it.
+    known_failures: Sequence[str] = ()
 
     # Only sensors have these options.
     soft_fail: bool = False
@@ -74,30 +76,49 @@ class AuthorizationWait(WorkatoOperator):
         """
         raise NotImplementedError
 
-    def wait(self) -> Sequence[WorkatoConnection]:
-        """Wait on the worker; return the connections once all are authorized."""
-        began = time.monotonic()
+    def wait(self, *, seconds: float | None = None) -> Sequence[WorkatoConnection]:
+        """Wait on the worker; return the connections once all are authorized.
+
+        :param seconds: how long to wait; ``None`` for the task's timeout.
+        """
+        end = time.monotonic() + (self.timeout if seconds is None else seconds)
         while (connections := self._look()) is None:
-            if time.monotonic() - began > self.timeout:
+            if time.monotonic() > end:
                 raise self._timed_out(self._pending)
             time.sleep(self.poke_interval)
         return connections
 
-    def defer_wait(self, context: Context, *, end_task: bool = False) -> NoReturn:
+    def defer_wait(
+        self,
+        context: Context,
+        *,
+        end_task: bool = False,
+        deadline: float | None = None,
+        accept_newest: bool | None = None,
+        row_key: str | None = None,
+        kwargs: dict[str, Any] | None = None,
+    ) -> NoReturn:
         """Wait in the triggerer. Airflow resumes the task in :meth:`execute_complete`.
 
         :param context: the task's execution context.
         :param end_task: let the triggerer end the task. It pushes the connections as the task's result.
+        :param deadline: when the wait fails, in seconds since the epoch; ``None`` for the task's timeout.
+        :param accept_newest: accept a list from before the wait as proof of success; ``None`` for a task
+            without upstream tasks.
+        :param row_key: see :class:`~airflow_provider_workato.triggers.connections.WorkatoConnectionTrigger`.
+        :param kwargs: further arguments of :meth:`execute_complete`.
         """
         now = time.time()
+        deadline = now + self.timeout if deadline is None else deadline
         connection_id = self._waits_for()
         trigger = self._trigger(
-            deadline=now + self.timeout,
+            deadline=deadline,
             since=now,
             # An upstream task may just have changed the connection.
-            accept_newest=not self.upstream_task_ids,
+            accept_newest=not self.upstream_task_ids if accept_newest is None else accept_newest,
             end_task=end_task,
             handover=Handover.of(self, context["ti"]).names() if end_task and AIRFLOW_3_3 else None,
+            row_key=row_key,
             min_seconds=shortest_deferral(),
             connection_id=connection_id if isinstance(connection_id, (int, str)) else self._wanted,
         )
@@ -105,7 +126,8 @@ class AuthorizationWait(WorkatoOperator):
         self.defer(
             trigger=trigger,
             method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout + trigger.SLACK),
+            kwargs=kwargs,
+            timeout=timedelta(seconds=max(0.0, deadline - now) + trigger.SLACK),
         )
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:  # noqa: ARG002
@@ -178,7 +200,12 @@ class AuthorizationWait(WorkatoOperator):
         )
 
     def _decide(self, rows: Sequence[WorkatoConnection]) -> Sequence[WorkatoConnection] | None:
-        verdict = judge({row["id"]: row for row in rows}, self._wanted, fail_fast=self.fail_fast)
+        verdict = judge(
+            {row["id"]: row for row in rows},
+            self._wanted,
+            fail_fast=self.fail_fast,
+            known_failures=self.known_failures,
+        )
         if verdict.error is not None:
             raise verdict.error
         pending = pending_text(verdict.pending)
@@ -195,6 +222,7 @@ class AuthorizationWait(WorkatoOperator):
             poke_interval=self.poke_interval,
             **self._list_filters(),
             fail_fast=self.fail_fast,
+            known_failures=self.known_failures,
             max_failed_polls=None if self.silent_fail else self.max_failed_polls,
             **kwargs,
         )
