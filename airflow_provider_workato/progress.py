@@ -28,6 +28,9 @@ FIRST_REMINDER = 300.0
 #: The longest time in seconds between two reminders.
 RARELY = 3600.0
 
+#: A wait that lasted no longer than this many seconds, or than one interval, is called new.
+NEW = 60.0
+
 #: The most changes that one list is quoted with.
 _NAMED = 5
 
@@ -81,15 +84,17 @@ class Progress:
         """For how many seconds the wait has lasted."""
         return time.monotonic() - self.began
 
-    def waiting(self, pending: Sequence[WorkatoConnection], *, ids: Sequence[int] = ()) -> None:
+    def waiting(
+        self, pending: Sequence[WorkatoConnection], *, ids: Sequence[int] = (), reminds: bool = False
+    ) -> None:
         """Tell what the wait waits for: when it begins, in a new process, and as a reminder.
 
         :param pending: the connections that are not authorized yet, empty if no list was seen.
         :param ids: the connections to name if no list was seen.
+        :param reminds: whether this is a reminder.
         """
         elapsed = self.elapsed
-        # The first list of a deferred wait can take one interval.
-        going_on = elapsed > max(self.interval, 1.0)
+        going_on = reminds or elapsed > max(self.interval, NEW)
         self._log.log(
             _level(pending),
             "%s %s. %s",

@@ -216,7 +216,7 @@ class AuthorizationWait(WorkatoOperator):
         if verdict.error is not None:
             raise verdict.error
         if verdict.pending and (before is None or progress.elapsed >= self._remind_after):
-            progress.waiting(verdict.pending)
+            progress.waiting(verdict.pending, reminds=before is not None)
             self._remind_after = next_reminder(progress.elapsed)
         return verdict.connections
 

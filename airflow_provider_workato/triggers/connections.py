@@ -204,7 +204,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         ) as subscription:
             while True:
                 if item is None and (item := await subscription.next()) is None:
-                    progress.waiting(self._pending(), ids=wanted)
+                    progress.waiting(self._pending(), ids=wanted, reminds=True)
                     continue
                 ours = item.moment >= began
                 if isinstance(item, Snapshot):
