@@ -27,6 +27,7 @@ LAYERS = [
     {"links"},
     {"hooks"},
     {"provisioning"},
+    {"progress"},
     {"authorization"},
     {"client"},
     {"arguments", "local_lock"},

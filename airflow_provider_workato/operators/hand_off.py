@@ -167,7 +167,7 @@ class HandOffOperator(AuthorizationWait):
                     },
                 )
             try:
-                connections = self.wait(seconds=deadline - time.time())
+                connections = self.wait(waited=self.timeout - (deadline - time.time()))
             except WorkatoAuthorizationError as error:
                 self._ask_again(context, error, deadline=deadline)
             else:
@@ -232,9 +232,9 @@ class HandOffOperator(AuthorizationWait):
     def _result(self, connections: Sequence[WorkatoConnection]) -> int:
         return int(connections[0]["id"])
 
-    def _decide(self, rows: Sequence[WorkatoConnection]) -> Sequence[WorkatoConnection] | None:
-        self._seen = next((row for row in rows if row["id"] == self._connection_id), None)
-        return super()._decide(rows)
+    def _decide(self, listed: Sequence[WorkatoConnection]) -> Sequence[WorkatoConnection] | None:
+        self._seen = next((row for row in listed if row["id"] == self._connection_id), None)
+        return super()._decide(listed)
 
     def _ends_in_trigger(self) -> bool:
         if self.end_in_trigger is not None:

@@ -14,9 +14,10 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_workato.arguments import connection_ids
-from airflow_provider_workato.authorization import has_unknown_status, judge, pending_text
+from airflow_provider_workato.authorization import ids_text, judge, pending_text
 from airflow_provider_workato.exceptions import WorkatoError, from_traceback
 from airflow_provider_workato.operators.base import WorkatoOperator
+from airflow_provider_workato.progress import Progress, next_reminder, schedule_text
 from airflow_provider_workato.version_compat import (
     AIRFLOW_3_3,
     TRIGGER_FAILED,
@@ -59,7 +60,10 @@ class AuthorizationWait(WorkatoOperator):
     silent_fail: bool = False
 
     _ids: tuple[object, list[int]] | None = None
-    _pending: str = ""
+    _progress: Progress | None = None
+    _rows: Sequence[WorkatoConnection] | None = None
+    _pending: Sequence[WorkatoConnection] = ()
+    _remind_after: float = 0.0
 
     def _waits_for(self) -> Any:
         """Return the connection's id, or a sequence of ids, as the user or an upstream task gave them."""
@@ -76,15 +80,15 @@ class AuthorizationWait(WorkatoOperator):
         """
         raise NotImplementedError
 
-    def wait(self, *, seconds: float | None = None) -> Sequence[WorkatoConnection]:
+    def wait(self, *, waited: float = 0.0) -> Sequence[WorkatoConnection]:
         """Wait on the worker; return the connections once all are authorized.
 
-        :param seconds: how long to wait; ``None`` for the task's timeout.
+        :param waited: for how many seconds the task has waited before.
         """
-        end = time.monotonic() + (self.timeout if seconds is None else seconds)
+        progress = self._begin(waited)
         while (connections := self._look()) is None:
-            if time.monotonic() > end:
-                raise self._timed_out(self._pending)
+            if progress.elapsed > self.timeout:
+                raise self._timed_out()
             time.sleep(self.poke_interval)
         return connections
 
@@ -122,6 +126,12 @@ class AuthorizationWait(WorkatoOperator):
             min_seconds=shortest_deferral(),
             connection_id=connection_id if isinstance(connection_id, (int, str)) else self._wanted,
         )
+        self.log.info(
+            "Deferring to the triggerer, to wait for %s. %s If no triggerer is running, the task stays "
+            "deferred; start one with `airflow triggerer`.",
+            ids_text(self._wanted),
+            schedule_text(self.poke_interval, deadline - now),
+        )
         # Do not list from here: one call for each of thousands of tasks would use up the quota, too.
         self.defer(
             trigger=trigger,
@@ -139,9 +149,10 @@ class AuthorizationWait(WorkatoOperator):
         if status == "timeout":
             raise self._timed_out(event.get("pending"))
         if status == "settled" and isinstance(event.get("connections"), list):
+            waited = event.get("waited")
+            self._begin(waited if isinstance(waited, (int, float)) else 0.0)
             connections = self._decide(event["connections"])
             if connections is not None:
-                self.log.info("Success criteria met. Exiting.")
                 return self._result(connections)
         raise WorkatoError("The trigger's event is missing or unexpected. Clear the task to wait again.")
 
@@ -164,15 +175,18 @@ class AuthorizationWait(WorkatoOperator):
 
     def _raise_what_ended_the_trigger(self, reason: object, traceback: Sequence[str] | None) -> NoReturn:
         if is_trigger_timeout(reason):
-            raise self._timed_out()
+            # A triggerer that runs ends the wait before Airflow does.
+            raise AirflowSensorTimeout(
+                f"No triggerer ended the wait for {ids_text(self._wanted)} within the specified timeout of "
+                f"{self.timeout:g} s. Start one with `airflow triggerer`, and clear this task."
+            )
         if traceback:
             self.log.error("Trigger failed:\n%s", "\n".join(traceback))
         raise from_traceback(traceback) or TaskDeferralError(str(getattr(reason, "value", reason)))
 
     def _timed_out(self, pending: str | None = None) -> AirflowSensorTimeout:
-        if not pending:
-            value = self._waits_for()
-            pending = f"connection {value if isinstance(value, (int, str, list)) else self._wanted}"
+        pending = pending or pending_text(self._pending, changed=True)
+        pending = pending or f"{ids_text(self._wanted)} (Workato's list was not received)"
         return AirflowSensorTimeout(
             f"Still waiting for {pending} after the specified timeout of {self.timeout:g} s. Authorize it in "
             "Workato and clear this task, or set a longer timeout."
@@ -199,19 +213,33 @@ class AuthorizationWait(WorkatoOperator):
             self.hook.list_connections(include_runtime_connections=True, **self._list_filters())
         )
 
-    def _decide(self, rows: Sequence[WorkatoConnection]) -> Sequence[WorkatoConnection] | None:
-        verdict = judge(
-            {row["id"]: row for row in rows},
-            self._wanted,
-            fail_fast=self.fail_fast,
-            known_failures=self.known_failures,
+    def _begin(self, waited: float = 0.0) -> Progress:
+        """Begin a wait that an earlier process may have begun.
+
+        :param waited: for how many seconds the wait has lasted.
+        """
+        self._rows, self._pending, self._remind_after = None, (), next_reminder(waited)
+        self._progress = Progress(
+            self.log, began=time.monotonic() - waited, interval=self.poke_interval, timeout=self.timeout
         )
+        return self._progress
+
+    def _decide(self, listed: Sequence[WorkatoConnection]) -> Sequence[WorkatoConnection] | None:
+        wanted, progress = self._wanted, self._progress or self._begin()
+        found = {row["id"]: row for row in listed}
+        verdict = judge(found, wanted, fail_fast=self.fail_fast, known_failures=self.known_failures)
+        before, self._rows = self._rows, [found[number] for number in wanted if number in found]
+        self._pending = verdict.pending
+        if verdict.connections is not None:
+            progress.authorized(wanted)
+        elif before is not None:
+            known = {row["id"]: row for row in before}
+            progress.changed([(known[row["id"]], row) for row in self._rows if row["id"] in known])
         if verdict.error is not None:
             raise verdict.error
-        pending = pending_text(verdict.pending)
-        if pending != self._pending and any(map(has_unknown_status, verdict.pending)):
-            self.log.warning("Unknown authorization_status; still waiting for %s.", pending)
-        self._pending = pending
+        if verdict.pending and (before is None or progress.elapsed >= self._remind_after):
+            progress.waiting(verdict.pending, reminds=before is not None)
+            self._remind_after = next_reminder(progress.elapsed)
         return verdict.connections
 
     def _trigger(self, **kwargs: Any) -> WorkatoConnectionTrigger:

@@ -20,7 +20,12 @@ from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.links.connections import WorkatoConnectionLink, push_connection_url
 from airflow_provider_workato.operators.waiting import AuthorizationWait
-from airflow_provider_workato.version_compat import AIRFLOW_3_3, has_post_execute, trigger_can_end
+from airflow_provider_workato.version_compat import (
+    AIRFLOW_3_3,
+    has_post_execute,
+    seconds_since_first_poke,
+    trigger_can_end,
+)
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -114,10 +119,11 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         if self.deferrable:
             end_task = self._can_end_in_trigger() if self.end_in_trigger is None else self.end_in_trigger
             self.defer_wait(context, end_task=end_task)
+        self._begin(seconds_since_first_poke(self, context) if self.reschedule else 0.0)
         try:
             return super().execute(context)
         except AirflowSensorTimeout:
-            raise self._timed_out(self._pending) from None
+            raise self._timed_out() from None
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """List the connections once."""
