@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import importlib.util
 import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from airflow_provider_workato.sandbox.client import SandboxProcess, wait_until
 from tests.support.airflow import AIRFLOW, on_airflow_33
 from tests.support.dags import Run, dag_bag, own_workspace, run_dag
 from tools.leaks import search
+from tools.mailbox import running_mailbox
 
 FOLDER = Path(__file__).parent.parent / "example_dags"
 LOGIN, PASSWORD = "provisioning@acme.example", "examples-s3cret-4711"
@@ -91,6 +94,42 @@ def test_a_person_logs_in(workspace: Workspace) -> None:
     assert run.xcom("wait")["external_id"] == "ada@example.com"
     assert run.xcom("wait")["authorization_status"] == "success"
     assert run.xcom("login_page").startswith(workspace.process.url)
+
+
+def test_a_person_is_asked_by_mail_and_again_after_a_deny(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = workspace.process.control
+    with running_mailbox() as mailbox:
+        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", mailbox.airflow_conn)
+
+        def body_of(number: int) -> str:
+            wait_until(lambda: len(mailbox.mails) >= number, deadline=90, what=f"mail {number}")
+            parts = {part.get_content_type(): part for part in mailbox.mails[number - 1].walk()}
+            return str(parts["text/html"].get_content())
+
+        def url_of(number: int) -> str:
+            (url,) = re.findall(r'href="([^"]+)"', body_of(number))
+            return html.unescape(url)
+
+        def think_again() -> None:
+            control.click_deny(url_of(1))
+            control.click_authorize(url_of(2))
+
+        person = threading.Thread(target=think_again)
+        person.start()
+        run = workspace.run("example_workato_email")
+        person.join()
+    assert set(run.states.values()) == {"success"}, run.states
+    assert len(mailbox.mails) == 2
+    mail = mailbox.mails[0]
+    assert (mail["To"], mail["Subject"]) == ("grace@example.com", "Please log in to Salesforce")
+    assert "did not work" not in body_of(1)
+    assert "Your last login did not work: The user denied access" in body_of(2)
+    user = control.connection(run.xcom("login"))
+    assert (user["external_id"], user["authorization_status"]) == ("grace@example.com", "success")
+    assert run.xcom("login", key="connection")["authorization_status"] == "success"
+    assert run.xcom("objects")
 
 
 def test_one_connection_for_each_tenant(workspace: Workspace) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -111,27 +111,15 @@ class HandOffOperator(AuthorizationWait):
         self._ask(context, connection, deadline=deadline)
         return self._wait_for_person(context, deadline=deadline)
 
-    def execute_complete(
-        self,
-        context: Context,
-        event: Any = None,
-        connection_id: int | None = None,
-        deadline: float | None = None,
-        known_failures: Sequence[str] = (),
-    ) -> Any:
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
         """End the task with the trigger's outcome, or ask the person again.
 
         :param event: the trigger's event.
-        :param connection_id: the connection.
-        :param deadline: when the task stops waiting, in seconds since the epoch.
-        :param known_failures: the marks of failures that the person was told of.
         """
-        self._connection_id = connection_id
-        self.known_failures = known_failures
-        deadline = time.time() + self.timeout if deadline is None else deadline
         try:
             number = super().execute_complete(context, event)
         except WorkatoAuthorizationError as error:
+            deadline = event.get("deadline") or time.time() + self.timeout
             self._ask_again(context, error, deadline=deadline)
             return self._wait_for_person(context, deadline=deadline)
         self._push_authorized(context)
@@ -143,11 +131,10 @@ class HandOffOperator(AuthorizationWait):
         :param next_method: the method to resume with.
         :param next_kwargs: its arguments.
         """
-        if "connection_id" not in (next_kwargs or {}):
-            # Airflow passes no arguments of ours if the trigger failed or timed out.
-            ti = context["ti"]
-            pushed = ti.xcom_pull(task_ids=ti.task_id, key=CONNECTION_KEY, map_indexes=ti.map_index)
-            self._connection_id = pushed["id"] if isinstance(pushed, Mapping) else None
+        # Airflow keeps no arguments of ours if the trigger failed, and `dag.test()` never does.
+        ti = context["ti"]
+        pushed = ti.xcom_pull(task_ids=ti.task_id, key=CONNECTION_KEY, map_indexes=ti.map_index)
+        self._connection_id = int(pushed["id"])
         return super().resume_execution(next_method, next_kwargs, context)
 
     def _wait_for_person(self, context: Context, *, deadline: float) -> int:
@@ -160,11 +147,6 @@ class HandOffOperator(AuthorizationWait):
                     # A list from before can show the connection as it was before it was lost.
                     accept_newest=False,
                     row_key=CONNECTION_KEY,
-                    kwargs={
-                        "connection_id": self._connection_id,
-                        "deadline": deadline,
-                        "known_failures": list(self.known_failures),
-                    },
                 )
             try:
                 connections = self.wait(waited=self.timeout - (deadline - time.time()))

@@ -100,7 +100,6 @@ class AuthorizationWait(WorkatoOperator):
         deadline: float | None = None,
         accept_newest: bool | None = None,
         row_key: str | None = None,
-        kwargs: dict[str, Any] | None = None,
     ) -> NoReturn:
         """Wait in the triggerer. Airflow resumes the task in :meth:`execute_complete`.
 
@@ -110,7 +109,6 @@ class AuthorizationWait(WorkatoOperator):
         :param accept_newest: accept a list from before the wait as proof of success; ``None`` for a task
             without upstream tasks.
         :param row_key: see :class:`~airflow_provider_workato.triggers.connections.WorkatoConnectionTrigger`.
-        :param kwargs: further arguments of :meth:`execute_complete`.
         """
         now = time.time()
         deadline = now + self.timeout if deadline is None else deadline
@@ -136,7 +134,6 @@ class AuthorizationWait(WorkatoOperator):
         self.defer(
             trigger=trigger,
             method_name="execute_complete",
-            kwargs=kwargs,
             timeout=timedelta(seconds=max(0.0, deadline - now) + trigger.SLACK),
         )
 

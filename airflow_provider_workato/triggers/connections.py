@@ -312,7 +312,15 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             progress.authorized(wanted)
             return TaskSuccessEvent()
         rows = [snapshot.rows[number].connection() for number in wanted if number in snapshot.rows]
-        return TriggerEvent({"status": SETTLED, "connections": rows, "waited": progress.elapsed})
+        return TriggerEvent(
+            {
+                "status": SETTLED,
+                "connections": rows,
+                "waited": progress.elapsed,
+                # A task that waits again keeps it.
+                "deadline": self.deadline,
+            }
+        )
 
     async def _handed_on(
         self, snapshot: Snapshot, wanted: Sequence[int], connections: Sequence[WorkatoConnection]

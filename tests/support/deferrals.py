@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -37,8 +36,6 @@ def run_through(make: Callable[..., Any], ti: TaskInstance, *, end_in_trigger: b
             if type(fired).__name__ == "TaskSuccessEvent":
                 return ti.xcoms["return_value"]
             method, arguments = resume_with(fired, deferral.method_name)
-            if "event" in arguments:
-                arguments |= json.loads(json.dumps(deferral.kwargs or {}))
 
 
 def _fire_in_runner(deferral: TaskDeferred, ti: TaskInstance) -> Any:
