@@ -18,7 +18,12 @@ from airflow_provider_workato.arguments import drop_none
 from airflow_provider_workato.client.answers import single_or_list
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.links.connections import WorkatoConnectionLink, push_connection_url
+from airflow_provider_workato.links.connections import (
+    WorkatoConnectionLink,
+    WorkatoOAuthLink,
+    push_connection_url,
+    push_login_url,
+)
 from airflow_provider_workato.operators.waiting import AuthorizationWait
 from airflow_provider_workato.version_compat import (
     AIRFLOW_3_3,
@@ -76,7 +81,7 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         "project_id",
         "external_id",
     )
-    operator_extra_links = (WorkatoConnectionLink(),)
+    operator_extra_links = (WorkatoConnectionLink(), WorkatoOAuthLink())
 
     def __init__(
         self,
@@ -116,6 +121,7 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         wanted = self._wanted
         if len(wanted) == 1:
             push_connection_url(context, self.hook.settings, wanted[0])
+            push_login_url(context, self, self.hook.settings, wanted[0])
         if self.deferrable:
             end_task = self._can_end_in_trigger() if self.end_in_trigger is None else self.end_in_trigger
             self.defer_wait(context, end_task=end_task)
