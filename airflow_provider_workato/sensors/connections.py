@@ -46,6 +46,9 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     if the status is ``failed`` or ``exception``, or if the connection was lost or deleted. Returns the
     connection, or a list of connections if a list was given.
 
+    The task's log tells how the wait begins, each change of a status, and how it ends. The task's page gets
+    the button of the login that an upstream task fetched for the connection.
+
     The modes ``poke`` and ``reschedule`` and *deferrable* give the same results and errors. Workato allows
     60 list calls a minute. All deferred waits of a triggerer share one list call per *poke_interval*; in the
     other modes each task makes its own.
@@ -71,7 +74,8 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     :raises WorkatoNotFoundError: if a connection was deleted, or the token cannot see it.
     :raises WorkatoError: if a poll failed. While deferred, if too many in a row failed, or the last one
         before *timeout*.
-    :raises AirflowSensorTimeout: after *timeout*; names the connections and their last status.
+    :raises AirflowSensorTimeout: after *timeout*; names the connections, their last status and their last
+        change.
     """
 
     template_fields: Sequence[str] = (
