@@ -36,6 +36,19 @@ def push_connection_url(context: Context, settings: WorkatoSettings, connection_
     context["ti"].xcom_push(key=CONNECTION_URL_KEY, value=connection_url(settings, connection_id))
 
 
+def push_at_once(context: Context, link: _XComLink, url: str) -> None:
+    """Push the URL that a link opens, so that the link works while the task is still running.
+
+    :param context: the context of the task that pushes it.
+    :param link: the link.
+    :param url: the URL.
+    """
+    context["ti"].xcom_push(key=link.key, value=url)
+    # Airflow 3 looks for the URL here. It copies it itself, but only when the task leaves its worker.
+    if shown_under := getattr(link, "xcom_key", None):
+        context["ti"].xcom_push(key=shown_under, value=url)
+
+
 def push_login_url(
     context: Context, task: BaseOperator, settings: WorkatoSettings, connection_id: int
 ) -> None:
@@ -56,10 +69,7 @@ def push_login_url(
         for map_index in dict.fromkeys((ti.map_index, -1)):
             pull = partial(ti.xcom_pull, task_ids=each.task_id, map_indexes=map_index)
             if pull(key=CONNECTION_URL_KEY) == wanted and (url := pull(key=OAUTH_URL_KEY)):
-                ti.xcom_push(key=OAUTH_URL_KEY, value=url)
-                # Airflow 3 computes a task's buttons when it leaves its worker: too late for a wait there.
-                if xcom_key := getattr(WorkatoOAuthLink(), "xcom_key", None):
-                    ti.xcom_push(key=xcom_key, value=url)
+                push_at_once(context, WorkatoOAuthLink(), url)
                 return
 
 
