@@ -18,7 +18,12 @@ from airflow_provider_workato.arguments import drop_none
 from airflow_provider_workato.client.answers import single_or_list
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.links.connections import WorkatoConnectionLink, push_connection_url
+from airflow_provider_workato.links.connections import (
+    WorkatoConnectionLink,
+    WorkatoOAuthLink,
+    push_connection_url,
+    push_login_url,
+)
 from airflow_provider_workato.operators.waiting import AuthorizationWait
 from airflow_provider_workato.version_compat import (
     AIRFLOW_3_3,
@@ -40,6 +45,9 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     Succeeds when ``authorization_status`` is ``success`` and the connection was not lost since. Fails at once
     if the status is ``failed`` or ``exception``, or if the connection was lost or deleted. Returns the
     connection, or a list of connections if a list was given.
+
+    The task's log tells how the wait begins, each change of a status, and how it ends. The task's page gets
+    the button of the login that an upstream task fetched for the connection.
 
     The modes ``poke`` and ``reschedule`` and *deferrable* give the same results and errors. Workato allows
     60 list calls a minute. All deferred waits of a triggerer share one list call per *poke_interval*; in the
@@ -66,7 +74,8 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     :raises WorkatoNotFoundError: if a connection was deleted, or the token cannot see it.
     :raises WorkatoError: if a poll failed. While deferred, if too many in a row failed, or the last one
         before *timeout*.
-    :raises AirflowSensorTimeout: after *timeout*; names the connections and their last status.
+    :raises AirflowSensorTimeout: after *timeout*; names the connections, their last status and their last
+        change.
     """
 
     template_fields: Sequence[str] = (
@@ -76,7 +85,7 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         "project_id",
         "external_id",
     )
-    operator_extra_links = (WorkatoConnectionLink(),)
+    operator_extra_links = (WorkatoConnectionLink(), WorkatoOAuthLink())
 
     def __init__(
         self,
@@ -116,6 +125,7 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         wanted = self._wanted
         if len(wanted) == 1:
             push_connection_url(context, self.hook.settings, wanted[0])
+            push_login_url(context, self, self.hook.settings, wanted[0])
         if self.deferrable:
             end_task = self._can_end_in_trigger() if self.end_in_trigger is None else self.end_in_trigger
             self.defer_wait(context, end_task=end_task)

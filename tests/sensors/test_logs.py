@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -63,8 +64,8 @@ def meanwhile(sandbox: RunningSandbox, *events: Callable[[], object]) -> Iterato
 
     def run() -> None:
         for event in events:
-            target = sandbox.control.counts()["total"] + 2
-            wait_until(lambda least=target: sandbox.control.counts()["total"] >= least, what="two lists")
+            least = sandbox.control.counts()["total"] + 2
+            wait_until(partial(_called, sandbox, least=least), what="two lists")
             event()
 
     thread = threading.Thread(target=run)
@@ -73,6 +74,10 @@ def meanwhile(sandbox: RunningSandbox, *events: Callable[[], object]) -> Iterato
         yield
     finally:
         thread.join()
+
+
+def _called(sandbox: RunningSandbox, *, least: int) -> bool:
+    return bool(sandbox.control.counts()["total"] >= least)
 
 
 def denied_then_authorized(sandbox: RunningSandbox, number: int) -> Sequence[Callable[[], object]]:
