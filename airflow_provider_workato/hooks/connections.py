@@ -21,7 +21,6 @@ from airflow_provider_workato.client.answers import (
     encode_connection,
     iter_connections,
     parse_connection,
-    parse_connections,
     parse_oauth_url,
     parse_outcome,
     parse_picklist,
@@ -557,17 +556,24 @@ class WorkatoConnectionsHook(BaseHook):
         return parse_oauth_url(self.transport.send(call))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Tell whether the Airflow connection works, by one list call, a privilege that all uses need."""
-        # Few connections have this external id; the whole list can be large.
-        call = Call(endpoint=endpoints.LIST, query=[("external_id", "airflow-provider-workato")])
+        """Tell whether the Airflow connection works, by one list call, a privilege that all uses need.
+
+        The message calls it "this connection": Airflow's Test button gives it a random id.
+        """
         try:
             # A person is waiting for the Test button.
             transport = Transport(replace(self.settings, retry_budget=min(10, self.settings.retry_budget)))
             with transport.session:
-                parse_connections(transport.send(call))
+                visible = sum(
+                    1 for _ in iter_connections(cut(transport.send_raw(Call(endpoint=endpoints.LIST))))
+                )
         except WorkatoError as error:
-            return False, str(error)
-        return True, f"Workato at {self.settings.place} accepts the API token and lets it list connections."
+            said = str(error).replace(f"Airflow connection {self.workato_conn_id!r}", "this connection")
+            return False, said[:1].upper() + said[1:] if said.startswith("this") else said
+        said = f"Workato at {self.settings.place} accepts the API token. Visible connections: {visible}."
+        if not visible:
+            said += " If there should be some, give the API client access to their projects."
+        return True, said
 
     def _list(self, filters: ListFilters, *, secrets: Sealed | None = None) -> list[WorkatoConnection]:
         """List connections; no row quotes *secrets*, which an app may have refused before."""

@@ -744,7 +744,8 @@ def test_404_of_a_wrong_address(connect: Connect, sandbox: RunningSandbox, call:
                 _ = hook.list_connections() if call == "list" else create(hook)
             said = str(caught.value)
     assert "no connections API at this address; check " in said
-    assert "'Base URL' and 'Data center' of Airflow connection 'workato_default'" in said
+    which = "this connection" if call == "test" else "Airflow connection 'workato_default'"
+    assert f"'Base URL' and 'Data center' of {which}" in said
     assert "deleted" not in said
 
 
