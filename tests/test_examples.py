@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import os
@@ -55,6 +56,11 @@ def workspace(airflow_db: None) -> Iterator[Workspace]:
         yield Workspace(process=process, runs={})
 
 
+def map_indexes(run: Run, task_id: str) -> list[str]:
+    """Return what the UI calls the instances of a mapped task."""
+    return [ti.rendered_map_index for (name, _), ti in sorted(run.instances.items()) if name == task_id]
+
+
 def test_the_life_cycle_of_a_connection(workspace: Workspace) -> None:
     run = workspace.run("example_workato_connection")
     assert set(run.states.values()) == {"success"}, run.states
@@ -98,6 +104,7 @@ def test_one_connection_for_each_tenant(workspace: Workspace) -> None:
         "tenant-globex",
         "tenant-initech",
     ]
+    assert map_indexes(run, "create") == ["JIRA of acme", "JIRA of globex", "JIRA of initech"]
 
 
 def test_one_refused_tenant_does_not_stop_the_others(
@@ -108,7 +115,9 @@ def test_one_refused_tenant_does_not_stop_the_others(
     run = workspace.run("example_workato_refused")
     assert set(run.states.values()) == {"success"}, run.states
     umbrella, hooli, stark = (run.xcom("create", map_index=index) for index in range(3))
-    assert run.xcom("accepted") == [umbrella, stark]
+    assert [row["id"] for row in run.xcom("accepted")] == [umbrella, stark]
+    assert map_indexes(run, "create") == ["JIRA of umbrella", "JIRA of hooli", "JIRA of stark"]
+    assert map_indexes(run, "issue_types") == ["JIRA of umbrella", "JIRA of stark"]
     assert run.xcom("report") == ["JIRA of hooli"]
     assert len([name for name in run.states if name.startswith("issue_types[")]) == 2
     assert workspace.process.control.connection(hooli)["authorization_status"] == "failed"
@@ -134,4 +143,5 @@ def test_airflow_accepts_every_example(path: Path) -> None:
         pytest.skip("it is about Airflow 3's asset watchers")
     bag = dag_bag(path)
     assert bag.import_errors == {}
-    assert len(bag.dags) == 1
+    (dag,) = bag.dags.values()
+    assert dag.doc_md.strip() == ast.get_docstring(ast.parse(path.read_text()))
