@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_workato import connection_form
 from airflow_provider_workato.arguments import to_id, to_string
@@ -34,6 +37,7 @@ from airflow_provider_workato.client.settings import WorkatoSettings
 from airflow_provider_workato.client.transport import Transport
 from airflow_provider_workato.exceptions import (
     WorkatoConfigurationError,
+    WorkatoConnIdError,
     WorkatoError,
     WorkatoNotFoundError,
 )
@@ -50,6 +54,9 @@ if TYPE_CHECKING:
     from airflow_provider_workato.client.endpoints import Endpoint
     from airflow_provider_workato.provisioning.create_once import IfExists, OnKnown
     from airflow_provider_workato.provisioning.ledger import Ledger
+
+#: What the names of environment variables with Airflow connections start with.
+_VARIABLE = "AIRFLOW_CONN_"
 
 #: What delete and disconnect return if the connection does not exist.
 MISSING: dict[str, Any] = {"success": True, "status": "missing"}
@@ -99,8 +106,15 @@ class WorkatoConnectionsHook(BaseHook):
         """The fields of the Airflow connection, checked.
 
         :raises WorkatoConfigurationError: naming the field as the form labels it.
+        :raises WorkatoConnIdError: if there is no such Airflow connection.
         """
-        return WorkatoSettings.from_airflow(self.get_connection(self.workato_conn_id))
+        connection = None
+        with suppress(AirflowNotFoundException):
+            connection = self.get_connection(self.workato_conn_id)
+        if connection is None:
+            # Not chained: Airflow's error says less.
+            raise _no_such_connection(self.workato_conn_id)
+        return WorkatoSettings.from_airflow(connection)
 
     @cached_property
     def transport(self) -> Transport:
@@ -619,6 +633,20 @@ class WorkatoConnectionsHook(BaseHook):
 
 def _runtime_user(**arguments: Any) -> ConnectionSpec:
     return ConnectionSpec.checked("parent_id", "folder_id", "external_id", **arguments)
+
+
+def _no_such_connection(conn_id: str) -> WorkatoConnIdError:
+    # A worker can see the ids in its environment, but not those in Airflow's database.
+    variables = [name for name in os.environ if name.startswith(_VARIABLE)]
+    known = [name.removeprefix(_VARIABLE).lower() for name in variables]
+    close = difflib.get_close_matches(conn_id, {*known, WorkatoConnectionsHook.default_conn_name})
+    advice = f"Did you mean {' or '.join(map(repr, close))}? Otherwise create" if close else "Create"
+    example = f"""{_VARIABLE}{conn_id.upper()}='{{"conn_type": "workato", "password": "API token"}}'"""
+    return WorkatoConnIdError(
+        f"Airflow has no connection {conn_id!r}. {advice} it in the UI (Admin → Connections, type Workato), "
+        f"or set an environment variable where the tasks run: {example}. If a secrets backend holds it, "
+        "check that the tasks can reach the backend."
+    )
 
 
 def _check_credentials(secrets: Sealed | None) -> None:

@@ -42,6 +42,7 @@ from airflow_provider_workato.exceptions import (
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from tests.support.hook import Connect
 from tests.support.listener import listening
+from tests.support.raw import closed_port
 from tests.support.sandbox import RunningSandbox
 from tests.support.secrets import everything_shown
 from tests.support.tls import self_signed
@@ -66,12 +67,6 @@ def create(hook: WorkatoConnectionsHook) -> dict[str, Any]:
 
 def moments(sandbox: RunningSandbox) -> list[float]:
     return [request["at"] for request in sandbox.control.requests()]
-
-
-def closed_port() -> str:
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{reserved.getsockname()[1]}"
 
 
 # Retries
@@ -366,7 +361,9 @@ def test_a_refused_connection(connect: Connect) -> None:
     assert caught.value.request_sent is False
     assert caught.value.operation == "create_connection"
     assert f"got no answer from host {url}: ConnectionRefusedError: Connection refused" in str(caught.value)
-    assert "the request was not sent. Check 'Base URL', 'Data center' and 'Proxies'" in str(caught.value)
+    assert "the request was not sent. Nothing listens there. If it is the sandbox, start it" in str(
+        caught.value
+    )
 
 
 def test_no_such_host(connect: Connect) -> None:
@@ -717,6 +714,22 @@ def test_401_names_the_data_center(connect: Connect) -> None:
             hook.list_connections()
         assert "check 'Data center', 'API token' and the role" in str(caught.value)
         hook.close()
+
+
+@pytest.mark.parametrize(
+    ("token", "looks"),
+    [
+        ("wrkaeu-eyJ0", " The token looks like one of data center 'eu'."),
+        ("wrkatrial-eyJ0", " The token looks like one of data center 'trial'."),
+        ("wrkaxx-eyJ0", ""),
+        ("0123456789abcdef", ""),
+    ],
+)
+def test_401_of_a_token_that_names_its_data_center(connect: Connect, token: str, looks: str) -> None:
+    with hooked(connect, password=token) as hook, pytest.raises(WorkatoAuthError) as caught:
+        hook.list_connections()
+    assert f"'API token' and the role.{looks} Workato said" in str(caught.value)
+    assert token not in str(caught.value)
 
 
 def test_403(connect: Connect, sandbox: RunningSandbox) -> None:

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
 from airflow_provider_workato.exceptions import (
     WorkatoConfigurationError,
+    WorkatoConnIdError,
     WorkatoNotFoundError,
     WorkatoRejectedError,
     WorkatoValidationError,
@@ -535,6 +537,17 @@ def test_another_airflow_connection(connect: Connect, sandbox: RunningSandbox) -
     connect("workato_eu", password="another-token")
     assert WorkatoConnectionsHook("workato_eu").test_connection()[0] is False
     assert WorkatoConnectionsHook().test_connection()[0] is True
+
+
+def test_a_missing_airflow_connection_can_be_retried(connect: Connect, airflow_db: None) -> None:
+    """If a secrets backend cannot be reached, Airflow reports the connection as missing, too."""
+    connect("workato_eu", password="a-s3cret-token")
+    with pytest.raises(WorkatoConnIdError, match="Did you mean 'workato_eu'") as caught:
+        WorkatoConnectionsHook("workato_ue").list_connections()
+    assert isinstance(caught.value, AirflowNotFoundException)
+    assert not isinstance(caught.value, AirflowFailException)
+    assert caught.value.__context__ is None, "the message of a secrets backend can contain credentials"
+    assert "s3cret" not in str(caught.value)
 
 
 def test_the_hook_reads_nothing_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
