@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow import __version__ as _airflow_version
@@ -50,6 +51,28 @@ def shortest_deferral() -> float:
     """
     heartbeat: float = conf.getfloat("workers", "min_heartbeat_interval", fallback=0.0)
     return 1.6 * heartbeat
+
+
+def seconds_since_first_poke(task: Any, context: Mapping[str, Any]) -> float:
+    """Return for how many seconds a rescheduled sensor has waited: 0 at its first poke.
+
+    :param task: the sensor.
+    :param context: the task's execution context.
+    """
+    ti = context["ti"]
+    if _AIRFLOW_2:
+        from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found]
+
+        began = _orig_start_date(
+            dag_id=ti.dag_id,
+            task_id=ti.task_id,
+            run_id=ti.run_id,
+            map_index=ti.map_index,
+            try_number=(ti.max_tries or 0) - (task.retries or 0) + 1,
+        )
+    else:
+        began = ti.get_first_reschedule_date(context)
+    return 0.0 if began is None else max(0.0, (datetime.now(UTC) - began).total_seconds())
 
 
 def task_state_store(context: Mapping[str, Any]) -> Any | None:
@@ -240,6 +263,7 @@ __all__ = [
     "has_post_execute",
     "is_trigger_timeout",
     "read_connection",
+    "seconds_since_first_poke",
     "shortest_deferral",
     "task_state_store",
     "trigger_can_end",

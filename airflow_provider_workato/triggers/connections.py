@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +20,7 @@ from airflow_provider_workato.authorization import State, Verdict, judge, pendin
 from airflow_provider_workato.client.answers import WorkatoConnection, single_or_list
 from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, for_traceback
 from airflow_provider_workato.links.connections import CONNECTION_URL_KEY, WorkatoConnectionLink
+from airflow_provider_workato.progress import Progress
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
 from airflow_provider_workato.triggers.registry import REGISTRY
 from airflow_provider_workato.triggers.snapshots import ListKey, PollFailed, Snapshot
@@ -111,7 +112,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         self.end_task = end_task
         self.handover = None if handover is None else list(handover)
         self.min_seconds = min_seconds
-        self._pending: list[ListedConnection] = []
+        self._rows: Sequence[ListedConnection | None] = ()
         self._failure: WorkatoError | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -162,7 +163,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             if self._failure is not None and self.max_failed_polls is not None:
                 # As on a worker, an outage is not a timeout, so that the task's retries apply.
                 raise for_traceback(self._failure) from None
-            pending = pending_text([row.connection() for row in self._pending])
+            pending = pending_text(self._pending(), changed=True)
             event = TriggerEvent({"status": TIMED_OUT, "pending": pending})
         except Exception:
             # A worker resumes the task to raise the error.
@@ -190,6 +191,9 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
 
     async def _settled(self, began: float, limit: asyncio.Timeout) -> TriggerEvent:
         wanted = connection_ids(self.connection_id)
+        left = self._seconds_left()
+        timeout = None if left is None else time.monotonic() + left - began
+        progress = Progress(self.log, began=began, interval=self.poke_interval, timeout=timeout)
         key = self.list_key(self.serialize()[1])
         item = REGISTRY.latest(key, max_age=self.poke_interval)
         looked = False
@@ -199,14 +203,15 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             key, self.poke_interval, ids=tuple(wanted), since=began
         ) as subscription:
             while True:
-                if item is None:
-                    item = await subscription.next()
+                if item is None and (item := await subscription.next()) is None:
+                    progress.waiting(self._pending(), ids=wanted, reminds=True)
+                    continue
                 ours = item.moment >= began
                 if isinstance(item, Snapshot):
                     failed = refused = 0
                     self._failure = None
-                    if verdict := self._verdict(item, wanted, began):
-                        return await self._event(item, wanted, verdict)
+                    if verdict := self._verdict(item, wanted, progress):
+                        return await self._event(item, wanted, verdict, progress)
                 elif ours and item is not counted:
                     # A failure from before the wait does not count, and a new feed can repeat one.
                     counted = item
@@ -244,31 +249,48 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             return isinstance(item.error, AirflowFailException) and refused > self.MAX_FAILED_POLLS
         return failed > self.max_failed_polls
 
-    def _verdict(self, snapshot: Snapshot, wanted: Sequence[int], began: float) -> Verdict | None:
+    def _verdict(self, snapshot: Snapshot, wanted: Sequence[int], progress: Progress) -> Verdict | None:
         """Return how the wait ends, ``None`` if it goes on."""
         rows = [snapshot.rows.get(number) for number in wanted]
         if settles([None if row is None else row.state for row in rows], fail_fast=self.fail_fast):
             # Decode whole rows only now that they are needed.
             found = {row.id: row.connection() for row in rows if row is not None}
             verdict = judge(found, wanted, fail_fast=self.fail_fast)
-            if snapshot.moment >= began:
+            if snapshot.moment >= progress.began:
+                if verdict.error is not None:
+                    progress.changed(self._changes(rows))
                 return verdict
-            recent = snapshot.moment >= began - self.poke_interval
+            recent = snapshot.moment >= progress.began - self.poke_interval
             return verdict if recent and self.accept_newest and verdict.connections is not None else None
-        pending = [row for row in rows if row is not None and row.state is not State.AUTHORIZED]
-        if pending != self._pending:
-            self._pending = pending
-            if any(row.unknown_status for row in pending):
-                named = pending_text([row.connection() for row in pending])
-                self.log.warning("Unknown authorization_status; still waiting for %s.", named)
+        if self._rows:
+            progress.changed(self._changes(rows))
+            self._rows = rows
+        else:
+            self._rows = rows
+            progress.waiting(self._pending())
         return None
 
-    async def _event(self, snapshot: Snapshot, wanted: Sequence[int], verdict: Verdict) -> TriggerEvent:
+    def _pending(self) -> list[WorkatoConnection]:
+        return [
+            row.connection() for row in self._rows if row is not None and row.state is not State.AUTHORIZED
+        ]
+
+    def _changes(
+        self, rows: Sequence[ListedConnection | None]
+    ) -> Iterator[tuple[WorkatoConnection, WorkatoConnection]]:
+        # An unchanged row is the same object as before.
+        for before, now in zip(self._rows, rows, strict=False):
+            if before is not now and before is not None and now is not None:
+                yield before.connection(), now.connection()
+
+    async def _event(
+        self, snapshot: Snapshot, wanted: Sequence[int], verdict: Verdict, progress: Progress
+    ) -> TriggerEvent:
         if verdict.connections is not None and await self._handed_on(snapshot, wanted, verdict.connections):
-            self.log.info("Authorized: %s.", ", ".join(map(str, wanted)))
+            progress.authorized(wanted)
             return TaskSuccessEvent()
         rows = [snapshot.rows[number].connection() for number in wanted if number in snapshot.rows]
-        return TriggerEvent({"status": SETTLED, "connections": rows})
+        return TriggerEvent({"status": SETTLED, "connections": rows, "waited": progress.elapsed})
 
     async def _handed_on(
         self, snapshot: Snapshot, wanted: Sequence[int], connections: Sequence[WorkatoConnection]
