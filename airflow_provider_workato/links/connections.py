@@ -25,16 +25,6 @@ def connection_url(settings: WorkatoSettings, connection_id: int | str) -> str:
     return f"{settings.web_url}/connections/{connection_id}"
 
 
-def push_connection_url(context: Context, settings: WorkatoSettings, connection_id: int) -> None:
-    """Push the URL that :class:`WorkatoConnectionLink` opens.
-
-    :param context: the context of the task that pushes it.
-    :param settings: the workspace.
-    :param connection_id: the connection.
-    """
-    context["ti"].xcom_push(key=CONNECTION_URL_KEY, value=connection_url(settings, connection_id))
-
-
 def push_folder_url(context: Context, settings: WorkatoSettings, folder_id: int | str | None) -> None:
     """Push the URL of a folder for :class:`WorkatoConnectionLink`, once the connection is gone.
 
@@ -44,6 +34,16 @@ def push_folder_url(context: Context, settings: WorkatoSettings, folder_id: int 
     """
     url = f"{settings.web_url}/" + (f"?fid={folder_id}#assets" if folder_id else "")
     context["ti"].xcom_push(key=CONNECTION_URL_KEY, value=url)
+
+
+def push_connection_url(context: Context, settings: WorkatoSettings, connection_id: int) -> None:
+    """Push the URL that :class:`WorkatoConnectionLink` opens.
+
+    :param context: the context of the task that pushes it.
+    :param settings: the workspace.
+    :param connection_id: the connection.
+    """
+    context["ti"].xcom_push(key=CONNECTION_URL_KEY, value=connection_url(settings, connection_id))
 
 
 class _XComLink(BaseOperatorLink):
