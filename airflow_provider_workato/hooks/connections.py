@@ -108,13 +108,10 @@ class WorkatoConnectionsHook(BaseHook):
         :raises WorkatoConfigurationError: naming the field as the form labels it.
         :raises WorkatoConnIdError: if there is no such Airflow connection.
         """
-        connection = None
         with suppress(AirflowNotFoundException):
-            connection = self.get_connection(self.workato_conn_id)
-        if connection is None:
-            # Not chained: Airflow's error says less.
-            raise _no_such_connection(self.workato_conn_id)
-        return WorkatoSettings.from_airflow(connection)
+            # No variable for it: a traceback that prints local variables would show its password.
+            return WorkatoSettings.from_airflow(self.get_connection(self.workato_conn_id))
+        raise _no_such_connection(self.workato_conn_id)
 
     @cached_property
     def transport(self) -> Transport:
