@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
@@ -137,6 +139,24 @@ def connection_ids(value: int | str | Sequence[int | str]) -> list[int]:
             "connection_id is an empty list: there is nothing to wait for. Check the task that gives the ids."
         )
     return [to_id(item) for item in items]
+
+
+def to_seconds(value: object, *, what: str) -> float:
+    """Return an interval in seconds.
+
+    :param value: a number, a string with a number, or a ``timedelta``.
+    :param what: the argument's name, for the error.
+    :raises WorkatoConfigurationError: if it is none of these, not finite, or not greater than 0.
+    """
+    seconds = math.nan
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        with suppress(ValueError, OverflowError):
+            seconds = float(value)
+    if not math.isfinite(seconds) or seconds <= 0:
+        raise WorkatoConfigurationError(f"{what} must be a number of seconds greater than 0, such as 60.")
+    return seconds
 
 
 def to_timestamp(value: datetime | str, *, what: str = "updated_after") -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -79,6 +80,29 @@ def state_from(*, status: object, lost_at: object, authorized_at: object) -> Sta
         if not again:
             return State.LOST
     return State.AUTHORIZED if status == "success" else State.WAITING
+
+
+def failure_mark(connection: WorkatoConnection) -> str | None:
+    """Return a string that tells a failure or loss from a later one, ``None`` if there is neither.
+
+    :param connection: a connection from the list.
+    """
+    if state_of(connection) not in (State.FAILED, State.LOST):
+        return None
+    keys = ("id", "authorization_status", "authorization_error", "authorized_at", "connection_lost_at")
+    # The error can quote credentials, and Airflow stores the mark.
+    return hashlib.sha256(repr([connection.get(key) for key in keys]).encode()).hexdigest()[:16]
+
+
+def state_for_wait(connection: WorkatoConnection, known_failures: Collection[str]) -> State:
+    """Return what a connection's status means for a wait that began after some failures.
+
+    :param connection: a connection from the list.
+    :param known_failures: the marks of failures that happened before the wait, from :func:`failure_mark`.
+    """
+    if known_failures and failure_mark(connection) in known_failures:
+        return State.WAITING
+    return state_of(connection)
 
 
 def has_unknown_status(connection: WorkatoConnection) -> bool:
@@ -206,7 +230,11 @@ def settles(states: Sequence[State | None], *, fail_fast: bool = True) -> bool:
 
 
 def judge(
-    found: Mapping[int, WorkatoConnection], wanted: Sequence[int], *, fail_fast: bool = True
+    found: Mapping[int, WorkatoConnection],
+    wanted: Sequence[int],
+    *,
+    fail_fast: bool = True,
+    known_failures: Collection[str] = (),
 ) -> Verdict:
     """Decide a wait for one or more connections.
 
@@ -214,15 +242,17 @@ def judge(
     :param wanted: the ids waited for.
     :param fail_fast: give up on the first connection that failed or was lost; otherwise keep waiting, since
         a person may log in again. A missing connection always ends the wait.
+    :param known_failures: the marks of failures that do not count, from :func:`failure_mark`.
     """
     if missing := [connection_id for connection_id in wanted if connection_id not in found]:
         return Verdict(error=not_in_list(missing))
     rows = [found[connection_id] for connection_id in wanted]
-    states = [state_of(row) for row in rows]
+    states = [state_for_wait(row, known_failures) for row in rows]
     if not settles(states, fail_fast=fail_fast):
         pending = zip(rows, states, strict=True)
         return Verdict(pending=[row for row, state in pending if state is not State.AUTHORIZED])
-    error = next(filter(None, map(failure, rows)), None)
+    ended = (row for row, state in zip(rows, states, strict=True) if state is not State.WAITING)
+    error = next(filter(None, map(failure, ended)), None)
     return Verdict(error=error) if error else Verdict(connections=rows)
 
 

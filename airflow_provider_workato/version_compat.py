@@ -178,7 +178,7 @@ class Handover:
         return isinstance(result, Mapping) or not self.multiple_outputs
 
 
-async def hand_on(ti: Any, result: Any, handover: Handover, *, links: Mapping[str, str]) -> None:
+async def hand_on(ti: Any, result: Any, handover: Handover, *, others: Mapping[str, Any]) -> None:
     """Push a task's XComs from a triggerer, as a worker would (Airflow 3.3 and later).
 
     The ``xcoms`` of a ``TaskSuccessEvent`` are no substitute: Airflow 3.3 encodes them twice and records no
@@ -187,7 +187,7 @@ async def hand_on(ti: Any, result: Any, handover: Handover, *, links: Mapping[st
     :param ti: the task instance.
     :param result: the task's result.
     :param handover: how the result is passed on.
-    :param links: URLs by XCom key, pushed in any case.
+    :param others: other XComs by key, pushed in any case.
     """
     from airflow.sdk.execution_time.xcom import XCom
 
@@ -202,8 +202,8 @@ async def hand_on(ti: Any, result: Any, handover: Handover, *, links: Mapping[st
             **options,
         )
 
-    for key, url in links.items():
-        await push(key, url)
+    for key, value in others.items():
+        await push(key, value)
     if not handover.do_xcom_push:
         return
     if handover.multiple_outputs:

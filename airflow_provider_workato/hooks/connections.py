@@ -501,6 +501,7 @@ class WorkatoConnectionsHook(BaseHook):
         if_exists: IfExists = "reuse",
         ledger: Ledger | None = None,
         on_known: OnKnown | None = None,
+        with_url: bool = True,
     ) -> WorkatoConnection:
         """Make sure that an end user has a connection to log in to, once.
 
@@ -516,6 +517,8 @@ class WorkatoConnectionsHook(BaseHook):
         :param ledger: where the attempt is recorded for later attempts. Without one, ``fail`` and
             ``duplicate`` cannot tell a connection of an earlier attempt from one that existed before.
         :param on_known: called as soon as the connection is known to exist.
+        :param with_url: fetch the login URL of a connection that exists. Without it, only a connection that
+            was just created has one.
         :returns: the connection, with the login URL under ``url``.
         :raises WorkatoExistsError: if it exists and must not, or if several match.
         :raises WorkatoBusyError: if another process on this machine keeps creating the same connection.
@@ -554,7 +557,7 @@ class WorkatoConnectionsHook(BaseHook):
             on_known=on_known,
             settings=self.settings,
         ).run()
-        if not connection.get("url"):
+        if with_url and not connection.get("url"):
             connection["url"] = self.get_oauth_url(connection["id"])
         return connection
 

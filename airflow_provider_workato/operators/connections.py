@@ -41,6 +41,11 @@ from airflow_provider_workato.operators.base import (
     check_choice,
     check_flag,
 )
+from airflow_provider_workato.operators.hand_off import (
+    CONNECTION_KEY,
+    HandOffOperator,
+    LoginHandOffOperator,
+)
 from airflow_provider_workato.provisioning.create_once import IF_EXISTS
 from airflow_provider_workato.provisioning.ledger import TaskStateLedger
 from airflow_provider_workato.redaction import secret_texts
@@ -53,8 +58,6 @@ if TYPE_CHECKING:
     from airflow_provider_workato.client.answers import PicklistItem, WorkatoConnection
     from airflow_provider_workato.provisioning.create_once import IfExists
 
-#: XCom key of the whole connection, beside the id that a create returns.
-CONNECTION_KEY = "connection"
 #: XCom key that tells whether this DAG run created the connection or reused one.
 CREATED_KEY = "created"
 #: XCom key of the connection's id, pushed only if this DAG run created the connection.
@@ -82,7 +85,7 @@ class _EnsureOperator(WorkatoOperator):
             ti.xcom_push(key="return_value", value=number)
 
 
-class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
+class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, CredentialsOperator):
     """Make sure that a connection exists, with these credentials.
 
     Safe to retry, clear and run again: the operator looks for an existing connection first, by *external_id*
@@ -113,9 +116,15 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
     :param if_exists: ``reuse`` it as it is (one that is not authorized is repaired with *input*),
         ``update`` it with what is given here, ``fail``, or create a ``duplicate`` (templated).
     :param on_refused: what to do if the app refuses *input*: ``fail`` the task, or ``return`` the id of the
-        unauthorized connection, so that one bad tenant does not stop the others (templated).
+        unauthorized connection, so that one bad tenant does not stop the others (templated). Neither waits.
+    :param wait_for_authorization: wait until a person has authorized the connection in Workato (templated).
+        Of use without *input*, or with *shell_connection*; see
+        :class:`~airflow_provider_workato.operators.hand_off.HandOffOperator`, also for *ask_again*,
+        *notifiers*, *deferrable*, *poke_interval*, *timeout*, *max_failed_polls* and *end_in_trigger*.
     :param workato_conn_id: the Airflow connection with the API token (templated).
-    :raises WorkatoAuthorizationError: if the app refuses *input*; the next try repairs the connection.
+    :raises WorkatoAuthorizationError: if the app refuses *input*; the next try repairs the connection. While
+        waiting, if a login failed or the connection was lost, without *ask_again*.
+    :raises AirflowSensorTimeout: if nobody has authorized the connection within *timeout*.
     :raises WorkatoExistsError: if it exists and must not, if several match, or if the one to change
         matches by its name alone, without *folder_id* or *external_id*.
     :raises WorkatoBusyError: if another process on this machine keeps creating the same connection.
@@ -132,6 +141,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
         "shell_connection",
         "if_exists",
         "on_refused",
+        "wait_for_authorization",
     )
     operator_extra_links = (WorkatoConnectionLink(),)
     ui_color = "#b9f2a1"
@@ -166,6 +176,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
     def execute(self, context: Context) -> int:
         """Find or create the connection."""
         one_of(self.on_refused, ON_REFUSED, what="on_refused")
+        to_flag(self.wait_for_authorization, what="wait_for_authorization")
         try:
             connection = self.hook.ensure_connection(
                 name=self.name,
@@ -184,7 +195,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
                 raise
             self.log.warning("%s Returning its id, since on_refused is 'return'.", error)
             return error.connection_id
-        return int(connection["id"])
+        return self.hand_off(context, connection)
 
 
 #: What an update can change.
@@ -519,7 +530,7 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
         return rows
 
 
-class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
+class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator, LoginHandOffOperator):
     """Make sure that an end user has a connection to log in to.
 
     Safe to retry, clear and run again: the operator looks for the user's connection first, by *parent_id* and
@@ -537,8 +548,14 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
     :param redirect_url: URL that the user is sent to after the login (templated).
     :param if_exists: ``reuse`` it, ``update`` its name and folder, ``fail``, or create a ``duplicate``
         (templated).
+    :param wait_for_authorization: wait until the user has logged in (templated); see
+        :class:`~airflow_provider_workato.operators.hand_off.HandOffOperator`, also for *ask_again*,
+        *notifiers*, *deferrable*, *poke_interval*, *timeout*, *max_failed_polls* and *end_in_trigger*.
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :raises WorkatoExistsError: if it exists and must not, or if several match.
+    :raises WorkatoAuthorizationError: while waiting, if a login failed or the connection was lost, without
+        *ask_again*.
+    :raises AirflowSensorTimeout: if nobody has logged in within *timeout*.
     """
 
     template_fields: Sequence[str] = (
@@ -550,6 +567,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
         "callback_url",
         "redirect_url",
         "if_exists",
+        "wait_for_authorization",
     )
     operator_extra_links = (WorkatoConnectionLink(), WorkatoOAuthLink())
     ui_color = "#dccbff"
@@ -578,6 +596,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
 
     def execute(self, context: Context) -> int:
         """Find or create the connection."""
+        waits = to_flag(self.wait_for_authorization, what="wait_for_authorization")
         connection = self.hook.ensure_runtime_user_connection(
             parent_id=self.parent_id,
             folder_id=self.folder_id,
@@ -588,10 +607,13 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
             if_exists=self.if_exists,
             ledger=TaskStateLedger(context),
             on_known=partial(self._push, context),
+            # A wait fetches the URL itself, if it needs one.
+            with_url=not waits,
         )
-        context["ti"].xcom_push(key=OAUTH_URL_KEY, value=connection["url"])
-        context["ti"].xcom_push(key=CONNECTION_KEY, value=connection)
-        return int(connection["id"])
+        if "url" in connection:
+            context["ti"].xcom_push(key=OAUTH_URL_KEY, value=connection["url"])
+            context["ti"].xcom_push(key=CONNECTION_KEY, value=connection)
+        return self.hand_off(context, connection)
 
 
 class WorkatoGetOAuthUrlOperator(WorkatoOperator):

@@ -51,6 +51,8 @@ class AuthorizationWait(WorkatoOperator):
     timeout: float
     fail_fast: bool = True
     max_failed_polls: int = 5
+    #: The marks of failures that happened before the wait and do not end it.
+    known_failures: Sequence[str] = ()
 
     # Only sensors have these options.
     soft_fail: bool = False
@@ -78,30 +80,47 @@ class AuthorizationWait(WorkatoOperator):
         """
         raise NotImplementedError
 
-    def wait(self) -> Sequence[WorkatoConnection]:
-        """Wait on the worker; return the connections once all are authorized."""
-        progress = self._begin()
+    def wait(self, *, waited: float = 0.0) -> Sequence[WorkatoConnection]:
+        """Wait on the worker; return the connections once all are authorized.
+
+        :param waited: for how many seconds the task has waited before.
+        """
+        progress = self._begin(waited)
         while (connections := self._look()) is None:
             if progress.elapsed > self.timeout:
                 raise self._timed_out()
             time.sleep(self.poke_interval)
         return connections
 
-    def defer_wait(self, context: Context, *, end_task: bool = False) -> NoReturn:
+    def defer_wait(
+        self,
+        context: Context,
+        *,
+        end_task: bool = False,
+        deadline: float | None = None,
+        accept_newest: bool | None = None,
+        row_key: str | None = None,
+    ) -> NoReturn:
         """Wait in the triggerer. Airflow resumes the task in :meth:`execute_complete`.
 
         :param context: the task's execution context.
         :param end_task: let the triggerer end the task. It pushes the connections as the task's result.
+        :param deadline: when the wait fails, in seconds since the epoch; ``None`` for the task's timeout.
+        :param accept_newest: accept a list from before the wait as proof of success; ``None`` for a task
+            without upstream tasks.
+        :param row_key: see :class:`~airflow_provider_workato.triggers.connections.WorkatoConnectionTrigger`.
         """
         now = time.time()
+        deadline = now + self.timeout if deadline is None else deadline
         connection_id = self._waits_for()
         trigger = self._trigger(
-            deadline=now + self.timeout,
+            deadline=deadline,
             since=now,
             # An upstream task may just have changed the connection.
-            accept_newest=not self.upstream_task_ids,
+            accept_newest=not self.upstream_task_ids if accept_newest is None else accept_newest,
             end_task=end_task,
             handover=Handover.of(self, context["ti"]).names() if end_task and AIRFLOW_3_3 else None,
+            row_key=row_key,
             min_seconds=shortest_deferral(),
             connection_id=connection_id if isinstance(connection_id, (int, str)) else self._wanted,
         )
@@ -109,13 +128,13 @@ class AuthorizationWait(WorkatoOperator):
             "Deferring to the triggerer, to wait for %s. %s If no triggerer is running, the task stays "
             "deferred; start one with `airflow triggerer`.",
             ids_text(self._wanted),
-            schedule_text(self.poke_interval, self.timeout),
+            schedule_text(self.poke_interval, deadline - now),
         )
         # Do not list from here: one call for each of thousands of tasks would use up the quota, too.
         self.defer(
             trigger=trigger,
             method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout + trigger.SLACK),
+            timeout=timedelta(seconds=max(0.0, deadline - now) + trigger.SLACK),
         )
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:  # noqa: ARG002
@@ -205,7 +224,7 @@ class AuthorizationWait(WorkatoOperator):
     def _decide(self, listed: Sequence[WorkatoConnection]) -> Sequence[WorkatoConnection] | None:
         wanted, progress = self._wanted, self._progress or self._begin()
         found = {row["id"]: row for row in listed}
-        verdict = judge(found, wanted, fail_fast=self.fail_fast)
+        verdict = judge(found, wanted, fail_fast=self.fail_fast, known_failures=self.known_failures)
         before, self._rows = self._rows, [found[number] for number in wanted if number in found]
         self._pending = verdict.pending
         if verdict.connections is not None:
@@ -228,6 +247,7 @@ class AuthorizationWait(WorkatoOperator):
             poke_interval=self.poke_interval,
             **self._list_filters(),
             fail_fast=self.fail_fast,
+            known_failures=self.known_failures,
             max_failed_polls=None if self.silent_fail else self.max_failed_polls,
             **kwargs,
         )

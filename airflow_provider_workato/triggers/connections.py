@@ -16,7 +16,14 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_workato.arguments import connection_ids
-from airflow_provider_workato.authorization import State, Verdict, judge, pending_text, settles
+from airflow_provider_workato.authorization import (
+    State,
+    Verdict,
+    judge,
+    pending_text,
+    settles,
+    state_for_wait,
+)
 from airflow_provider_workato.client.answers import WorkatoConnection, single_or_list
 from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, for_traceback
 from airflow_provider_workato.links.connections import CONNECTION_URL_KEY, WorkatoConnectionLink
@@ -50,6 +57,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     :param project_id: look in this project's list only.
     :param external_id: look only among the connections with this external id.
     :param fail_fast: give up on the first connection that failed or was lost.
+    :param known_failures: the marks of failures that happened before the wait and do not end it, from
+        :func:`~airflow_provider_workato.authorization.failure_mark`.
     :param max_failed_polls: how many polls in a row may fail; ``None`` for any number of failures that a
         retry could cure, and the default number of others. A rejected API token (401) may fail once.
         Each poll repeats its call for the Airflow connection's retry budget before it fails.
@@ -63,6 +72,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     :param handover: how to hand on the result of a task that ends in the triggerer, by the names that
         :class:`~airflow_provider_workato.version_compat.Handover` gives. ``None`` for a task that started
         there.
+    :param row_key: push the connection under this XCom key and its id as the task's result, as a create does;
+        ``None`` for the connection as the result.
     :param min_seconds: the shortest time in seconds before a worker resumes the task.
     """
 
@@ -91,12 +102,14 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         project_id: int | str | None = None,
         external_id: str | None = None,
         fail_fast: bool = True,
+        known_failures: Sequence[str] = (),
         max_failed_polls: int | None = MAX_FAILED_POLLS,
         deadline: float | None = None,
         since: float | None = None,
         accept_newest: bool = False,
         end_task: bool | None = False,
         handover: Sequence[str] | None = None,
+        row_key: str | None = None,
         min_seconds: float = 0.0,
     ) -> None:
         super().__init__(workato_conn_id=workato_conn_id, poke_interval=poke_interval)
@@ -105,12 +118,14 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         self.project_id = project_id
         self.external_id = external_id
         self.fail_fast = fail_fast
+        self.known_failures = list(known_failures)
         self.max_failed_polls = max_failed_polls
         self.deadline = deadline
         self.since = since
         self.accept_newest = accept_newest
         self.end_task = end_task
         self.handover = None if handover is None else list(handover)
+        self.row_key = row_key
         self.min_seconds = min_seconds
         self._rows: Sequence[ListedConnection | None] = ()
         self._failure: WorkatoError | None = None
@@ -127,12 +142,14 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 "project_id": self.project_id,
                 "external_id": self.external_id,
                 "fail_fast": self.fail_fast,
+                "known_failures": self.known_failures,
                 "max_failed_polls": self.max_failed_polls,
                 "deadline": self.deadline,
                 "since": self.since,
                 "accept_newest": self.accept_newest,
                 "end_task": self.end_task,
                 "handover": self.handover,
+                "row_key": self.row_key,
                 "min_seconds": self.min_seconds,
             },
         )
@@ -252,10 +269,10 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     def _verdict(self, snapshot: Snapshot, wanted: Sequence[int], progress: Progress) -> Verdict | None:
         """Return how the wait ends, ``None`` if it goes on."""
         rows = [snapshot.rows.get(number) for number in wanted]
-        if settles([None if row is None else row.state for row in rows], fail_fast=self.fail_fast):
+        if settles([None if row is None else self._state(row) for row in rows], fail_fast=self.fail_fast):
             # Decode whole rows only now that they are needed.
             found = {row.id: row.connection() for row in rows if row is not None}
-            verdict = judge(found, wanted, fail_fast=self.fail_fast)
+            verdict = judge(found, wanted, fail_fast=self.fail_fast, known_failures=self.known_failures)
             if snapshot.moment >= progress.began:
                 if verdict.error is not None:
                     progress.changed(self._changes(rows))
@@ -269,6 +286,11 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             self._rows = rows
             progress.waiting(self._pending())
         return None
+
+    def _state(self, row: ListedConnection) -> State:
+        if self.known_failures and row.state in (State.FAILED, State.LOST):
+            return state_for_wait(row.connection(), self.known_failures)
+        return row.state
 
     def _pending(self) -> list[WorkatoConnection]:
         return [
@@ -290,7 +312,15 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             progress.authorized(wanted)
             return TaskSuccessEvent()
         rows = [snapshot.rows[number].connection() for number in wanted if number in snapshot.rows]
-        return TriggerEvent({"status": SETTLED, "connections": rows, "waited": progress.elapsed})
+        return TriggerEvent(
+            {
+                "status": SETTLED,
+                "connections": rows,
+                "waited": progress.elapsed,
+                # A task that waits again keeps it.
+                "deadline": self.deadline,
+            }
+        )
 
     async def _handed_on(
         self, snapshot: Snapshot, wanted: Sequence[int], connections: Sequence[WorkatoConnection]
@@ -307,15 +337,18 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 handover = Handover.of(task, ti)
             else:
                 return False
-            result = single_or_list(self.connection_id, connections)
+            result: Any = single_or_list(self.connection_id, connections)
+            others: dict[str, Any] = {}
+            if self.row_key is not None:
+                others[self.row_key] = result
+                result = result["id"]
             if not handover.takes(result):
                 return False
-            links = {}
             if len(wanted) == 1:
                 # A task that started here has no worker to push its link.
                 url = snapshot.web_url.format(wanted[0])
-                links = {CONNECTION_URL_KEY: url, WorkatoConnectionLink().xcom_key: url}
-            await hand_on(ti, result, handover, links=links)
+                others |= {CONNECTION_URL_KEY: url, WorkatoConnectionLink().xcom_key: url}
+            await hand_on(ti, result, handover, others=others)
         except Exception:
             self.log.exception("The triggerer cannot hand on the result; a worker will end the task.")
             return False

@@ -101,12 +101,14 @@ EVERYTHING: dict[str, Any] = {
     "project_id": 301,
     "external_id": "e",
     "fail_fast": False,
+    "known_failures": ["0123456789abcdef"],
     "max_failed_polls": 2,
     "deadline": 1_900_000_000.5,
     "since": 1_800_000_000.5,
     "accept_newest": True,
     "end_task": True,
     "handover": ["do_xcom_push", "mapped_over"],
+    "row_key": "connection",
     "min_seconds": 8.5,
 }
 
