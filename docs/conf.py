@@ -54,6 +54,9 @@ nitpick_ignore_regex = [
 html_theme = "furo"
 html_title = f"{project} {release}"
 html_copy_source = False
+html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["style.css"]
 html_theme_options = {"navigation_with_keys": True}
 
 # Airflow's own start-up messages are no part of the build's output.
