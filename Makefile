@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer, make and a package registry. PYTHON=/path/to/python chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help install demo sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster soak matrix matrix-short docs package bench lint format clean
+.PHONY: help install demo sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster soak matrix matrix-short docs docs-links package bench lint format clean
 SHELL := /bin/bash
 
 # Most tests wait for something. Files share what they start, so each runs in one process.
@@ -60,6 +60,9 @@ docs: .venv-docs/.installed ## Build the pages into build/docs; a warning is an 
 	rm -rf build/docs build/doctrees docs/reference/generated
 	.venv-docs/bin/python -m sphinx -q -W --keep-going -d build/doctrees docs build/docs
 	@echo build/docs/index.html
+
+docs-links: .venv-docs/.installed ## Check the pages' links to other sites (needs the network)
+	.venv-docs/bin/python -m sphinx -q -b linkcheck -d build/doctrees docs build/links
 
 package: .venv-tools/.installed ## Build wheel and sdist into build/dist, and check them (RELEASE_TAG=v1.2.3: as a release)
 	.venv-tools/bin/python -m tools.matrix.distributions

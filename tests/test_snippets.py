@@ -6,6 +6,8 @@ import json
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -110,7 +112,7 @@ def test_pages_include_their_code_from_files_that_are_run() -> None:
     files = [file for files in included.values() for file in files]
     assert [file for file in files if not file.is_file()] == []
     assert [file for file in files if not any(file.is_relative_to(folder) for folder in RUN)] == []
-    assert {file for folder in RUN for file in folder.rglob("*.py")} <= set(files), "each is on a page"
+    assert set((DOCS / "snippets").rglob("*.py")) <= set(files), "each is on a page"
 
 
 def _run_all(names: dict[str, Any]) -> None:
@@ -157,7 +159,10 @@ def _is_ours(requirement: str, project: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("snippet", ALONE, ids=str)
 def test_a_console_session_goes_as_shown(
-    snippet: Snippet, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+    snippet: Snippet,
+    sandbox: RunningSandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     joined = snippet.text.replace("\\\n", " ")
     commands = [shlex.split(line[2:]) for line in joined.splitlines() if line.startswith("$ ")]
@@ -174,6 +179,9 @@ def test_a_console_session_goes_as_shown(
             # The page names the default port, the sandbox of the tests has another.
             local = [word.replace("http://127.0.0.1:8090", sandbox.url) for word in words]
             _check_environment(dict(word.split("=", 1) for word in local), sandbox, monkeypatch)
+        elif program == "airflow":
+            request.getfixturevalue("airflow_db")
+            subprocess.run([Path(sys.executable).with_name(program), *words], check=True)
         elif program == "workato":
             # The vendor's command line is not installed here.
             assert words == ["connections", "list"]
