@@ -1,4 +1,4 @@
-"""The tables of the matrix: on the terminal, in docs/compatibility.md and in docs/installation.md."""
+"""The tables of the matrix: on the terminal, in docs/compatibility.md and in the README."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tools.matrix.legs import LEGS, LINES, PYTHONS, ROOT
 from tools.matrix.outcomes import PASSED, RAN, Outcome
 
 RECORD = ROOT / "docs" / "compatibility.md"
-SUMMARY = ROOT / "docs" / "installation.md"
+README = ROOT / "README.md"
 
 #: The distributions whose versions the table shows.
 SHOWN = {
@@ -19,7 +19,7 @@ SHOWN = {
     "requests": "requests",
     "urllib3": "urllib3",
 }
-_SUMMARY_HEADINGS = ("Airflow", *(f"Python {python}" for python in PYTHONS))
+_README_HEADINGS = ("Airflow", *(f"Python {python}" for python in PYTHONS))
 _HEADINGS = ("Leg", "Python", *SHOWN, "Tests", "Skipped", "Seconds", "Result")
 
 _PAGE = """# Compatibility
@@ -82,7 +82,7 @@ def markdown(rows: Rows, *, headings: Sequence[str] = _HEADINGS) -> str:
 
 
 def write_record(outcomes: Sequence[Outcome]) -> None:
-    """Write what ran to docs/compatibility.md and to docs/installation.md.
+    """Write what ran to docs/compatibility.md and to the README.
 
     :param outcomes: all legs.
     """
@@ -92,7 +92,7 @@ def write_record(outcomes: Sequence[Outcome]) -> None:
         table=markdown(_rows(outcomes)),
     )
     RECORD.write_text(page)
-    SUMMARY.write_text(with_table(SUMMARY.read_text(), recorded(RECORD)))
+    README.write_text(with_table(README.read_text(), recorded(RECORD)))
 
 
 def recorded(page: Path) -> dict[str, dict[str, str]]:
@@ -109,8 +109,8 @@ def recorded(page: Path) -> dict[str, dict[str, str]]:
     return {row[0]: dict(zip(headings, row, strict=True)) for row in legs}
 
 
-def summary_table(record: dict[str, dict[str, str]]) -> str:
-    """Return the short table of what passed.
+def readme_table(record: dict[str, dict[str, str]]) -> str:
+    """Return the README's table of what passed.
 
     :param record: the table of docs/compatibility.md.
     """
@@ -124,18 +124,18 @@ def summary_table(record: dict[str, dict[str, str]]) -> str:
         ]
         for line in LINES
     ]
-    return markdown(rows, headings=_SUMMARY_HEADINGS)
+    return markdown(rows, headings=_README_HEADINGS)
 
 
 def with_table(page: str, record: dict[str, dict[str, str]]) -> str:
     """Return *page* with its table replaced by the current one.
 
-    :param page: the page that shows it.
+    :param page: the README.
     :param record: the table of docs/compatibility.md.
     :raises ValueError: if it has no such table.
     """
-    start = page.index(markdown([], headings=_SUMMARY_HEADINGS))
-    return page[:start] + summary_table(record) + page[page.index("\n\n", start) :]
+    start = page.index(markdown([], headings=_README_HEADINGS))
+    return page[:start] + readme_table(record) + page[page.index("\n\n", start) :]
 
 
 def _mark(row: dict[str, str] | None) -> str:
