@@ -35,7 +35,7 @@ with DAG("everything_else", schedule=None, max_active_runs=1) as dag:
     jira = WorkatoListConnectionsOperator(task_id="jira", provider="jira", folder_id=1892)
 
     @task
-    def names(connections: list[dict[str, Any]]) -> list[str]:
+    def names(connections: Any) -> list[str]:
         return [connection["name"] for connection in connections]
 
     @task
