@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
-from importlib.metadata import entry_points
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -92,20 +91,3 @@ def test_the_test_of_a_dag(tmp_path: Path) -> None:
     codes, said = follow(TESTING, tmp_path)
     assert {code for _, code in codes} == {0}, said
     assert re.search(r"2 passed", said), said
-
-
-def test_pytest_loads_the_plugin_without_airflow() -> None:
-    (entry,) = [entry for entry in entry_points(group="pytest11") if entry.name == "workato_sandbox"]
-    code = f"import sys, {entry.value}; print({{'airflow', 'fastapi', 'requests'}} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
-
-
-def test_the_fixture_says_what_is_missing(tmp_path: Path) -> None:
-    (tmp_path / "fastapi.py").write_text("raise ModuleNotFoundError(\"No module named 'fastapi'\")\n")
-    (tmp_path / "test_it.py").write_text("def test_it(workato_sandbox):\n    pass\n")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_it.py"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1, done.stdout
-    assert "No module named 'fastapi'; install airflow-provider-workato[sandbox]" in done.stdout

@@ -23,6 +23,9 @@ def workato_sandbox_process() -> Iterator[SandboxProcess]:
     except ModuleNotFoundError as error:
         pytest.fail(f"{error}; install airflow-provider-workato[sandbox]", pytrace=False)
     with running_sandbox("--no-quota") as process:
+        # The provider keeps Workato's quotas by itself, even if the server has none.
+        quotas = {"list_calls_per_minute": 600_000, "calls_per_second": 10_000}
+        process.airflow_conn = json.dumps({**json.loads(process.airflow_conn), "extra": quotas})
         yield process
 
 
@@ -37,10 +40,7 @@ def workato_sandbox(
     """
     control = workato_sandbox_process.control
     control.reset()
-    # The provider keeps Workato's quotas by itself, also where the server has none.
-    quotas = {"list_calls_per_minute": 600_000, "calls_per_second": 10_000}
-    connection = {**json.loads(workato_sandbox_process.airflow_conn), "extra": quotas}
-    monkeypatch.setenv("AIRFLOW_CONN_WORKATO_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("AIRFLOW_CONN_WORKATO_DEFAULT", workato_sandbox_process.airflow_conn)
     yield workato_sandbox_process
     # Release held calls, whose clients would wait for ever.
     control.reset()
