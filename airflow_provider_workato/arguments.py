@@ -13,6 +13,13 @@ from airflow_provider_workato.exceptions import WorkatoConfigurationError
 
 T = TypeVar("T")
 
+#: Where people find an id.
+_ADDRESSES = {
+    "connection_id": "the address of the connection's page in Workato: /connections/36",
+    "parent_id": "the address of the connection's page in Workato: /connections/1892",
+    "folder_id": "the address of the folder's page in Workato: /?fid=1892",
+}
+
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -27,11 +34,12 @@ def to_id(value: object, *, what: str = "connection_id") -> int:
         return value
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value) and int(value) > 0:
         return int(value)
-    raise WorkatoConfigurationError(
-        f"{what} must be a connection's number such as 36, not {_shown(value)}."
-        if what == "connection_id"
-        else f"{what} must be a number such as 1892, not {_shown(value)}."
-    )
+    kind = "a connection's number such as 36" if what == "connection_id" else "a number such as 1892"
+    if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
+        hint = " The upstream task or template gave no id: check whether it succeeded and what it returned."
+    else:
+        hint = f" It is in {_ADDRESSES[what]}." if what in _ADDRESSES else ""
+    raise WorkatoConfigurationError(f"{what} must be {kind}, not {_shown(value)}.{hint}")
 
 
 def to_optional_id(value: object, *, what: str) -> int | None:

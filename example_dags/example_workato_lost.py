@@ -1,23 +1,18 @@
-"""React to a lost connection: ask the user to log in again, and wait for the login. Needs Airflow 3.
+"""React to a lost connection: fetch a new login URL and notify the user. Needs Airflow 3.
 
-Until a connection is lost, no task waits: the triggerer watches the workspace with one list call a minute.
-``log_in_again`` then finds the lost connection, fetches a new login URL, announces it and waits. If the user
-denies access, the URL is used up; the task announces a new one and keeps waiting.
+No task waits for the event. The triggerer watches the workspace with one list call a minute.
 """
 
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import Any
 
 from airflow.sdk import DAG, Asset, AssetWatcher, task
 
-from airflow_provider_workato.operators.connections import WorkatoCreateRuntimeUserConnectionOperator
+from airflow_provider_workato.operators.connections import WorkatoGetOAuthUrlOperator
 from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +24,6 @@ lost_connections = Asset(
         )
     ],
 )
-
-
-def announce(context: Context) -> None:
-    """Ask the user to log in again."""
-    # In your DAG, send a message instead: example_workato_email does, with a notifier.
-    about: Any = context["workato"]  # type: ignore[typeddict-item]
-    name, reason, url = about["connection"]["name"], about["reason"], about["url"]
-    log.info("%s does not work any more (%s). Please log in again at %s", name, reason, url)
-
 
 with DAG(
     "example_workato_lost",
@@ -54,16 +40,17 @@ with DAG(
         connections = [
             event.extra["payload"]["connection"] for event in triggering_asset_events[lost_connections]
         ]
-        users = {row["id"]: row for row in connections if row["parent_id"] and row["external_id"]}
-        keys = ("parent_id", "folder_id", "external_id")
-        return [{key: row[key] for key in keys} for row in users.values()]
+        return [{"id": row["id"], "name": row["name"]} for row in connections if row["parent_id"]]
 
-    WorkatoCreateRuntimeUserConnectionOperator.partial(
-        task_id="log_in_again",
-        wait_for_authorization=True,
-        notifiers=announce,
-        ask_again=True,
-        deferrable=True,
-        timeout=timedelta(days=7),
-        map_index_template="{{ task.external_id }}",
-    ).expand_kwargs(lost())
+    # The UI shows the connections' names instead of numbers.
+    name = "{{ ti.xcom_pull('lost')[ti.map_index].name }}"
+
+    @task(map_index_template=name)
+    def notify(url: str) -> None:
+        # In your DAG, send a message instead, for example with a notifier of the smtp or slack provider.
+        log.info("Your connection was lost. Please log in again at %s", url)
+
+    login_page = WorkatoGetOAuthUrlOperator.partial(task_id="login_page", map_index_template=name).expand(
+        connection_id=lost().map(lambda row: row["id"])
+    )
+    notify.expand(url=login_page.output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import os
@@ -57,6 +58,18 @@ def workspace(airflow_db: None) -> Iterator[Workspace]:
     with own_workspace() as process, pytest.MonkeyPatch.context() as environment:
         environment.setenv("AIRFLOW_CONN_JIRA", json.dumps(jira))
         yield Workspace(process=process, runs={})
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_the_ui_shows_what_an_example_does(path: Path) -> None:
+    """The DAG's documentation is the file's docstring. The other tests here run the DAGs."""
+    for dag in dag_bag(path).dags.values():
+        assert dag.doc_md.strip() == ast.get_docstring(ast.parse(path.read_text()))
+
+
+def map_indexes(run: Run, task_id: str) -> list[str]:
+    """Return what the UI calls the instances of a mapped task."""
+    return [ti.rendered_map_index for (name, _), ti in sorted(run.instances.items()) if name == task_id]
 
 
 def test_the_life_cycle_of_a_connection(workspace: Workspace) -> None:
@@ -133,6 +146,7 @@ def test_one_connection_for_each_tenant(workspace: Workspace) -> None:
         "tenant-globex",
         "tenant-initech",
     ]
+    assert map_indexes(run, "create") == ["JIRA of acme", "JIRA of globex", "JIRA of initech"]
 
 
 def test_one_refused_tenant_does_not_stop_the_others(
@@ -143,7 +157,9 @@ def test_one_refused_tenant_does_not_stop_the_others(
     run = workspace.run("example_workato_refused")
     assert set(run.states.values()) == {"success"}, run.states
     umbrella, hooli, stark = (run.xcom("create", map_index=index) for index in range(3))
-    assert run.xcom("accepted") == [umbrella, stark]
+    assert [row["id"] for row in run.xcom("accepted")] == [umbrella, stark]
+    assert map_indexes(run, "create") == ["JIRA of umbrella", "JIRA of hooli", "JIRA of stark"]
+    assert map_indexes(run, "issue_types") == ["JIRA of umbrella", "JIRA of stark"]
     assert run.xcom("report") == ["JIRA of hooli"]
     assert len([name for name in run.states if name.startswith("issue_types[")]) == 2
     assert workspace.process.control.connection(hooli)["authorization_status"] == "failed"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.cluster import free_port
+from tools.debian import find_or_install
 from tools.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -60,21 +61,7 @@ def running_postgres() -> Iterator[str]:
 
 
 def _programs() -> dict[str, str]:
-    if not (found := _find()) and os.geteuid() == 0 and shutil.which("apt-get"):
-        print("Installing PostgreSQL (apt-get install postgresql) ...", flush=True)
-        subprocess.run(["apt-get", "update", "-qq"], check=True)
-        subprocess.run(
-            ["apt-get", "install", "-y", "-qq", "postgresql"],
-            env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
-            stdout=subprocess.DEVNULL,
-            check=True,
-        )
-        found = _find()
-    if not found:
-        raise RuntimeError(
-            f"PostgreSQL's {', '.join(_PROGRAMS)} are not installed. On Debian: apt-get install postgresql"
-        )
-    return found
+    return find_or_install(_find, package="postgresql")
 
 
 def _find() -> dict[str, str]:

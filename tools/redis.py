@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.cluster import free_port
+from tools.debian import find_or_install
 from tools.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -50,20 +50,7 @@ def running_redis() -> Iterator[str]:
 
 
 def _program() -> str:
-    if not (found := shutil.which(_PROGRAM)) and os.geteuid() == 0 and shutil.which("apt-get"):
-        print("Installing Redis (apt-get install redis-server) ...", flush=True)
-        subprocess.run(["apt-get", "update", "-qq"], check=True)
-        subprocess.run(
-            ["apt-get", "install", "-y", "-qq", "redis-server"],
-            # The run level keeps Debian from starting the service; only the program is needed.
-            env=os.environ | {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"},
-            stdout=subprocess.DEVNULL,
-            check=True,
-        )
-        found = shutil.which(_PROGRAM)
-    if not found:
-        raise RuntimeError(f"{_PROGRAM} is not installed. Debian: apt-get install redis-server")
-    return found
+    return find_or_install(lambda: shutil.which(_PROGRAM), package="redis-server")
 
 
 def _answers(port: int) -> bool:

@@ -26,6 +26,17 @@ def connection_url(settings: WorkatoSettings, connection_id: int | str) -> str:
     return f"{settings.web_url}/connections/{connection_id}"
 
 
+def push_folder_url(context: Context, settings: WorkatoSettings, folder_id: int | str | None) -> None:
+    """Push the URL of a folder for :class:`WorkatoConnectionLink`, once the connection is gone.
+
+    :param context: the context of the task that pushes it.
+    :param settings: the workspace.
+    :param folder_id: the folder or project, ``None`` for the workspace's first page.
+    """
+    url = f"{settings.web_url}/" + (f"?fid={folder_id}#assets" if folder_id else "")
+    context["ti"].xcom_push(key=CONNECTION_URL_KEY, value=url)
+
+
 def push_connection_url(context: Context, settings: WorkatoSettings, connection_id: int) -> None:
     """Push the URL that :class:`WorkatoConnectionLink` opens.
 
@@ -92,7 +103,7 @@ class _XComLink(BaseOperatorLink):
 
 
 class WorkatoConnectionLink(_XComLink):
-    """Opens the connection's page in Workato."""
+    """Opens the connection's page in Workato, or its folder once the connection is deleted."""
 
     name = "Open in Workato"
     key = CONNECTION_URL_KEY

@@ -2,7 +2,7 @@
 
 https://docs.workato.com/en/workato-api/connections.html describes the calls behind them. All raise
 :class:`~airflow_provider_workato.exceptions.WorkatoError`; an error that a retry cannot fix fails the task at
-    once. A boolean may be a string: true, false, yes, no, 1 or 0.
+once. A boolean may be a string: true, false, yes, no, 1 or 0.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from airflow_provider_workato.arguments import one_of, to_flag, to_id, to_optional_flag
 from airflow_provider_workato.authorization import failure
+from airflow_provider_workato.client.answers import display_name
 from airflow_provider_workato.client.filters import LIST_FILTERS
 from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
@@ -26,6 +27,7 @@ from airflow_provider_workato.links.connections import (
     WorkatoConnectionLink,
     WorkatoOAuthLink,
     push_connection_url,
+    push_folder_url,
 )
 from airflow_provider_workato.operators.base import (
     NOT_GIVEN,
@@ -107,6 +109,9 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
     :param external_id: your own id for it (templated).
     :param input: the connection's parameters, which are credentials (templated, hidden everywhere). Without
         them the connection stays disconnected until a person authorizes it.
+    :param public_input_keys: the keys of *input* whose values are no secrets, for example
+        ``["host_name", "auth_type"]``; for nested dicts a path such as ``advanced_settings.host``. Their
+        values may be shown. All others are secret.
     :param shell_connection: store the credentials without testing them (templated).
     :param if_exists: ``reuse`` it as it is (one that is not authorized is repaired with *input*),
         ``update`` it with what is given here, ``fail``, or create a ``duplicate`` (templated).
@@ -139,6 +144,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
         "wait_for_authorization",
     )
     operator_extra_links = (WorkatoConnectionLink(),)
+    ui_color = "#b9f2a1"
 
     def __init__(
         self,
@@ -192,6 +198,10 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
         return self.hand_off(context, connection)
 
 
+#: What an update can change.
+_CHANGEABLE = ("name", "folder_id", "parent_id", "external_id", "input", "shell_connection")
+
+
 class WorkatoUpdateConnectionOperator(CredentialsOperator):
     """Change a connection. Only the arguments given are sent.
 
@@ -203,6 +213,9 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
     :param parent_id: its new parent connection (templated).
     :param external_id: your own id for it (templated).
     :param input: the parameters to change, which are credentials (templated, hidden everywhere).
+    :param public_input_keys: the keys of *input* whose values are no secrets, for example
+        ``["host_name", "auth_type"]``; for nested dicts a path such as ``advanced_settings.host``. Their
+        values may be shown. All others are secret.
     :param shell_connection: store the credentials without testing them (templated).
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :raises WorkatoAuthorizationError: if the app refuses *input*.
@@ -211,14 +224,10 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
     template_fields: Sequence[str] = (
         *WorkatoOperator.template_fields,
         "connection_id",
-        "name",
-        "folder_id",
-        "parent_id",
-        "external_id",
-        "input",
-        "shell_connection",
+        *_CHANGEABLE,
     )
     operator_extra_links = (WorkatoConnectionLink(),)
+    ui_color = "#ffe08a"
 
     def __init__(
         self,
@@ -245,6 +254,7 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         """Change the connection."""
         credentials = self.credentials
         shell_connection = to_optional_flag(self.shell_connection, what="shell_connection")
+        push_connection_url(context, self.hook.settings, to_id(self.connection_id))
         connection = self.hook.update_connection(
             self.connection_id,
             name=self.name,
@@ -254,7 +264,8 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
             shell_connection=shell_connection,
             input=credentials,
         )
-        push_connection_url(context, self.hook.settings, connection["id"])
+        changed = [name for name in _CHANGEABLE if getattr(self, name) is not None]
+        self.log.info("Updated %s of %s.", ", ".join(changed), display_name(connection))
         if credentials is not None and not shell_connection:
             refused = failure(connection, secrets=secret_texts(credentials.leaves()))
             if refused is not None:
@@ -286,6 +297,7 @@ class WorkatoDisconnectConnectionOperator(TargetOperator):
 
     template_fields: Sequence[str] = (*TargetOperator.template_fields, "force")
     operator_extra_links = (WorkatoConnectionLink(),)
+    ui_color = "#ffc49b"
 
     def __init__(
         self, *, connection_id: IdArgument | None = NOT_GIVEN, force: FlagArgument = False, **kwargs: Any
@@ -297,13 +309,17 @@ class WorkatoDisconnectConnectionOperator(TargetOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Disconnect the connection."""
         force = to_flag(self.force, what="force")
-        number = self.find_target()
-        if number is None:
+        target = self.find_target()
+        if target is None:
             return MISSING.copy()
+        push_connection_url(context, self.hook.settings, target["id"])
         said = self.hook.disconnect_connection(
-            number, force=force, ignore_missing=to_flag(self.ignore_missing, what="ignore_missing")
+            target["id"], force=force, ignore_missing=to_flag(self.ignore_missing, what="ignore_missing")
         )
-        push_connection_url(context, self.hook.settings, number)
+        if said == MISSING:
+            self.log.info("Connection %s does not exist; nothing to disconnect.", target["id"])
+        else:
+            self.log.info("Disconnected %s.", display_name(target))
         return said
 
 
@@ -339,6 +355,8 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
     """
 
     template_fields: Sequence[str] = (*TargetOperator.template_fields, "created_by")
+    operator_extra_links = (WorkatoConnectionLink(),)
+    ui_color = "#ffa8a8"
 
     def __init__(
         self,
@@ -356,21 +374,24 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
         # In every Airflow version, try_number is 1 while the first try runs.
         is_first_try = context["ti"].try_number <= 1
         try:
-            number = self.find_target()
+            target = self.find_target()
         except WorkatoNotFoundError as error:
             # With a status, the list call itself got a 404.
             if is_first_try or error.status is not None:
                 raise
             self.log.info("%s An earlier try of this task probably deleted it.", error)
             return {"success": True, "status": "deleted"}
-        if number is None:
+        if target is None:
             return MISSING.copy()
+        number = target["id"]
+        push_connection_url(context, self.hook.settings, number)
         if self.created_by is not None and number not in self._created_ids(context):
             self.log.info(
                 "Keeping connection %s: task %r did not create it in this run.", number, self.created_by
             )
             return {"success": True, "status": "kept"}
         said = self.hook.delete_connection(number, ignore_missing=ignore_missing or not is_first_try)
+        push_folder_url(context, self.hook.settings, target.get("folder_id"))
         if said == MISSING and not ignore_missing:
             self.log.info(
                 "Connection %s does not exist; an earlier try of this task probably deleted it.", number
@@ -378,6 +399,8 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
             return {"success": True, "status": "deleted"}
         if said == MISSING:
             self.log.info("Connection %s does not exist; nothing to delete.", number)
+        else:
+            self.log.info("Deleted %s.", display_name(target))
         return said
 
     def _created_ids(self, context: Context) -> list[int]:
@@ -425,6 +448,8 @@ class WorkatoGetPicklistOperator(WorkatoOperator):
         "pick_list_params",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"pick_list_params": "json"}
+    operator_extra_links = (WorkatoConnectionLink(),)
+    ui_color = "#cdd9ff"
 
     def __init__(
         self,
@@ -439,9 +464,15 @@ class WorkatoGetPicklistOperator(WorkatoOperator):
         self.pick_list_name: Any = pick_list_name
         self.pick_list_params: Any = pick_list_params
 
-    def execute(self, context: Context) -> list[PicklistItem]:  # noqa: ARG002
+    def execute(self, context: Context) -> list[PicklistItem]:
         """Fetch the values."""
-        return self.hook.get_picklist(self.connection_id, self.pick_list_name, self.pick_list_params)
+        number = to_id(self.connection_id)
+        push_connection_url(context, self.hook.settings, number)
+        items = self.hook.get_picklist(number, self.pick_list_name, self.pick_list_params)
+        self.log.info(
+            "Fetched picklist %r of connection %s; values: %d.", self.pick_list_name, number, len(items)
+        )
+        return items
 
 
 class WorkatoListConnectionsOperator(WorkatoOperator):
@@ -462,6 +493,7 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
     """
 
     template_fields: Sequence[str] = (*WorkatoOperator.template_fields, *LIST_FILTERS)
+    ui_color = "#a9d8ff"
 
     # Spelled out, unlike the hook's filters: Airflow applies a DAG's default_args to named parameters only.
     def __init__(
@@ -491,7 +523,11 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
 
     def execute(self, context: Context) -> list[WorkatoConnection]:  # noqa: ARG002
         """List the connections."""
-        return self.hook.list_connections(**{name: getattr(self, name) for name in LIST_FILTERS})
+        filters = {name: getattr(self, name) for name in LIST_FILTERS}
+        rows = self.hook.list_connections(**filters)
+        given = [f"{name}={value}" for name, value in filters.items() if value not in (None, False)]
+        self.log.info("Listed connections (%s); found: %d.", ", ".join(given) or "no filter", len(rows))
+        return rows
 
 
 class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator, LoginHandOffOperator):
@@ -534,6 +570,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator, LoginHandOffOp
         "wait_for_authorization",
     )
     operator_extra_links = (WorkatoConnectionLink(), WorkatoOAuthLink())
+    ui_color = "#dccbff"
 
     def __init__(
         self,
@@ -590,6 +627,7 @@ class WorkatoGetOAuthUrlOperator(WorkatoOperator):
 
     template_fields: Sequence[str] = (*WorkatoOperator.template_fields, "connection_id")
     operator_extra_links = (WorkatoConnectionLink(), WorkatoOAuthLink())
+    ui_color = "#f7c6ef"
 
     def __init__(self, *, connection_id: IdArgument, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -597,7 +635,13 @@ class WorkatoGetOAuthUrlOperator(WorkatoOperator):
 
     def execute(self, context: Context) -> str:
         """Fetch the URL."""
-        url = self.hook.get_oauth_url(self.connection_id)
-        push_connection_url(context, self.hook.settings, to_id(self.connection_id))
+        number = to_id(self.connection_id)
+        push_connection_url(context, self.hook.settings, number)
+        url = self.hook.get_oauth_url(number)
         context["ti"].xcom_push(key=OAUTH_URL_KEY, value=url)
+        self.log.info(
+            "Fetched a login URL for connection %s. The button %r on this task's page opens it.",
+            number,
+            WorkatoOAuthLink.name,
+        )
         return url

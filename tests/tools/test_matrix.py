@@ -1,4 +1,4 @@
-"""The compatibility matrix: what it says it runs is there, and what it found is what the README says."""
+"""The compatibility matrix: what it says it runs is there, and what it found is what the pages say."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import pytest
 from tools.matrix.distributions import UnfitError, _compare, check_release
 from tools.matrix.legs import LEGS, LINES, PYTHONS, ROOT, SMOKE, Leg
 from tools.matrix.outcomes import FAILED, NO_INTERPRETER, NOT_RUN, PASSED, Outcome, count
-from tools.matrix.table import README, RECORD, plain, readme_table, recorded, with_table, write_record
+from tools.matrix.table import (
+    RECORD,
+    brief_table,
+    pages_with_table,
+    plain,
+    recorded,
+    with_table,
+    write_record,
+)
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -39,9 +47,10 @@ def test_the_record_has_every_leg() -> None:
     assert list(record) == [*(leg.name for leg in LEGS), "wheel", "sdist"]
 
 
-def test_the_readme_says_what_the_matrix_ran() -> None:
-    page = README.read_text()
-    assert with_table(page, recorded(RECORD)) == page
+def test_the_pages_say_what_the_matrix_ran() -> None:
+    pages = {path: path.read_text() for path in pages_with_table()}
+    assert pages
+    assert {path: with_table(page, recorded(RECORD)) for path, page in pages.items()} == pages
 
 
 def test_a_leg_that_failed_or_did_not_run_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,8 +68,8 @@ def test_a_leg_that_failed_or_did_not_run_is_shown(tmp_path: Path, monkeypatch: 
     for name, result in results.items():
         assert re.search(rf"^{re.escape(name)} .* {result}$", plain(outcomes), re.MULTILINE)
     monkeypatch.setattr("tools.matrix.table.RECORD", tmp_path / "page.md")
-    monkeypatch.setattr("tools.matrix.table.README", tmp_path / "readme.md")
-    (tmp_path / "readme.md").write_text(f"Before\n\n{readme_table({})}\n\nAfter\n")
+    monkeypatch.setattr("tools.matrix.table.FOLDERS", [tmp_path])
+    (tmp_path / "readme.md").write_text(f"Before\n\n{brief_table({})}\n\nAfter\n")
     write_record(outcomes)
     assert list(recorded(tmp_path / "page.md")) == [leg.name for leg in LEGS]
     shown = (tmp_path / "readme.md").read_text().splitlines()

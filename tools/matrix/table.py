@@ -1,4 +1,4 @@
-"""The tables of the matrix: on the terminal, in docs/compatibility.md and in the README."""
+"""The tables of the matrix: on the terminal, in docs/compatibility.md and, in brief, on other pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from tools.matrix.legs import LEGS, LINES, PYTHONS, ROOT
 from tools.matrix.outcomes import PASSED, RAN, Outcome
 
 RECORD = ROOT / "docs" / "compatibility.md"
-README = ROOT / "README.md"
+#: Where the pages are that may show the brief table.
+FOLDERS = (ROOT, ROOT / "docs")
 
 #: The distributions whose versions the table shows.
 SHOWN = {
@@ -19,7 +20,7 @@ SHOWN = {
     "requests": "requests",
     "urllib3": "urllib3",
 }
-_README_HEADINGS = ("Airflow", *(f"Python {python}" for python in PYTHONS))
+_BRIEF_HEADINGS = ("Airflow", *(f"Python {python}" for python in PYTHONS))
 _HEADINGS = ("Leg", "Python", *SHOWN, "Tests", "Skipped", "Seconds", "Result")
 
 _PAGE = """# Compatibility
@@ -34,6 +35,9 @@ Tests are skipped where an Airflow version does not have what they are about.
   constraints. There, every module is also imported with `-W error::DeprecationWarning`.
 - The other legs use the [constraints](../constraints) of their Airflow line. Airflow 2.11 and 3.0 do not
   support Python 3.13.
+- Airflow 3.2 is tested with `svcs` 26.1. With 26.2, `dag.test()` and `airflow dags test` fail in Airflow 3.2
+  (`'State' object has no attribute 'svcs_registry'`) unless `[api_auth] jwt_secret` is set. Airflow 3.3
+  [does not need the secret](https://github.com/apache/airflow/pull/68980).
 - `wheel` and `sdist` are installed from the built distribution, without the repository: `pip check`,
   `airflow providers get`, the parsing of the example DAGs, the sandbox, and a DAG run against it.
 """
@@ -82,7 +86,7 @@ def markdown(rows: Rows, *, headings: Sequence[str] = _HEADINGS) -> str:
 
 
 def write_record(outcomes: Sequence[Outcome]) -> None:
-    """Write what ran to docs/compatibility.md and to the README.
+    """Write what ran to docs/compatibility.md and to the pages with the brief table.
 
     :param outcomes: all legs.
     """
@@ -92,7 +96,9 @@ def write_record(outcomes: Sequence[Outcome]) -> None:
         table=markdown(_rows(outcomes)),
     )
     RECORD.write_text(page)
-    README.write_text(with_table(README.read_text(), recorded(RECORD)))
+    record = recorded(RECORD)
+    for path in pages_with_table():
+        path.write_text(with_table(path.read_text(), record))
 
 
 def recorded(page: Path) -> dict[str, dict[str, str]]:
@@ -109,8 +115,15 @@ def recorded(page: Path) -> dict[str, dict[str, str]]:
     return {row[0]: dict(zip(headings, row, strict=True)) for row in legs}
 
 
-def readme_table(record: dict[str, dict[str, str]]) -> str:
-    """Return the README's table of what passed.
+def pages_with_table() -> list[Path]:
+    """Return the pages with the brief table, for example the README."""
+    heading = markdown([], headings=_BRIEF_HEADINGS)
+    pages = [path for folder in FOLDERS for path in sorted(folder.glob("*.md"))]
+    return [path for path in pages if heading in path.read_text()]
+
+
+def brief_table(record: dict[str, dict[str, str]]) -> str:
+    """Return the brief table: one row for each Airflow, one column for each Python.
 
     :param record: the table of docs/compatibility.md.
     """
@@ -124,18 +137,18 @@ def readme_table(record: dict[str, dict[str, str]]) -> str:
         ]
         for line in LINES
     ]
-    return markdown(rows, headings=_README_HEADINGS)
+    return markdown(rows, headings=_BRIEF_HEADINGS)
 
 
 def with_table(page: str, record: dict[str, dict[str, str]]) -> str:
-    """Return *page* with its table replaced by the current one.
+    """Return *page* with its brief table replaced by the current one.
 
-    :param page: the README.
+    :param page: the text of a page.
     :param record: the table of docs/compatibility.md.
-    :raises ValueError: if it has no such table.
+    :raises ValueError: if the page has no such table.
     """
-    start = page.index(markdown([], headings=_README_HEADINGS))
-    return page[:start] + readme_table(record) + page[page.index("\n\n", start) :]
+    start = page.index(markdown([], headings=_BRIEF_HEADINGS))
+    return page[:start] + brief_table(record) + page[page.index("\n\n", start) :]
 
 
 def _mark(row: dict[str, str] | None) -> str:
