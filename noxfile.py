@@ -38,6 +38,9 @@ os.environ["PATH"] = os.pathsep.join([*(str(path.parent) for path in _FOUND.valu
 for _name in [name for name in os.environ if name.startswith("AIRFLOW_") or name == "PYTHONPATH"]:
     del os.environ[_name]
 
+#: Most tests wait for something. Files share what they start, so each runs in one process.
+_IN_PARALLEL = ("-n", "2", "--dist", "loadfile")
+
 _VERSIONS = f"""
 import json, platform
 from importlib.metadata import version
@@ -143,7 +146,7 @@ class _Run:
         report = outcomes.FOLDER / f"{self.outcome.leg}.xml"
         report.unlink(missing_ok=True)
         try:
-            self.session.run("python", "-m", "pytest", "-q", f"--junitxml={report}", *what)
+            self.session.run("python", "-m", "pytest", "-q", *_IN_PARALLEL, f"--junitxml={report}", *what)
         finally:
             if report.exists():
                 passed, skipped = outcomes.count(report)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 
 T = TypeVar("T")
+
+#: Where people find an id.
+_ADDRESSES = {
+    "connection_id": "the address of the connection's page in Workato: /connections/36",
+    "parent_id": "the address of the connection's page in Workato: /connections/1892",
+    "folder_id": "the address of the folder's page in Workato: /?fid=1892",
+}
 
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -25,11 +34,12 @@ def to_id(value: object, *, what: str = "connection_id") -> int:
         return value
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value) and int(value) > 0:
         return int(value)
-    raise WorkatoConfigurationError(
-        f"{what} must be a connection's number such as 36, not {_shown(value)}."
-        if what == "connection_id"
-        else f"{what} must be a number such as 1892, not {_shown(value)}."
-    )
+    kind = "a connection's number such as 36" if what == "connection_id" else "a number such as 1892"
+    if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
+        hint = " The upstream task or template gave no id: check whether it succeeded and what it returned."
+    else:
+        hint = f" It is in {_ADDRESSES[what]}." if what in _ADDRESSES else ""
+    raise WorkatoConfigurationError(f"{what} must be {kind}, not {_shown(value)}.{hint}")
 
 
 def to_optional_id(value: object, *, what: str) -> int | None:
@@ -129,6 +139,24 @@ def connection_ids(value: int | str | Sequence[int | str]) -> list[int]:
             "connection_id is an empty list: there is nothing to wait for. Check the task that gives the ids."
         )
     return [to_id(item) for item in items]
+
+
+def to_seconds(value: object, *, what: str) -> float:
+    """Return an interval in seconds.
+
+    :param value: a number, a string with a number, or a ``timedelta``.
+    :param what: the argument's name, for the error.
+    :raises WorkatoConfigurationError: if it is none of these, not finite, or not greater than 0.
+    """
+    seconds = math.nan
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        with suppress(ValueError, OverflowError):
+            seconds = float(value)
+    if not math.isfinite(seconds) or seconds <= 0:
+        raise WorkatoConfigurationError(f"{what} must be a number of seconds greater than 0, such as 60.")
+    return seconds
 
 
 def to_timestamp(value: datetime | str, *, what: str = "updated_after") -> str:

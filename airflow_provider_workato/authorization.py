@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -80,6 +82,29 @@ def state_from(*, status: object, lost_at: object, authorized_at: object) -> Sta
     return State.AUTHORIZED if status == "success" else State.WAITING
 
 
+def failure_mark(connection: WorkatoConnection) -> str | None:
+    """Return a string that tells a failure or loss from a later one, ``None`` if there is neither.
+
+    :param connection: a connection from the list.
+    """
+    if state_of(connection) not in (State.FAILED, State.LOST):
+        return None
+    keys = ("id", "authorization_status", "authorization_error", "authorized_at", "connection_lost_at")
+    # The error can quote credentials, and Airflow stores the mark.
+    return hashlib.sha256(repr([connection.get(key) for key in keys]).encode()).hexdigest()[:16]
+
+
+def state_for_wait(connection: WorkatoConnection, known_failures: Collection[str]) -> State:
+    """Return what a connection's status means for a wait that began after some failures.
+
+    :param connection: a connection from the list.
+    :param known_failures: the marks of failures that happened before the wait, from :func:`failure_mark`.
+    """
+    if known_failures and failure_mark(connection) in known_failures:
+        return State.WAITING
+    return state_of(connection)
+
+
 def has_unknown_status(connection: WorkatoConnection) -> bool:
     """Tell whether the status is one that this provider does not know. A wait continues in that case.
 
@@ -91,25 +116,72 @@ def has_unknown_status(connection: WorkatoConnection) -> bool:
     )
 
 
-def pending_text(pending: Sequence[WorkatoConnection]) -> str:
+def pending_text(pending: Sequence[WorkatoConnection], *, changed: bool = False) -> str:
     """Name connections with their status, such as ``connection 36 (no status yet)``.
 
     :param pending: the connections that are not authorized yet.
+    :param changed: also tell when each connection was last changed.
     """
-    named = [f"connection {row.get('id')} ({_status_text(row)})" for row in pending[:_NAMED]]
-    if len(pending) > _NAMED:
-        named.append(f"{len(pending) - _NAMED} more")
-    return ", ".join(named)
+
+    def one(row: WorkatoConnection) -> str:
+        moment = moment_text(parse_time(row.get("updated_at"))) if changed else ""
+        return f"connection {row.get('id')} ({status_text(row)}{moment and f', last changed {moment}'})"
+
+    return _listed([one(row) for row in pending[:_NAMED]], len(pending))
 
 
-def _status_text(connection: WorkatoConnection) -> str:
-    if state_of(connection) is State.LOST:
-        return "lost"
+def ids_text(ids: Sequence[int]) -> str:
+    """Name connections by id, such as ``connections 36, 37``.
+
+    :param ids: the connections.
+    """
+    shown = _listed([str(number) for number in ids[:_NAMED]], len(ids))
+    return f"connection{'' if len(ids) == 1 else 's'} {shown}"
+
+
+def _listed(named: Sequence[str], total: int) -> str:
+    more = total - len(named)
+    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
+
+
+def moment_text(moment: datetime | None) -> str:
+    """Return a time as ``2026-01-31 08:00:00 UTC``; an empty string for ``None`` or a time without a zone.
+
+    :param moment: the time.
+    """
+    if moment is None or moment.tzinfo is None:
+        return ""
+    try:
+        return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except OverflowError:
+        # The first and last day of the calendar overflow in some time zones.
+        return ""
+
+
+def status_text(connection: WorkatoConnection) -> str:
+    """Return what a log or an error calls the status of a connection.
+
+    :param connection: a connection from the list.
+    """
+    state = state_of(connection)
+    if state in (State.LOST, State.AUTHORIZED):
+        return state.value
     status = connection.get("authorization_status")
     if status is None:
         return "no status yet"
     shown = redact(str(status), [], limit=60)
     return f"unknown status {shown!r}" if has_unknown_status(connection) else shown
+
+
+def reason_text(connection: WorkatoConnection, *, secrets: Sequence[str] = ()) -> str | None:
+    """Return what Workato says about a failure or a loss; ``None`` if it says nothing.
+
+    :param connection: a connection that failed or was lost.
+    :param secrets: strings that must not be quoted.
+    """
+    lost = state_of(connection) is State.LOST
+    said = connection.get("connection_lost_reason" if lost else "authorization_error")
+    return redact(said, secrets) if said else None
 
 
 def failure(
@@ -125,8 +197,7 @@ def failure(
         return None
     connection_id, status = connection.get("id"), connection.get("authorization_status")
     lost = state is State.LOST
-    said = connection.get("connection_lost_reason" if lost else "authorization_error")
-    quoted = redact(said, secrets) if said else None
+    quoted = reason_text(connection, secrets=secrets)
 
     def shown(key: str) -> str:
         return redact(connection.get(key) or "", secrets, limit=80)
@@ -159,7 +230,11 @@ def settles(states: Sequence[State | None], *, fail_fast: bool = True) -> bool:
 
 
 def judge(
-    found: Mapping[int, WorkatoConnection], wanted: Sequence[int], *, fail_fast: bool = True
+    found: Mapping[int, WorkatoConnection],
+    wanted: Sequence[int],
+    *,
+    fail_fast: bool = True,
+    known_failures: Collection[str] = (),
 ) -> Verdict:
     """Decide a wait for one or more connections.
 
@@ -167,15 +242,17 @@ def judge(
     :param wanted: the ids waited for.
     :param fail_fast: give up on the first connection that failed or was lost; otherwise keep waiting, since
         a person may log in again. A missing connection always ends the wait.
+    :param known_failures: the marks of failures that do not count, from :func:`failure_mark`.
     """
     if missing := [connection_id for connection_id in wanted if connection_id not in found]:
         return Verdict(error=not_in_list(missing))
     rows = [found[connection_id] for connection_id in wanted]
-    states = [state_of(row) for row in rows]
+    states = [state_for_wait(row, known_failures) for row in rows]
     if not settles(states, fail_fast=fail_fast):
         pending = zip(rows, states, strict=True)
         return Verdict(pending=[row for row, state in pending if state is not State.AUTHORIZED])
-    error = next(filter(None, map(failure, rows)), None)
+    ended = (row for row, state in zip(rows, states, strict=True) if state is not State.WAITING)
+    error = next(filter(None, map(failure, ended)), None)
     return Verdict(error=error) if error else Verdict(connections=rows)
 
 
@@ -186,7 +263,7 @@ def not_in_list(missing: Sequence[int]) -> WorkatoNotFoundError:
     """
     one = len(missing) == 1
     return WorkatoNotFoundError(
-        f"Connection{'' if one else 's'} {', '.join(map(str, missing))} {'is' if one else 'are'} not in the "
+        f"C{ids_text(missing)[1:]} {'is' if one else 'are'} not in the "
         "list of connections: deleted, or not visible to this token. Check the id and that the "
         "API client's role and projects include the connection's folder.",
         operation="find_connection",

@@ -7,6 +7,7 @@ way. Every other error is left to Airflow's ``retries``.
 
     WorkatoError
     ├── WorkatoConfigurationError *     argument or Airflow connection
+    ├── WorkatoConnIdError              no such Airflow connection
     ├── WorkatoTransportError           no answer
     │   └── WorkatoTLSError *
     ├── WorkatoApiError                 an answer that reports a failure
@@ -33,7 +34,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from airflow.providers.common.compat.sdk import AirflowException, AirflowFailException
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    AirflowFailException,
+    AirflowNotFoundException,
+)
 
 #: The prefix of the traceback line that holds an error's attributes.
 _DETAILS = "details: "
@@ -50,6 +55,10 @@ class WorkatoError(AirflowException):
 
 class WorkatoConfigurationError(WorkatoError, AirflowFailException):
     """An argument or a field of the Airflow connection is missing or invalid. No request was sent."""
+
+
+class WorkatoConnIdError(WorkatoError, AirflowNotFoundException):
+    """Airflow has no connection with this id, or its secrets backend could not be reached."""
 
 
 class WorkatoTransportError(WorkatoError):

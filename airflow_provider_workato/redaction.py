@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, overload
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
@@ -72,24 +72,36 @@ class Sealed:
     variables shows it. It cannot be pickled.
 
     :param value: the value to hide.
+    :param public: the paths of leaves that are no secrets, such as ``host`` or ``advanced.host``. A path
+        names the keys from the top; the items of a list share the list's path.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_public", "_value")
 
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Any, *, public: Iterable[str] = ()) -> None:
         self._value = value
+        self._public = frozenset(public)
 
     def reveal(self) -> Any:
         """Return the value. Do not keep it in a local variable across calls that can fail."""
         return self._value
 
     def leaves(self) -> Iterator[Any]:
-        """Yield every leaf of the nested dicts and lists."""
-        return _leaves(self._value)
+        """Yield every secret leaf of the nested dicts and lists."""
+        return (leaf for path, leaf in _leaves(self._value) if path not in self._public)
 
     def masked(self) -> Any:
-        """Return a copy of the value in which every leaf is ``***``."""
-        return _masked(self._value)
+        """Return a copy of the value in which every leaf is ``***``, unless it is public.
+
+        A public leaf that contains a secret is masked as well.
+        """
+        secrets = secret_texts(self.leaves()) if self._public else []
+
+        def shown(path: str, leaf: Any) -> Any:
+            known = path in self._public and isinstance(leaf, (str, int, float, type(None)))
+            return leaf if known and _without(secrets, str(leaf)) == str(leaf) else MASK
+
+        return _masked(self._value, shown)
 
     def __repr__(self) -> str:
         return MASK
@@ -125,12 +137,17 @@ class HiddenBytes(bytes):
         raise TypeError("hidden bytes cannot be pickled")
 
 
-def seal(value: Any) -> Sealed | None:
+@overload
+def seal(value: None, *, public: Iterable[str] = ()) -> None: ...
+@overload
+def seal(value: Any, *, public: Iterable[str] = ()) -> Sealed: ...
+def seal(value: Any, *, public: Iterable[str] = ()) -> Sealed | None:
     """Wrap *value*, unless it is ``None`` or sealed already.
 
     :param value: a credential, or a dict or list of credentials.
+    :param public: as for :class:`Sealed`.
     """
-    return value if value is None or isinstance(value, Sealed) else Sealed(value)
+    return value if value is None or isinstance(value, Sealed) else Sealed(value, public=public)
 
 
 def secret_texts(leaves: Iterator[Any]) -> list[str]:
@@ -211,20 +228,24 @@ def _spellings(text: str) -> set[str]:
     }
 
 
-def _leaves(value: Any) -> Iterator[Any]:
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
-        for item in value.values():
-            yield from _leaves(item)
+        for key, item in value.items():
+            yield from _leaves(item, _below(path, key))
     elif isinstance(value, (list, tuple, set, frozenset)):
         for item in value:
-            yield from _leaves(item)
+            yield from _leaves(item, path)
     else:
-        yield value
+        yield path, value
 
 
-def _masked(value: Any) -> Any:
+def _masked(value: Any, shown: Callable[[str, Any], Any], path: str = "") -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _masked(item) for key, item in value.items()}
+        return {str(key): _masked(item, shown, _below(path, key)) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_masked(item) for item in value]
-    return MASK
+        return [_masked(item, shown, path) for item in value]
+    return shown(path, value)
+
+
+def _below(path: str, key: object) -> str:
+    return f"{path}.{key}" if path else str(key)

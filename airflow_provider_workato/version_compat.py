@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow import __version__ as _airflow_version
@@ -50,6 +51,28 @@ def shortest_deferral() -> float:
     """
     heartbeat: float = conf.getfloat("workers", "min_heartbeat_interval", fallback=0.0)
     return 1.6 * heartbeat
+
+
+def seconds_since_first_poke(task: Any, context: Mapping[str, Any]) -> float:
+    """Return for how many seconds a rescheduled sensor has waited: 0 at its first poke.
+
+    :param task: the sensor.
+    :param context: the task's execution context.
+    """
+    ti = context["ti"]
+    if _AIRFLOW_2:
+        from airflow.sensors.base import _orig_start_date  # type: ignore[import-not-found]
+
+        began = _orig_start_date(
+            dag_id=ti.dag_id,
+            task_id=ti.task_id,
+            run_id=ti.run_id,
+            map_index=ti.map_index,
+            try_number=(ti.max_tries or 0) - (task.retries or 0) + 1,
+        )
+    else:
+        began = ti.get_first_reschedule_date(context)
+    return 0.0 if began is None else max(0.0, (datetime.now(UTC) - began).total_seconds())
 
 
 def task_state_store(context: Mapping[str, Any]) -> Any | None:
@@ -155,7 +178,7 @@ class Handover:
         return isinstance(result, Mapping) or not self.multiple_outputs
 
 
-async def hand_on(ti: Any, result: Any, handover: Handover, *, links: Mapping[str, str]) -> None:
+async def hand_on(ti: Any, result: Any, handover: Handover, *, others: Mapping[str, Any]) -> None:
     """Push a task's XComs from a triggerer, as a worker would (Airflow 3.3 and later).
 
     The ``xcoms`` of a ``TaskSuccessEvent`` are no substitute: Airflow 3.3 encodes them twice and records no
@@ -164,7 +187,7 @@ async def hand_on(ti: Any, result: Any, handover: Handover, *, links: Mapping[st
     :param ti: the task instance.
     :param result: the task's result.
     :param handover: how the result is passed on.
-    :param links: URLs by XCom key, pushed in any case.
+    :param others: other XComs by key, pushed in any case.
     """
     from airflow.sdk.execution_time.xcom import XCom
 
@@ -179,8 +202,8 @@ async def hand_on(ti: Any, result: Any, handover: Handover, *, links: Mapping[st
             **options,
         )
 
-    for key, url in links.items():
-        await push(key, url)
+    for key, value in others.items():
+        await push(key, value)
     if not handover.do_xcom_push:
         return
     if handover.multiple_outputs:
@@ -240,6 +263,7 @@ __all__ = [
     "has_post_execute",
     "is_trigger_timeout",
     "read_connection",
+    "seconds_since_first_poke",
     "shortest_deferral",
     "task_state_store",
     "trigger_can_end",

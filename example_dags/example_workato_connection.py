@@ -26,6 +26,7 @@ with DAG(
     catchup=False,
     # Without it, two runs on different machines could both create the connection.
     max_active_runs=1,
+    doc_md=__doc__,
     tags=["example", "workato"],
 ) as dag:
     create = WorkatoCreateConnectionOperator(
@@ -41,6 +42,8 @@ with DAG(
             "email": "{{ conn.jira.login }}",
             "apitoken": "{{ conn.jira.password }}",
         },
+        # Airflow masks every other value wherever it occurs in the log.
+        public_input_keys=["host_name", "auth_type"],
     )
     wait = WorkatoConnectionSensor(task_id="wait", connection_id=create.output, deferrable=True)
     issue_types = WorkatoGetPicklistOperator(

@@ -30,21 +30,27 @@ with DAG(
     schedule=[lost_connections],
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
+    doc_md=__doc__,
     tags=["example", "workato"],
 ):
 
     @task
-    def lost(triggering_asset_events: Any = None) -> list[int]:
+    def lost(triggering_asset_events: Any = None) -> list[dict[str, Any]]:
         # One run can handle several events. Only runtime user connections have a login URL, and a parent.
         connections = [
             event.extra["payload"]["connection"] for event in triggering_asset_events[lost_connections]
         ]
-        return [connection["id"] for connection in connections if connection["parent_id"]]
+        return [{"id": row["id"], "name": row["name"]} for row in connections if row["parent_id"]]
 
-    @task
+    # The UI shows the connections' names instead of numbers.
+    name = "{{ ti.xcom_pull('lost')[ti.map_index].name }}"
+
+    @task(map_index_template=name)
     def notify(url: str) -> None:
         # In your DAG, send a message instead, for example with a notifier of the smtp or slack provider.
         log.info("Your connection was lost. Please log in again at %s", url)
 
-    login_page = WorkatoGetOAuthUrlOperator.partial(task_id="login_page").expand(connection_id=lost())
+    login_page = WorkatoGetOAuthUrlOperator.partial(task_id="login_page", map_index_template=name).expand(
+        connection_id=lost().map(lambda row: row["id"])
+    )
     notify.expand(url=login_page.output)

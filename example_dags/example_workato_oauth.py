@@ -20,6 +20,7 @@ with DAG(
     # Without it, two runs on different machines could both create the connection.
     max_active_runs=1,
     params={"parent_id": 36, "folder_id": 4515, "user": "ada@example.com"},
+    doc_md=__doc__,
     tags=["example", "workato"],
 ) as dag:
     create = WorkatoCreateRuntimeUserConnectionOperator(

@@ -27,6 +27,7 @@ with DAG(
     catchup=False,
     # Without it, two runs on different machines could both create a connection.
     max_active_runs=1,
+    doc_md=__doc__,
     tags=["example", "workato"],
 ) as dag:
     create = WorkatoCreateConnectionOperator.partial(
@@ -35,6 +36,8 @@ with DAG(
         folder_id=1892,
         # Do not fail on refused credentials. The next run repairs the connection once they are correct.
         on_refused="return",
+        # The UI shows the connections' names instead of numbers.
+        map_index_template="{{ task.name }}",
         max_active_tis_per_dag=1,
     ).expand_kwargs(
         [
@@ -53,8 +56,9 @@ with DAG(
     )
 
     @task
-    def accepted(connections: Any) -> list[int]:
-        return [row["id"] for row in connections if row["authorization_status"] == "success"]
+    def accepted(connections: Any) -> list[dict[str, Any]]:
+        rows = [row for row in connections if row["authorization_status"] == "success"]
+        return [{"id": row["id"], "name": row["name"]} for row in rows]
 
     @task
     def report(connections: Any) -> list[str]:
@@ -66,8 +70,10 @@ with DAG(
 
     output: Any = create.output
     report(output["connection"])
+    authorized: Any = accepted(output["connection"])
     issue_types = WorkatoGetPicklistOperator.partial(
         task_id="issue_types",
         pick_list_name="get_project_issuetypes",
         pick_list_params={"project": "OPS"},
-    ).expand(connection_id=accepted(output["connection"]))
+        map_index_template="{{ ti.xcom_pull('accepted')[ti.map_index].name }}",
+    ).expand(connection_id=authorized.map(lambda row: row["id"]))

@@ -22,6 +22,7 @@ with DAG(
     catchup=False,
     # Without it, two runs of this DAG on different machines could both create a connection.
     max_active_runs=1,
+    doc_md=__doc__,
     tags=["example", "workato"],
 ) as dag:
     create = WorkatoCreateConnectionOperator.partial(
@@ -34,6 +35,8 @@ with DAG(
             "email": "{{ conn.jira.login }}",
             "apitoken": "{{ conn.jira.password }}",
         },
+        # The UI shows the tenants' names instead of numbers.
+        map_index_template="{{ task.name }}",
         # The pool has one slot, so that two DAGs never create at the same time. Workato allows only one
         # create a second anyway.
         pool="workato",

@@ -104,7 +104,7 @@ def test_the_status_of_what_is_waited_for(row: dict[str, Any], text: str) -> Non
 
 def test_a_text_about_many_connections_is_short() -> None:
     many = [{"id": number, "authorization_status": "x\ny" * 100} for number in range(1000)]
-    assert pending_text(many).endswith(", 995 more")
+    assert pending_text(many).endswith(" and 995 more")
     assert len(pending_text(many)) < 600
     assert "\n" not in pending_text(many)
 

@@ -27,14 +27,13 @@ LAYERS = [
     {"links"},
     {"hooks"},
     {"provisioning"},
+    {"progress"},
     {"authorization"},
     {"client"},
     {"arguments", "local_lock"},
     {"exceptions", "redaction", "version_compat", "connection_form", "get_provider_info"},
 ]
 LEVEL = {name: len(LAYERS) - number for number, names in enumerate(LAYERS) for name in names}
-#: A list of its names is all that the sensor needs to know of the operators.
-FOR_TYPES_ONLY = {("sensors", "operators")}
 
 MODULES = sorted(
     path
@@ -72,11 +71,9 @@ def ids(path: Path) -> str:
 @pytest.mark.parametrize("path", MODULES, ids=ids)
 def test_layers_point_down(path: Path) -> None:
     here = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-    for module, for_types in imports(path):
+    for module, _ in imports(path):
         there = layer(module)
-        if not there or there == here or (for_types and (here, there) in FOR_TYPES_ONLY):
-            continue
-        assert LEVEL[there] <= LEVEL[here], f"{here} imports {module}"
+        assert not there or LEVEL[there] <= LEVEL[here], f"{here} imports {module}"
 
 
 @pytest.mark.parametrize("path", SANDBOX, ids=ids)

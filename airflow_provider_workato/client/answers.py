@@ -16,7 +16,7 @@ import msgspec
 from airflow_provider_workato.client import fast_decoding as fast
 from airflow_provider_workato.client.decoding import decode
 from airflow_provider_workato.exceptions import WorkatoResponseError
-from airflow_provider_workato.redaction import Sealed, without_credentials
+from airflow_provider_workato.redaction import Sealed, redact, without_credentials
 
 #: A connection as Workato's API describes it; every key but ``id`` may be missing.
 WorkatoConnection = dict[str, Any]
@@ -45,6 +45,17 @@ def single_or_list(
     :param connections: the connections.
     """
     return connections[0] if isinstance(value, (int, str)) else list(connections)
+
+
+def display_name(connection: WorkatoConnection) -> str:
+    """Return what a log line calls a connection, such as ``connection 36 ('Prod JIRA', jira)``.
+
+    :param connection: the connection.
+    """
+    name, provider = connection.get("name"), connection.get("provider")
+    known = [repr(redact(name, [], limit=80))] if name else []
+    known += [redact(provider, [], limit=80)] if provider else []
+    return f"connection {connection['id']}" + (f" ({', '.join(known)})" if known else "")
 
 
 def parse_connections(

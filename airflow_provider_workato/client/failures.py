@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from airflow_provider_workato.client.session import Answer, TooSlow
-from airflow_provider_workato.connection_form import LABELS
+from airflow_provider_workato.connection_form import DATA_CENTERS, LABELS
 from airflow_provider_workato.exceptions import (
     WorkatoApiError,
     WorkatoAuthError,
@@ -120,6 +121,8 @@ class Failures:
         if status >= 500 or status == 408:
             return WorkatoServerError, "Workato, or a proxy in front of it, failed; try again later."
         kind, advice = _ADVICE.get(status, (WorkatoApiError, "Workato refused the call."))
+        if status == 401 and (region := self._data_center_of_token()):
+            advice += f" The token looks like one of data center {region!r}."
         return kind, advice.format(
             conn_id=self.settings.conn_id,
             privilege=endpoint.privilege,
@@ -127,6 +130,12 @@ class Failures:
             not_found=endpoint.not_found.format(conn_id=self.settings.conn_id, **LABELS),
             **LABELS,
         )
+
+    def _data_center_of_token(self) -> str | None:
+        """Return the data center that the token's prefix names, if the calls go to another."""
+        prefix = re.match(r"wrka([a-z]{2,5})-", self.settings.token.reveal())
+        region = prefix[1] if prefix else None
+        return region if region in DATA_CENTERS and region != self.settings.data_center else None
 
     def redirected(self, answer: Answer, call: Call) -> WorkatoResponseError:
         """Return the error for a redirect.
@@ -209,13 +218,18 @@ class Failures:
             after = "" if call.endpoint.reads else "; the request may have been carried out"
         return WorkatoTransportError(
             f"{_what(call)} got no answer from {self.settings.place}: {redact(said, [])}{after}. "
-            f"{self._advice_without_answer(sent=sent, slow=slow)}",
+            f"{self._advice_without_answer(sent=sent, slow=slow, reason=reason)}",
             operation=call.endpoint.operation,
             request_sent=sent,
         )
 
-    def _advice_without_answer(self, *, sent: bool, slow: bool) -> str:
+    def _advice_without_answer(self, *, sent: bool, slow: bool, reason: OSError | None) -> str:
         connection = f"Airflow connection {self.settings.conn_id!r}"
+        if self.settings.is_local and isinstance(reason, ConnectionRefusedError):
+            return (
+                "Nothing listens there. If it is the sandbox, start it with the command workato-sandbox; "
+                f"otherwise correct {LABELS['host']!r} of {connection}."
+            )
         if not sent:
             labels = f"{LABELS['host']!r}, {LABELS['data_center']!r} and {LABELS['proxies']!r}"
             return f"Check {labels} of {connection}."

@@ -65,6 +65,11 @@ class WorkatoSettings:
         return f"data center {self.data_center!r} ({self.base_url})"
 
     @property
+    def is_local(self) -> bool:
+        """Whether the calls go to this machine, as those to a sandbox usually do."""
+        return _is_loopback(urlsplit(self.base_url).hostname or "")
+
+    @property
     def web_url(self) -> str:
         """Where people open the workspace in a browser."""
         return "https://app.workato.com" if self.data_center == "us" else self.base_url

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from airflow.providers.common.compat.sdk import BaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
 from airflow_provider_workato import connection_form
 from airflow_provider_workato.arguments import to_id, to_string
@@ -21,7 +24,6 @@ from airflow_provider_workato.client.answers import (
     encode_connection,
     iter_connections,
     parse_connection,
-    parse_connections,
     parse_oauth_url,
     parse_outcome,
     parse_picklist,
@@ -35,6 +37,7 @@ from airflow_provider_workato.client.settings import WorkatoSettings
 from airflow_provider_workato.client.transport import Transport
 from airflow_provider_workato.exceptions import (
     WorkatoConfigurationError,
+    WorkatoConnIdError,
     WorkatoError,
     WorkatoNotFoundError,
 )
@@ -51,6 +54,9 @@ if TYPE_CHECKING:
     from airflow_provider_workato.client.endpoints import Endpoint
     from airflow_provider_workato.provisioning.create_once import IfExists, OnKnown
     from airflow_provider_workato.provisioning.ledger import Ledger
+
+#: What the names of environment variables with Airflow connections start with.
+_VARIABLE = "AIRFLOW_CONN_"
 
 #: What delete and disconnect return if the connection does not exist.
 MISSING: dict[str, Any] = {"success": True, "status": "missing"}
@@ -100,8 +106,12 @@ class WorkatoConnectionsHook(BaseHook):
         """The fields of the Airflow connection, checked.
 
         :raises WorkatoConfigurationError: naming the field as the form labels it.
+        :raises WorkatoConnIdError: if there is no such Airflow connection.
         """
-        return WorkatoSettings.from_airflow(self.get_connection(self.workato_conn_id))
+        with suppress(AirflowNotFoundException):
+            # No variable for it: a traceback that prints local variables would show its password.
+            return WorkatoSettings.from_airflow(self.get_connection(self.workato_conn_id))
+        raise _no_such_connection(self.workato_conn_id)
 
     @cached_property
     def transport(self) -> Transport:
@@ -491,6 +501,7 @@ class WorkatoConnectionsHook(BaseHook):
         if_exists: IfExists = "reuse",
         ledger: Ledger | None = None,
         on_known: OnKnown | None = None,
+        with_url: bool = True,
     ) -> WorkatoConnection:
         """Make sure that an end user has a connection to log in to, once.
 
@@ -506,6 +517,8 @@ class WorkatoConnectionsHook(BaseHook):
         :param ledger: where the attempt is recorded for later attempts. Without one, ``fail`` and
             ``duplicate`` cannot tell a connection of an earlier attempt from one that existed before.
         :param on_known: called as soon as the connection is known to exist.
+        :param with_url: fetch the login URL of a connection that exists. Without it, only a connection that
+            was just created has one.
         :returns: the connection, with the login URL under ``url``.
         :raises WorkatoExistsError: if it exists and must not, or if several match.
         :raises WorkatoBusyError: if another process on this machine keeps creating the same connection.
@@ -544,7 +557,7 @@ class WorkatoConnectionsHook(BaseHook):
             on_known=on_known,
             settings=self.settings,
         ).run()
-        if not connection.get("url"):
+        if with_url and not connection.get("url"):
             connection["url"] = self.get_oauth_url(connection["id"])
         return connection
 
@@ -557,17 +570,24 @@ class WorkatoConnectionsHook(BaseHook):
         return parse_oauth_url(self.transport.send(call))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Tell whether the Airflow connection works, by one list call, a privilege that all uses need."""
-        # Few connections have this external id; the whole list can be large.
-        call = Call(endpoint=endpoints.LIST, query=[("external_id", "airflow-provider-workato")])
+        """Tell whether the Airflow connection works, by one list call, a privilege that all uses need.
+
+        The message calls it "this connection": Airflow's Test button gives it a random id.
+        """
         try:
             # A person is waiting for the Test button.
             transport = Transport(replace(self.settings, retry_budget=min(10, self.settings.retry_budget)))
             with transport.session:
-                parse_connections(transport.send(call))
+                visible = sum(
+                    1 for _ in iter_connections(cut(transport.send_raw(Call(endpoint=endpoints.LIST))))
+                )
         except WorkatoError as error:
-            return False, str(error)
-        return True, f"Workato at {self.settings.place} accepts the API token and lets it list connections."
+            said = str(error).replace(f"Airflow connection {self.workato_conn_id!r}", "this connection")
+            return False, said[:1].upper() + said[1:] if said.startswith("this") else said
+        said = f"Workato at {self.settings.place} accepts the API token. Visible connections: {visible}."
+        if not visible:
+            said += " If there should be some, give the API client access to their projects."
+        return True, said
 
     def _list(self, filters: ListFilters, *, secrets: Sealed | None = None) -> list[WorkatoConnection]:
         """List connections; no row quotes *secrets*, which an app may have refused before."""
@@ -613,6 +633,20 @@ class WorkatoConnectionsHook(BaseHook):
 
 def _runtime_user(**arguments: Any) -> ConnectionSpec:
     return ConnectionSpec.checked("parent_id", "folder_id", "external_id", **arguments)
+
+
+def _no_such_connection(conn_id: str) -> WorkatoConnIdError:
+    # A worker can see the ids in its environment, but not those in Airflow's database.
+    variables = [name for name in os.environ if name.startswith(_VARIABLE)]
+    known = [name.removeprefix(_VARIABLE).lower() for name in variables]
+    close = difflib.get_close_matches(conn_id, {*known, WorkatoConnectionsHook.default_conn_name})
+    advice = f"Did you mean {' or '.join(map(repr, close))}? Otherwise create" if close else "Create"
+    example = f"""{_VARIABLE}{conn_id.upper()}='{{"conn_type": "workato", "password": "API token"}}'"""
+    return WorkatoConnIdError(
+        f"Airflow has no connection {conn_id!r}. {advice} it in the UI (Admin → Connections, type Workato), "
+        f"or set an environment variable where the tasks run: {example}. If a secrets backend holds it, "
+        "check that the tasks can reach the backend."
+    )
 
 
 def _check_credentials(secrets: Sealed | None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
 
@@ -25,6 +26,17 @@ def connection_url(settings: WorkatoSettings, connection_id: int | str) -> str:
     return f"{settings.web_url}/connections/{connection_id}"
 
 
+def push_folder_url(context: Context, settings: WorkatoSettings, folder_id: int | str | None) -> None:
+    """Push the URL of a folder for :class:`WorkatoConnectionLink`, once the connection is gone.
+
+    :param context: the context of the task that pushes it.
+    :param settings: the workspace.
+    :param folder_id: the folder or project, ``None`` for the workspace's first page.
+    """
+    url = f"{settings.web_url}/" + (f"?fid={folder_id}#assets" if folder_id else "")
+    context["ti"].xcom_push(key=CONNECTION_URL_KEY, value=url)
+
+
 def push_connection_url(context: Context, settings: WorkatoSettings, connection_id: int) -> None:
     """Push the URL that :class:`WorkatoConnectionLink` opens.
 
@@ -33,6 +45,47 @@ def push_connection_url(context: Context, settings: WorkatoSettings, connection_
     :param connection_id: the connection.
     """
     context["ti"].xcom_push(key=CONNECTION_URL_KEY, value=connection_url(settings, connection_id))
+
+
+def push_at_once(context: Context, link: _XComLink, url: str) -> None:
+    """Push the URL that a link opens, so that the link works while the task is still running.
+
+    :param context: the context of the task that pushes it.
+    :param link: the link.
+    :param url: the URL.
+    """
+    context["ti"].xcom_push(key=link.key, value=url)
+    # Airflow 3 looks for the URL here. It copies it itself, but only when the task leaves its worker.
+    if shown_under := getattr(link, "xcom_key", None):
+        context["ti"].xcom_push(key=shown_under, value=url)
+
+
+def push_login_url(
+    context: Context, task: BaseOperator, settings: WorkatoSettings, connection_id: int
+) -> None:
+    """Push the login URL that an upstream task of this DAG run pushed for the connection, if one did.
+
+    :param context: the context of the task that pushes it.
+    :param task: that task.
+    :param settings: the workspace.
+    :param connection_id: the connection.
+    """
+    if not task.upstream_task_ids:
+        return
+    ti, wanted = context["ti"], connection_url(settings, connection_id)
+    upstream = [each for each in task.get_flat_relatives(upstream=True) if _has_login(each)]
+    # A URL may invalidate those before it: prefer the task that ran last.
+    upstream.sort(key=lambda each: len(each.get_flat_relative_ids(upstream=True)), reverse=True)
+    for each in upstream:
+        for map_index in dict.fromkeys((ti.map_index, -1)):
+            pull = partial(ti.xcom_pull, task_ids=each.task_id, map_indexes=map_index)
+            if pull(key=CONNECTION_URL_KEY) == wanted and (url := pull(key=OAUTH_URL_KEY)):
+                push_at_once(context, WorkatoOAuthLink(), url)
+                return
+
+
+def _has_login(task: Any) -> bool:
+    return any(isinstance(link, WorkatoOAuthLink) for link in task.operator_extra_links)
 
 
 class _XComLink(BaseOperatorLink):
@@ -50,7 +103,7 @@ class _XComLink(BaseOperatorLink):
 
 
 class WorkatoConnectionLink(_XComLink):
-    """Opens the connection's page in Workato."""
+    """Opens the connection's page in Workato, or its folder once the connection is deleted."""
 
     name = "Open in Workato"
     key = CONNECTION_URL_KEY

@@ -11,11 +11,13 @@ from airflow.providers.common.compat.sdk import BaseOperator, conf, mask_secret
 from airflow_provider_workato.arguments import one_of, to_flag, to_id
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoNotFoundError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.redaction import Sealed, seal, secret_texts
+from airflow_provider_workato.redaction import MASK, Sealed, seal, secret_texts
 from airflow_provider_workato.version_compat import forget_variables
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
+
+    from airflow_provider_workato.client.answers import WorkatoConnection
 
 #: The types of arguments: a literal, a Jinja template, or the output of another task.
 IdArgument: TypeAlias = "int | str | XComArg"
@@ -56,15 +58,35 @@ class CredentialsOperator(WorkatoOperator):
     are registered with Airflow's secrets masker and moved to a sealed attribute; the field itself keeps its
     keys, with ``***`` for each value.
 
+    Airflow's masker replaces a registered value wherever it occurs in the task's log. If ``input`` contains
+    an ordinary word such as a database's name, name its key in *public_input_keys*.
+
     :param input: the connection's parameters (templated). Take them from Airflow connections,
         variables or a secrets backend: Airflow stores a literal in the DAG file with the DAG.
+    :param public_input_keys: the keys of *input* whose values are no secrets, for example
+        ``["host_name", "auth_type"]``; for nested dicts a path such as ``advanced_settings.host``. Their
+        values are shown in the rendered fields and in logs, unless they contain a value of another key.
+        All other values are secret.
+    :raises WorkatoConfigurationError: if *public_input_keys* is not a list of strings.
     """
 
     template_fields_renderers: ClassVar[dict[str, str]] = {"input": "json"}
 
-    def __init__(self, *, input: DictArgument | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        input: DictArgument | None = None,
+        public_input_keys: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        # A string is a sequence too, and each of its letters would count as a key.
+        if isinstance(public_input_keys, str) or not all(isinstance(key, str) for key in public_input_keys):
+            raise WorkatoConfigurationError(
+                "public_input_keys must be a list of keys such as ['host_name', 'auth_type']."
+            )
         self.input: Any = input
+        self.public_input_keys = tuple(public_input_keys)
         self._credentials: Sealed | None = None
 
     def _do_render_template_fields(
@@ -78,16 +100,23 @@ class CredentialsOperator(WorkatoOperator):
             forget_variables(context)
 
     def _hide_input(self) -> None:
-        # Airflow 2 renders a task's fields more than once.
-        if self.input is None or (self._credentials and self.input == self._credentials.masked()):
+        if self.input is None or self._is_hidden():
             return
-        self._credentials = seal(self.input)
-        self.input = self._credentials.masked() if self._credentials else None
+        self._credentials = seal(self.input, public=self.public_input_keys)
+        self.input = self._credentials.masked()
         shortest = conf.getint("logging", "min_length_masked_secret", fallback=5)
-        for text in secret_texts(self._credentials.leaves() if self._credentials else iter(())):
+        for text in secret_texts(self._credentials.leaves()):
             # Airflow logs a warning for each shorter one and does not mask it.
             if len(text) >= shortest:
                 mask_secret(text)
+
+    def _is_hidden(self) -> bool:
+        """Tell whether ``input`` is masked already: Airflow 2 renders a task's fields more than once."""
+        if self._credentials is None:
+            return False
+        # Rendering a public value again can change it.
+        left = list(seal(self.input, public=self.public_input_keys).leaves())
+        return self.input == self._credentials.masked() or (bool(left) and all(leaf == MASK for leaf in left))
 
     @property
     def credentials(self) -> Sealed | None:
@@ -155,8 +184,11 @@ class TargetOperator(WorkatoOperator):
             )
         self._found_by = "connection_id" if self._by_id else "name" if external_id is None else "external_id"
 
-    def find_target(self) -> int | None:
-        """Return the connection's id, ``None`` if it does not exist and *ignore_missing* is set."""
+    def find_target(self) -> WorkatoConnection | None:
+        """Return the connection, ``None`` if it does not exist and *ignore_missing* is set.
+
+        Of a connection named by its id, nothing else is known.
+        """
         ignore_missing = to_flag(self.ignore_missing, what="ignore_missing")
         if _is_missing(getattr(self, self._found_by)):
             if not ignore_missing:
@@ -167,9 +199,9 @@ class TargetOperator(WorkatoOperator):
             self.log.info("No %s was given; nothing to do.", self._found_by)
             return None
         if self._by_id:
-            return to_id(self.connection_id)
+            return {"id": to_id(self.connection_id)}
         try:
-            found = self.hook.find_matching(
+            return self.hook.find_matching(
                 provider=self.provider,
                 name=self.name,
                 folder_id=self.folder_id,
@@ -182,7 +214,6 @@ class TargetOperator(WorkatoOperator):
                 raise
             self.log.info("%s Nothing to do.", error)
             return None
-        return int(found["id"])
 
 
 def check_choice(value: object, choices: Sequence[str], *, what: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from airflow_provider_workato.arguments import one_of, to_flag, to_id, to_optional_flag
 from airflow_provider_workato.authorization import failure
+from airflow_provider_workato.client.answers import display_name
 from airflow_provider_workato.client.filters import LIST_FILTERS
 from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
@@ -26,6 +27,7 @@ from airflow_provider_workato.links.connections import (
     WorkatoConnectionLink,
     WorkatoOAuthLink,
     push_connection_url,
+    push_folder_url,
 )
 from airflow_provider_workato.operators.base import (
     NOT_GIVEN,
@@ -39,6 +41,11 @@ from airflow_provider_workato.operators.base import (
     check_choice,
     check_flag,
 )
+from airflow_provider_workato.operators.hand_off import (
+    CONNECTION_KEY,
+    HandOffOperator,
+    LoginHandOffOperator,
+)
 from airflow_provider_workato.provisioning.create_once import IF_EXISTS
 from airflow_provider_workato.provisioning.ledger import TaskStateLedger
 from airflow_provider_workato.redaction import secret_texts
@@ -51,8 +58,6 @@ if TYPE_CHECKING:
     from airflow_provider_workato.client.answers import PicklistItem, WorkatoConnection
     from airflow_provider_workato.provisioning.create_once import IfExists
 
-#: XCom key of the whole connection, beside the id that a create returns.
-CONNECTION_KEY = "connection"
 #: XCom key that tells whether this DAG run created the connection or reused one.
 CREATED_KEY = "created"
 #: XCom key of the connection's id, pushed only if this DAG run created the connection.
@@ -80,7 +85,7 @@ class _EnsureOperator(WorkatoOperator):
             ti.xcom_push(key="return_value", value=number)
 
 
-class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
+class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, CredentialsOperator):
     """Make sure that a connection exists, with these credentials.
 
     Safe to retry, clear and run again: the operator looks for an existing connection first, by *external_id*
@@ -104,13 +109,22 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
     :param external_id: your own id for it (templated).
     :param input: the connection's parameters, which are credentials (templated, hidden everywhere). Without
         them the connection stays disconnected until a person authorizes it.
+    :param public_input_keys: the keys of *input* whose values are no secrets, for example
+        ``["host_name", "auth_type"]``; for nested dicts a path such as ``advanced_settings.host``. Their
+        values may be shown. All others are secret.
     :param shell_connection: store the credentials without testing them (templated).
     :param if_exists: ``reuse`` it as it is (one that is not authorized is repaired with *input*),
         ``update`` it with what is given here, ``fail``, or create a ``duplicate`` (templated).
     :param on_refused: what to do if the app refuses *input*: ``fail`` the task, or ``return`` the id of the
-        unauthorized connection, so that one bad tenant does not stop the others (templated).
+        unauthorized connection, so that one bad tenant does not stop the others (templated). Neither waits.
+    :param wait_for_authorization: wait until a person has authorized the connection in Workato (templated).
+        Of use without *input*, or with *shell_connection*; see
+        :class:`~airflow_provider_workato.operators.hand_off.HandOffOperator`, also for *ask_again*,
+        *notifiers*, *deferrable*, *poke_interval*, *timeout*, *max_failed_polls* and *end_in_trigger*.
     :param workato_conn_id: the Airflow connection with the API token (templated).
-    :raises WorkatoAuthorizationError: if the app refuses *input*; the next try repairs the connection.
+    :raises WorkatoAuthorizationError: if the app refuses *input*; the next try repairs the connection. While
+        waiting, if a login failed or the connection was lost, without *ask_again*.
+    :raises AirflowSensorTimeout: if nobody has authorized the connection within *timeout*.
     :raises WorkatoExistsError: if it exists and must not, if several match, or if the one to change
         matches by its name alone, without *folder_id* or *external_id*.
     :raises WorkatoBusyError: if another process on this machine keeps creating the same connection.
@@ -127,8 +141,10 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
         "shell_connection",
         "if_exists",
         "on_refused",
+        "wait_for_authorization",
     )
     operator_extra_links = (WorkatoConnectionLink(),)
+    ui_color = "#b9f2a1"
 
     def __init__(
         self,
@@ -160,6 +176,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
     def execute(self, context: Context) -> int:
         """Find or create the connection."""
         one_of(self.on_refused, ON_REFUSED, what="on_refused")
+        to_flag(self.wait_for_authorization, what="wait_for_authorization")
         try:
             connection = self.hook.ensure_connection(
                 name=self.name,
@@ -178,7 +195,11 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
                 raise
             self.log.warning("%s Returning its id, since on_refused is 'return'.", error)
             return error.connection_id
-        return int(connection["id"])
+        return self.hand_off(context, connection)
+
+
+#: What an update can change.
+_CHANGEABLE = ("name", "folder_id", "parent_id", "external_id", "input", "shell_connection")
 
 
 class WorkatoUpdateConnectionOperator(CredentialsOperator):
@@ -192,6 +213,9 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
     :param parent_id: its new parent connection (templated).
     :param external_id: your own id for it (templated).
     :param input: the parameters to change, which are credentials (templated, hidden everywhere).
+    :param public_input_keys: the keys of *input* whose values are no secrets, for example
+        ``["host_name", "auth_type"]``; for nested dicts a path such as ``advanced_settings.host``. Their
+        values may be shown. All others are secret.
     :param shell_connection: store the credentials without testing them (templated).
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :raises WorkatoAuthorizationError: if the app refuses *input*.
@@ -200,14 +224,10 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
     template_fields: Sequence[str] = (
         *WorkatoOperator.template_fields,
         "connection_id",
-        "name",
-        "folder_id",
-        "parent_id",
-        "external_id",
-        "input",
-        "shell_connection",
+        *_CHANGEABLE,
     )
     operator_extra_links = (WorkatoConnectionLink(),)
+    ui_color = "#ffe08a"
 
     def __init__(
         self,
@@ -234,6 +254,7 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         """Change the connection."""
         credentials = self.credentials
         shell_connection = to_optional_flag(self.shell_connection, what="shell_connection")
+        push_connection_url(context, self.hook.settings, to_id(self.connection_id))
         connection = self.hook.update_connection(
             self.connection_id,
             name=self.name,
@@ -243,7 +264,8 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
             shell_connection=shell_connection,
             input=credentials,
         )
-        push_connection_url(context, self.hook.settings, connection["id"])
+        changed = [name for name in _CHANGEABLE if getattr(self, name) is not None]
+        self.log.info("Updated %s of %s.", ", ".join(changed), display_name(connection))
         if credentials is not None and not shell_connection:
             refused = failure(connection, secrets=secret_texts(credentials.leaves()))
             if refused is not None:
@@ -275,6 +297,7 @@ class WorkatoDisconnectConnectionOperator(TargetOperator):
 
     template_fields: Sequence[str] = (*TargetOperator.template_fields, "force")
     operator_extra_links = (WorkatoConnectionLink(),)
+    ui_color = "#ffc49b"
 
     def __init__(
         self, *, connection_id: IdArgument | None = NOT_GIVEN, force: FlagArgument = False, **kwargs: Any
@@ -286,13 +309,17 @@ class WorkatoDisconnectConnectionOperator(TargetOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Disconnect the connection."""
         force = to_flag(self.force, what="force")
-        number = self.find_target()
-        if number is None:
+        target = self.find_target()
+        if target is None:
             return MISSING.copy()
+        push_connection_url(context, self.hook.settings, target["id"])
         said = self.hook.disconnect_connection(
-            number, force=force, ignore_missing=to_flag(self.ignore_missing, what="ignore_missing")
+            target["id"], force=force, ignore_missing=to_flag(self.ignore_missing, what="ignore_missing")
         )
-        push_connection_url(context, self.hook.settings, number)
+        if said == MISSING:
+            self.log.info("Connection %s does not exist; nothing to disconnect.", target["id"])
+        else:
+            self.log.info("Disconnected %s.", display_name(target))
         return said
 
 
@@ -328,6 +355,8 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
     """
 
     template_fields: Sequence[str] = (*TargetOperator.template_fields, "created_by")
+    operator_extra_links = (WorkatoConnectionLink(),)
+    ui_color = "#ffa8a8"
 
     def __init__(
         self,
@@ -345,21 +374,24 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
         # In every Airflow version, try_number is 1 while the first try runs.
         is_first_try = context["ti"].try_number <= 1
         try:
-            number = self.find_target()
+            target = self.find_target()
         except WorkatoNotFoundError as error:
             # With a status, the list call itself got a 404.
             if is_first_try or error.status is not None:
                 raise
             self.log.info("%s An earlier try of this task probably deleted it.", error)
             return {"success": True, "status": "deleted"}
-        if number is None:
+        if target is None:
             return MISSING.copy()
+        number = target["id"]
+        push_connection_url(context, self.hook.settings, number)
         if self.created_by is not None and number not in self._created_ids(context):
             self.log.info(
                 "Keeping connection %s: task %r did not create it in this run.", number, self.created_by
             )
             return {"success": True, "status": "kept"}
         said = self.hook.delete_connection(number, ignore_missing=ignore_missing or not is_first_try)
+        push_folder_url(context, self.hook.settings, target.get("folder_id"))
         if said == MISSING and not ignore_missing:
             self.log.info(
                 "Connection %s does not exist; an earlier try of this task probably deleted it.", number
@@ -367,6 +399,8 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
             return {"success": True, "status": "deleted"}
         if said == MISSING:
             self.log.info("Connection %s does not exist; nothing to delete.", number)
+        else:
+            self.log.info("Deleted %s.", display_name(target))
         return said
 
     def _created_ids(self, context: Context) -> list[int]:
@@ -414,6 +448,8 @@ class WorkatoGetPicklistOperator(WorkatoOperator):
         "pick_list_params",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"pick_list_params": "json"}
+    operator_extra_links = (WorkatoConnectionLink(),)
+    ui_color = "#cdd9ff"
 
     def __init__(
         self,
@@ -428,9 +464,15 @@ class WorkatoGetPicklistOperator(WorkatoOperator):
         self.pick_list_name: Any = pick_list_name
         self.pick_list_params: Any = pick_list_params
 
-    def execute(self, context: Context) -> list[PicklistItem]:  # noqa: ARG002
+    def execute(self, context: Context) -> list[PicklistItem]:
         """Fetch the values."""
-        return self.hook.get_picklist(self.connection_id, self.pick_list_name, self.pick_list_params)
+        number = to_id(self.connection_id)
+        push_connection_url(context, self.hook.settings, number)
+        items = self.hook.get_picklist(number, self.pick_list_name, self.pick_list_params)
+        self.log.info(
+            "Fetched picklist %r of connection %s; values: %d.", self.pick_list_name, number, len(items)
+        )
+        return items
 
 
 class WorkatoListConnectionsOperator(WorkatoOperator):
@@ -451,6 +493,7 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
     """
 
     template_fields: Sequence[str] = (*WorkatoOperator.template_fields, *LIST_FILTERS)
+    ui_color = "#a9d8ff"
 
     # Spelled out, unlike the hook's filters: Airflow applies a DAG's default_args to named parameters only.
     def __init__(
@@ -480,10 +523,14 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
 
     def execute(self, context: Context) -> list[WorkatoConnection]:  # noqa: ARG002
         """List the connections."""
-        return self.hook.list_connections(**{name: getattr(self, name) for name in LIST_FILTERS})
+        filters = {name: getattr(self, name) for name in LIST_FILTERS}
+        rows = self.hook.list_connections(**filters)
+        given = [f"{name}={value}" for name, value in filters.items() if value not in (None, False)]
+        self.log.info("Listed connections (%s); found: %d.", ", ".join(given) or "no filter", len(rows))
+        return rows
 
 
-class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
+class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator, LoginHandOffOperator):
     """Make sure that an end user has a connection to log in to.
 
     Safe to retry, clear and run again: the operator looks for the user's connection first, by *parent_id* and
@@ -501,8 +548,14 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
     :param redirect_url: URL that the user is sent to after the login (templated).
     :param if_exists: ``reuse`` it, ``update`` its name and folder, ``fail``, or create a ``duplicate``
         (templated).
+    :param wait_for_authorization: wait until the user has logged in (templated); see
+        :class:`~airflow_provider_workato.operators.hand_off.HandOffOperator`, also for *ask_again*,
+        *notifiers*, *deferrable*, *poke_interval*, *timeout*, *max_failed_polls* and *end_in_trigger*.
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :raises WorkatoExistsError: if it exists and must not, or if several match.
+    :raises WorkatoAuthorizationError: while waiting, if a login failed or the connection was lost, without
+        *ask_again*.
+    :raises AirflowSensorTimeout: if nobody has logged in within *timeout*.
     """
 
     template_fields: Sequence[str] = (
@@ -514,8 +567,10 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
         "callback_url",
         "redirect_url",
         "if_exists",
+        "wait_for_authorization",
     )
     operator_extra_links = (WorkatoConnectionLink(), WorkatoOAuthLink())
+    ui_color = "#dccbff"
 
     def __init__(
         self,
@@ -541,6 +596,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
 
     def execute(self, context: Context) -> int:
         """Find or create the connection."""
+        waits = to_flag(self.wait_for_authorization, what="wait_for_authorization")
         connection = self.hook.ensure_runtime_user_connection(
             parent_id=self.parent_id,
             folder_id=self.folder_id,
@@ -551,10 +607,13 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator):
             if_exists=self.if_exists,
             ledger=TaskStateLedger(context),
             on_known=partial(self._push, context),
+            # A wait fetches the URL itself, if it needs one.
+            with_url=not waits,
         )
-        context["ti"].xcom_push(key=OAUTH_URL_KEY, value=connection["url"])
-        context["ti"].xcom_push(key=CONNECTION_KEY, value=connection)
-        return int(connection["id"])
+        if "url" in connection:
+            context["ti"].xcom_push(key=OAUTH_URL_KEY, value=connection["url"])
+            context["ti"].xcom_push(key=CONNECTION_KEY, value=connection)
+        return self.hand_off(context, connection)
 
 
 class WorkatoGetOAuthUrlOperator(WorkatoOperator):
@@ -568,6 +627,7 @@ class WorkatoGetOAuthUrlOperator(WorkatoOperator):
 
     template_fields: Sequence[str] = (*WorkatoOperator.template_fields, "connection_id")
     operator_extra_links = (WorkatoConnectionLink(), WorkatoOAuthLink())
+    ui_color = "#f7c6ef"
 
     def __init__(self, *, connection_id: IdArgument, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -575,7 +635,13 @@ class WorkatoGetOAuthUrlOperator(WorkatoOperator):
 
     def execute(self, context: Context) -> str:
         """Fetch the URL."""
-        url = self.hook.get_oauth_url(self.connection_id)
-        push_connection_url(context, self.hook.settings, to_id(self.connection_id))
+        number = to_id(self.connection_id)
+        push_connection_url(context, self.hook.settings, number)
+        url = self.hook.get_oauth_url(number)
         context["ti"].xcom_push(key=OAUTH_URL_KEY, value=url)
+        self.log.info(
+            "Fetched a login URL for connection %s. The button %r on this task's page opens it.",
+            number,
+            WorkatoOAuthLink.name,
+        )
         return url

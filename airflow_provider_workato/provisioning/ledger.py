@@ -32,20 +32,22 @@ class TaskStateLedger:
     A lost note is harmless: the search in Workato finds the connection.
 
     :param context: the task's execution context.
+    :param key: under which the note is stored.
     """
 
     #: Do not rename it: tries that are running would lose their notes.
     KEY = "workato_connection"
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, key: str = KEY) -> None:
         self._store = task_state_store(context)
+        self._key = key
 
     def read(self) -> dict[str, Any]:
         """Return the latest note, an empty dict if there is none."""
         if self._store is None:
             return {}
         try:
-            note = self._store.get(self.KEY)
+            note = self._store.get(self._key)
         except Exception:
             log.warning("Cannot read the task state store; searching Workato instead.", exc_info=True)
             return {}
@@ -59,7 +61,7 @@ class TaskStateLedger:
         if self._store is None:
             return
         try:
-            self._store.set(self.KEY, note)
+            self._store.set(self._key, note)
         except Exception:
             log.warning(
                 "Cannot write to the task state store; a retry will search Workato instead.", exc_info=True

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
     AirflowSensorTimeout,
-    AirflowSkipException,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
 )
 
-from airflow_provider_workato.arguments import connection_ids, drop_none
-from airflow_provider_workato.authorization import has_unknown_status, judge, pending_text
+from airflow_provider_workato.arguments import drop_none
 from airflow_provider_workato.client.answers import single_or_list
-from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoError, from_traceback
+from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.links.connections import WorkatoConnectionLink, push_connection_url
+from airflow_provider_workato.links.connections import (
+    WorkatoConnectionLink,
+    WorkatoOAuthLink,
+    push_connection_url,
+    push_login_url,
+)
+from airflow_provider_workato.operators.waiting import AuthorizationWait
 from airflow_provider_workato.version_compat import (
     AIRFLOW_3_3,
-    TRIGGER_FAILED,
-    Handover,
-    TaskDeferralError,
     has_post_execute,
-    is_trigger_timeout,
-    shortest_deferral,
+    seconds_since_first_poke,
     trigger_can_end,
 )
 
@@ -40,15 +37,17 @@ if TYPE_CHECKING:
 
     from airflow_provider_workato.client.answers import WorkatoConnection
     from airflow_provider_workato.operators.base import IdArgument, StringArgument
-    from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
 
 
-class WorkatoConnectionSensor(BaseSensorOperator):
+class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     """Wait until connections are authorized.
 
     Succeeds when ``authorization_status`` is ``success`` and the connection was not lost since. Fails at once
     if the status is ``failed`` or ``exception``, or if the connection was lost or deleted. Returns the
     connection, or a list of connections if a list was given.
+
+    The task's log tells how the wait begins, each change of a status, and how it ends. The task's page gets
+    the button of the login that an upstream task fetched for the connection.
 
     The modes ``poke`` and ``reschedule`` and *deferrable* give the same results and errors. Workato allows
     60 list calls a minute. All deferred waits of a triggerer share one list call per *poke_interval*; in the
@@ -75,18 +74,18 @@ class WorkatoConnectionSensor(BaseSensorOperator):
     :raises WorkatoNotFoundError: if a connection was deleted, or the token cannot see it.
     :raises WorkatoError: if a poll failed. While deferred, if too many in a row failed, or the last one
         before *timeout*.
-    :raises AirflowSensorTimeout: after *timeout*; names the connections and their last status.
+    :raises AirflowSensorTimeout: after *timeout*; names the connections, their last status and their last
+        change.
     """
 
     template_fields: Sequence[str] = (
+        *AuthorizationWait.template_fields,
         "connection_id",
-        "workato_conn_id",
         "folder_id",
         "project_id",
         "external_id",
     )
-    operator_extra_links = (WorkatoConnectionLink(),)
-    ui_color = "#67eadd"
+    operator_extra_links = (WorkatoConnectionLink(), WorkatoOAuthLink())
 
     def __init__(
         self,
@@ -104,7 +103,7 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         poke_interval: timedelta | float = 30,
         **kwargs: Any,
     ) -> None:
-        super().__init__(poke_interval=poke_interval, **kwargs)
+        super().__init__(workato_conn_id=workato_conn_id, poke_interval=poke_interval, **kwargs)
         self.connection_id: Any = connection_id
         self.folder_id: Any = folder_id
         self.project_id: Any = project_id
@@ -113,9 +112,6 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         self.deferrable = deferrable
         self.max_failed_polls = max_failed_polls
         self.end_in_trigger = end_in_trigger
-        self.workato_conn_id = workato_conn_id
-        self._ids: tuple[object, list[int]] | None = None
-        self._pending = ""
         if start_from_trigger and not deferrable:
             raise WorkatoConfigurationError(
                 f"start_from_trigger of task {self.task_id!r} needs deferrable=True. Set it, or leave "
@@ -124,142 +120,44 @@ class WorkatoConnectionSensor(BaseSensorOperator):
         if start_from_trigger and AIRFLOW_3_3:
             self._start_from_trigger()
 
-    @cached_property
-    def hook(self) -> WorkatoConnectionsHook:
-        """The hook that makes the calls."""
-        return WorkatoConnectionsHook(self.workato_conn_id)
-
-    def execute(self, context: Context) -> Any:  # noqa: RET503 - defer() does not return
+    def execute(self, context: Context) -> Any:
         """Wait on the worker, or defer to the triggerer."""
         wanted = self._wanted
         if len(wanted) == 1:
             push_connection_url(context, self.hook.settings, wanted[0])
-        if not self.deferrable:
-            try:
-                return super().execute(context)
-            except AirflowSensorTimeout:
-                raise self._timed_out(self._pending) from None
-        now = time.time()
-        end_task = self._can_end_in_trigger() if self.end_in_trigger is None else self.end_in_trigger
-        trigger = self._trigger(
-            deadline=now + self.timeout,
-            since=now,
-            # An upstream task may just have changed the connection.
-            accept_newest=not self.upstream_task_ids,
-            end_task=end_task,
-            handover=Handover.of(self, context["ti"]).names() if end_task and AIRFLOW_3_3 else None,
-            min_seconds=shortest_deferral(),
-            connection_id=self.connection_id if isinstance(self.connection_id, (int, str)) else wanted,
-        )
-        # Do not list from here: one call for each of thousands of tasks would use up the quota, too.
-        self.defer(
-            trigger=trigger,
-            method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout + trigger.SLACK),
-        )
+            push_login_url(context, self, self.hook.settings, wanted[0])
+        if self.deferrable:
+            end_task = self._can_end_in_trigger() if self.end_in_trigger is None else self.end_in_trigger
+            self.defer_wait(context, end_task=end_task)
+        self._begin(seconds_since_first_poke(self, context) if self.reschedule else 0.0)
+        try:
+            return super().execute(context)
+        except AirflowSensorTimeout:
+            raise self._timed_out() from None
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """List the connections once."""
-        rows = self.hook.list_connections(include_runtime_connections=True, **self._filters)
-        connections = self._decide({row["id"]: row for row in rows})
-        return PokeReturnValue(is_done=connections is not None, xcom_value=connections)
-
-    def execute_complete(self, context: Context, event: Any = None) -> Any:  # noqa: ARG002
-        """End the task with the trigger's outcome.
-
-        :param event: the trigger's event.
-        """
-        status = event.get("status") if isinstance(event, Mapping) else None
-        if status == "timeout":
-            raise self._timed_out(event.get("pending"))
-        if status == "settled" and isinstance(event.get("connections"), list):
-            connections = self._decide({row["id"]: row for row in event["connections"]})
-            if connections is not None:
-                self.log.info("Success criteria met. Exiting.")
-                return connections
-        raise WorkatoError("The trigger's event is missing or unexpected. Clear the task to wait again.")
-
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume a deferred wait. Errors end the task as they do in mode ``poke``.
-
-        :param next_method: the method to resume with.
-        :param next_kwargs: its arguments.
-        """
-        arguments = next_kwargs or {}
-        try:
-            if next_method == TRIGGER_FAILED:
-                self._raise_what_ended_the_trigger(arguments.get("error"), arguments.get("traceback"))
-            return getattr(self, next_method)(context, **arguments)
-        except Exception as error:
-            option = self._option_that_skips(error)
-            if option is None:
-                raise
-            raise AirflowSkipException(f"Skipping due to {option} is set to True.") from error
-
-    def _raise_what_ended_the_trigger(self, reason: object, traceback: Sequence[str] | None) -> NoReturn:
-        if is_trigger_timeout(reason):
-            raise self._timed_out()
-        if traceback:
-            self.log.error("Trigger failed:\n%s", "\n".join(traceback))
-        raise from_traceback(traceback) or TaskDeferralError(str(getattr(reason, "value", reason)))
-
-    def _timed_out(self, pending: str | None = None) -> AirflowSensorTimeout:
-        if not pending:
-            value = self.connection_id
-            pending = f"connection {value if isinstance(value, (int, str, list)) else self._wanted}"
-        return AirflowSensorTimeout(
-            f"Still waiting for {pending} after the specified timeout of {self.timeout:g} s. Authorize it in "
-            "Workato and clear this task, or set a longer timeout."
+        connections = self._look()
+        return PokeReturnValue(
+            is_done=connections is not None,
+            xcom_value=None if connections is None else self._result(connections),
         )
 
-    def _option_that_skips(self, error: Exception) -> str | None:
-        """Return the option for which mode ``poke`` would skip the task instead of failing it."""
-        if self.soft_fail and isinstance(error, (AirflowFailException, AirflowSensorTimeout)):
-            return "soft_fail"
-        # In mode poke, a timeout fails the task even with never_fail.
-        return "never_fail" if self.never_fail and not isinstance(error, AirflowSensorTimeout) else None
+    def _waits_for(self) -> Any:
+        return self.connection_id
 
-    @property
-    def _wanted(self) -> list[int]:
-        # The output of mapped tasks is fetched from Airflow: once per process, not at each poke.
-        if self._ids is None or self._ids[0] is not self.connection_id:
-            self._ids = self.connection_id, connection_ids(self.connection_id)
-        return self._ids[1]
+    def _list_filters(self) -> dict[str, Any]:
+        return drop_none(folder_id=self.folder_id, project_id=self.project_id, external_id=self.external_id)
 
-    def _decide(
-        self, rows: Mapping[int, WorkatoConnection]
-    ) -> WorkatoConnection | list[WorkatoConnection] | None:
-        verdict = judge(rows, self._wanted, fail_fast=self.fail_fast)
-        if verdict.error is not None:
-            raise verdict.error
-        pending = pending_text(verdict.pending)
-        if pending != self._pending and any(map(has_unknown_status, verdict.pending)):
-            self.log.warning("Unknown authorization_status; still waiting for %s.", pending)
-        self._pending = pending
-        return (
-            None if verdict.connections is None else single_or_list(self.connection_id, verdict.connections)
-        )
+    def _result(
+        self, connections: Sequence[WorkatoConnection]
+    ) -> WorkatoConnection | list[WorkatoConnection]:
+        return single_or_list(self.connection_id, connections)
 
     def _can_end_in_trigger(self) -> bool:
         # A subclass that processes the result needs a worker.
         plain = type(self).execute_complete is WorkatoConnectionSensor.execute_complete
         return plain and trigger_can_end(self)
-
-    @property
-    def _filters(self) -> dict[str, Any]:
-        return drop_none(folder_id=self.folder_id, project_id=self.project_id, external_id=self.external_id)
-
-    def _trigger(self, **kwargs: Any) -> WorkatoConnectionTrigger:
-        from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
-
-        return WorkatoConnectionTrigger(
-            workato_conn_id=self.workato_conn_id,
-            poke_interval=self.poke_interval,
-            **self._filters,
-            fail_fast=self.fail_fast,
-            max_failed_polls=None if self.silent_fail else self.max_failed_polls,
-            **kwargs,
-        )
 
     def _start_from_trigger(self) -> None:
         from airflow.triggers.base import StartTriggerArgs

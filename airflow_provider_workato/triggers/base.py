@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.triggers import BaseEventTrigger
 
-from airflow_provider_workato.arguments import to_optional_id
-from airflow_provider_workato.exceptions import WorkatoConfigurationError
+from airflow_provider_workato.arguments import to_optional_id, to_seconds
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from airflow_provider_workato.triggers.snapshots import ListKey
-
-
-def to_seconds(value: object, *, what: str) -> float:
-    """Return an interval in seconds.
-
-    :param value: a number, a string with a number, or a ``timedelta``.
-    :param what: the argument's name, for the error.
-    :raises WorkatoConfigurationError: if it is none of these, not finite, or not greater than 0.
-    """
-    seconds = math.nan
-    if isinstance(value, timedelta):
-        seconds = value.total_seconds()
-    elif isinstance(value, (int, float, str)) and not isinstance(value, bool):
-        with suppress(ValueError, OverflowError):
-            seconds = float(value)
-    if not math.isfinite(seconds) or seconds <= 0:
-        raise WorkatoConfigurationError(f"{what} must be a number of seconds greater than 0, such as 60.")
-    return seconds
 
 
 class ConnectionListTrigger(BaseEventTrigger):

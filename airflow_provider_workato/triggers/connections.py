@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,10 +16,18 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_workato.arguments import connection_ids
-from airflow_provider_workato.authorization import State, Verdict, judge, pending_text, settles
+from airflow_provider_workato.authorization import (
+    State,
+    Verdict,
+    judge,
+    pending_text,
+    settles,
+    state_for_wait,
+)
 from airflow_provider_workato.client.answers import WorkatoConnection, single_or_list
 from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, for_traceback
 from airflow_provider_workato.links.connections import CONNECTION_URL_KEY, WorkatoConnectionLink
+from airflow_provider_workato.progress import Progress
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
 from airflow_provider_workato.triggers.registry import REGISTRY
 from airflow_provider_workato.triggers.snapshots import ListKey, PollFailed, Snapshot
@@ -49,6 +57,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     :param project_id: look in this project's list only.
     :param external_id: look only among the connections with this external id.
     :param fail_fast: give up on the first connection that failed or was lost.
+    :param known_failures: the marks of failures that happened before the wait and do not end it, from
+        :func:`~airflow_provider_workato.authorization.failure_mark`.
     :param max_failed_polls: how many polls in a row may fail; ``None`` for any number of failures that a
         retry could cure, and the default number of others. A rejected API token (401) may fail once.
         Each poll repeats its call for the Airflow connection's retry budget before it fails.
@@ -62,6 +72,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     :param handover: how to hand on the result of a task that ends in the triggerer, by the names that
         :class:`~airflow_provider_workato.version_compat.Handover` gives. ``None`` for a task that started
         there.
+    :param row_key: push the connection under this XCom key and its id as the task's result, as a create does;
+        ``None`` for the connection as the result.
     :param min_seconds: the shortest time in seconds before a worker resumes the task.
     """
 
@@ -90,12 +102,14 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         project_id: int | str | None = None,
         external_id: str | None = None,
         fail_fast: bool = True,
+        known_failures: Sequence[str] = (),
         max_failed_polls: int | None = MAX_FAILED_POLLS,
         deadline: float | None = None,
         since: float | None = None,
         accept_newest: bool = False,
         end_task: bool | None = False,
         handover: Sequence[str] | None = None,
+        row_key: str | None = None,
         min_seconds: float = 0.0,
     ) -> None:
         super().__init__(workato_conn_id=workato_conn_id, poke_interval=poke_interval)
@@ -104,14 +118,16 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         self.project_id = project_id
         self.external_id = external_id
         self.fail_fast = fail_fast
+        self.known_failures = list(known_failures)
         self.max_failed_polls = max_failed_polls
         self.deadline = deadline
         self.since = since
         self.accept_newest = accept_newest
         self.end_task = end_task
         self.handover = None if handover is None else list(handover)
+        self.row_key = row_key
         self.min_seconds = min_seconds
-        self._pending: list[ListedConnection] = []
+        self._rows: Sequence[ListedConnection | None] = ()
         self._failure: WorkatoError | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -126,12 +142,14 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 "project_id": self.project_id,
                 "external_id": self.external_id,
                 "fail_fast": self.fail_fast,
+                "known_failures": self.known_failures,
                 "max_failed_polls": self.max_failed_polls,
                 "deadline": self.deadline,
                 "since": self.since,
                 "accept_newest": self.accept_newest,
                 "end_task": self.end_task,
                 "handover": self.handover,
+                "row_key": self.row_key,
                 "min_seconds": self.min_seconds,
             },
         )
@@ -162,7 +180,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             if self._failure is not None and self.max_failed_polls is not None:
                 # As on a worker, an outage is not a timeout, so that the task's retries apply.
                 raise for_traceback(self._failure) from None
-            pending = pending_text([row.connection() for row in self._pending])
+            pending = pending_text(self._pending(), changed=True)
             event = TriggerEvent({"status": TIMED_OUT, "pending": pending})
         except Exception:
             # A worker resumes the task to raise the error.
@@ -190,6 +208,9 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
 
     async def _settled(self, began: float, limit: asyncio.Timeout) -> TriggerEvent:
         wanted = connection_ids(self.connection_id)
+        left = self._seconds_left()
+        timeout = None if left is None else time.monotonic() + left - began
+        progress = Progress(self.log, began=began, interval=self.poke_interval, timeout=timeout)
         key = self.list_key(self.serialize()[1])
         item = REGISTRY.latest(key, max_age=self.poke_interval)
         looked = False
@@ -199,14 +220,15 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             key, self.poke_interval, ids=tuple(wanted), since=began
         ) as subscription:
             while True:
-                if item is None:
-                    item = await subscription.next()
+                if item is None and (item := await subscription.next()) is None:
+                    progress.waiting(self._pending(), ids=wanted, reminds=True)
+                    continue
                 ours = item.moment >= began
                 if isinstance(item, Snapshot):
                     failed = refused = 0
                     self._failure = None
-                    if verdict := self._verdict(item, wanted, began):
-                        return await self._event(item, wanted, verdict)
+                    if verdict := self._verdict(item, wanted, progress):
+                        return await self._event(item, wanted, verdict, progress)
                 elif ours and item is not counted:
                     # A failure from before the wait does not count, and a new feed can repeat one.
                     counted = item
@@ -244,31 +266,61 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             return isinstance(item.error, AirflowFailException) and refused > self.MAX_FAILED_POLLS
         return failed > self.max_failed_polls
 
-    def _verdict(self, snapshot: Snapshot, wanted: Sequence[int], began: float) -> Verdict | None:
+    def _verdict(self, snapshot: Snapshot, wanted: Sequence[int], progress: Progress) -> Verdict | None:
         """Return how the wait ends, ``None`` if it goes on."""
         rows = [snapshot.rows.get(number) for number in wanted]
-        if settles([None if row is None else row.state for row in rows], fail_fast=self.fail_fast):
+        if settles([None if row is None else self._state(row) for row in rows], fail_fast=self.fail_fast):
             # Decode whole rows only now that they are needed.
             found = {row.id: row.connection() for row in rows if row is not None}
-            verdict = judge(found, wanted, fail_fast=self.fail_fast)
-            if snapshot.moment >= began:
+            verdict = judge(found, wanted, fail_fast=self.fail_fast, known_failures=self.known_failures)
+            if snapshot.moment >= progress.began:
+                if verdict.error is not None:
+                    progress.changed(self._changes(rows))
                 return verdict
-            recent = snapshot.moment >= began - self.poke_interval
+            recent = snapshot.moment >= progress.began - self.poke_interval
             return verdict if recent and self.accept_newest and verdict.connections is not None else None
-        pending = [row for row in rows if row is not None and row.state is not State.AUTHORIZED]
-        if pending != self._pending:
-            self._pending = pending
-            if any(row.unknown_status for row in pending):
-                named = pending_text([row.connection() for row in pending])
-                self.log.warning("Unknown authorization_status; still waiting for %s.", named)
+        if self._rows:
+            progress.changed(self._changes(rows))
+            self._rows = rows
+        else:
+            self._rows = rows
+            progress.waiting(self._pending())
         return None
 
-    async def _event(self, snapshot: Snapshot, wanted: Sequence[int], verdict: Verdict) -> TriggerEvent:
+    def _state(self, row: ListedConnection) -> State:
+        if self.known_failures and row.state in (State.FAILED, State.LOST):
+            return state_for_wait(row.connection(), self.known_failures)
+        return row.state
+
+    def _pending(self) -> list[WorkatoConnection]:
+        return [
+            row.connection() for row in self._rows if row is not None and row.state is not State.AUTHORIZED
+        ]
+
+    def _changes(
+        self, rows: Sequence[ListedConnection | None]
+    ) -> Iterator[tuple[WorkatoConnection, WorkatoConnection]]:
+        # An unchanged row is the same object as before.
+        for before, now in zip(self._rows, rows, strict=False):
+            if before is not now and before is not None and now is not None:
+                yield before.connection(), now.connection()
+
+    async def _event(
+        self, snapshot: Snapshot, wanted: Sequence[int], verdict: Verdict, progress: Progress
+    ) -> TriggerEvent:
         if verdict.connections is not None and await self._handed_on(snapshot, wanted, verdict.connections):
-            self.log.info("Authorized: %s.", ", ".join(map(str, wanted)))
+            progress.authorized(wanted)
             return TaskSuccessEvent()
         rows = [snapshot.rows[number].connection() for number in wanted if number in snapshot.rows]
-        return TriggerEvent({"status": SETTLED, "connections": rows})
+        return TriggerEvent(
+            {
+                "status": SETTLED,
+                "connections": rows,
+                "waited": progress.elapsed,
+                # A task that waits again keeps it.
+                "deadline": self.deadline,
+            }
+        )
 
     async def _handed_on(
         self, snapshot: Snapshot, wanted: Sequence[int], connections: Sequence[WorkatoConnection]
@@ -285,15 +337,18 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 handover = Handover.of(task, ti)
             else:
                 return False
-            result = single_or_list(self.connection_id, connections)
+            result: Any = single_or_list(self.connection_id, connections)
+            others: dict[str, Any] = {}
+            if self.row_key is not None:
+                others[self.row_key] = result
+                result = result["id"]
             if not handover.takes(result):
                 return False
-            links = {}
             if len(wanted) == 1:
                 # A task that started here has no worker to push its link.
                 url = snapshot.web_url.format(wanted[0])
-                links = {CONNECTION_URL_KEY: url, WorkatoConnectionLink().xcom_key: url}
-            await hand_on(ti, result, handover, links=links)
+                others |= {CONNECTION_URL_KEY: url, WorkatoConnectionLink().xcom_key: url}
+            await hand_on(ti, result, handover, others=others)
         except Exception:
             self.log.exception("The triggerer cannot hand on the result; a worker will end the task.")
             return False

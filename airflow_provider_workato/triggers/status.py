@@ -25,6 +25,7 @@ from airflow.triggers.base import TriggerEvent
 from airflow_provider_workato.arguments import parse_time, to_optional_id
 from airflow_provider_workato.authorization import State
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
+from airflow_provider_workato.progress import schedule_text
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
 from airflow_provider_workato.triggers.registry import REGISTRY
 from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot
@@ -166,8 +167,15 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
                 if isinstance(item, PollFailed):
                     self.log.warning("%s The watch continues with the next poll.", item.error)
                     continue
-                if memory is None and (memory := await self._load(stores)) is None:
-                    continue
+                if memory is None:
+                    if (memory := await self._load(stores)) is None:
+                        continue
+                    self.log.info(
+                        "Watching for connections that become %s. %s The list has %d connections.",
+                        " or ".join(self.changes),
+                        schedule_text(self.poke_interval, None),
+                        len(item.rows),
+                    )
                 first, reported = memory.reported is None, memory.reported or {}
                 # Accept an older list first: a watch that joins others would otherwise see nothing until
                 # their next list. It must not undo what the store has.

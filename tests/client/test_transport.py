@@ -42,6 +42,7 @@ from airflow_provider_workato.exceptions import (
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from tests.support.hook import Connect
 from tests.support.listener import listening
+from tests.support.raw import closed_port
 from tests.support.sandbox import RunningSandbox
 from tests.support.secrets import everything_shown
 from tests.support.tls import self_signed
@@ -66,12 +67,6 @@ def create(hook: WorkatoConnectionsHook) -> dict[str, Any]:
 
 def moments(sandbox: RunningSandbox) -> list[float]:
     return [request["at"] for request in sandbox.control.requests()]
-
-
-def closed_port() -> str:
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{reserved.getsockname()[1]}"
 
 
 # Retries
@@ -366,7 +361,9 @@ def test_a_refused_connection(connect: Connect) -> None:
     assert caught.value.request_sent is False
     assert caught.value.operation == "create_connection"
     assert f"got no answer from host {url}: ConnectionRefusedError: Connection refused" in str(caught.value)
-    assert "the request was not sent. Check 'Base URL', 'Data center' and 'Proxies'" in str(caught.value)
+    assert "the request was not sent. Nothing listens there. If it is the sandbox, start it" in str(
+        caught.value
+    )
 
 
 def test_no_such_host(connect: Connect) -> None:
@@ -719,6 +716,22 @@ def test_401_names_the_data_center(connect: Connect) -> None:
         hook.close()
 
 
+@pytest.mark.parametrize(
+    ("token", "looks"),
+    [
+        ("wrkaeu-eyJ0", " The token looks like one of data center 'eu'."),
+        ("wrkatrial-eyJ0", " The token looks like one of data center 'trial'."),
+        ("wrkaxx-eyJ0", ""),
+        ("0123456789abcdef", ""),
+    ],
+)
+def test_401_of_a_token_that_names_its_data_center(connect: Connect, token: str, looks: str) -> None:
+    with hooked(connect, password=token) as hook, pytest.raises(WorkatoAuthError) as caught:
+        hook.list_connections()
+    assert f"'API token' and the role.{looks} Workato said" in str(caught.value)
+    assert token not in str(caught.value)
+
+
 def test_403(connect: Connect, sandbox: RunningSandbox) -> None:
     said = str(said_of(connect, sandbox, "forbidden", WorkatoPermissionError))
     assert "Grant its API client the project and the privilege 'Connections: Update'" in said
@@ -744,7 +757,8 @@ def test_404_of_a_wrong_address(connect: Connect, sandbox: RunningSandbox, call:
                 _ = hook.list_connections() if call == "list" else create(hook)
             said = str(caught.value)
     assert "no connections API at this address; check " in said
-    assert "'Base URL' and 'Data center' of Airflow connection 'workato_default'" in said
+    which = "this connection" if call == "test" else "Airflow connection 'workato_default'"
+    assert f"'Base URL' and 'Data center' of {which}" in said
     assert "deleted" not in said
 
 

@@ -606,7 +606,8 @@ class Play:
             return self._may_exist(task, rows)
         if kind == "WorkatoNotFoundError" and any(self.deletes.get(number, 0.0) >= since for number in rows):
             return "again"
-        if kind in ("AirflowNotFoundException", "AirflowException") and self._vault_was_broken(since):
+        broken = "AirflowNotFoundException" in error or kind == "AirflowException"
+        if broken and self._vault_was_broken(since):
             return "again"
         if "WorkatoError" not in error:
             return None

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 
 from airflow_provider_workato.exceptions import (
     WorkatoConfigurationError,
+    WorkatoConnIdError,
     WorkatoNotFoundError,
     WorkatoRejectedError,
     WorkatoValidationError,
@@ -474,20 +476,36 @@ def test_ids_are_digits(
 
 
 def test_connection_test(hook: WorkatoConnectionsHook, sandbox: RunningSandbox, connect: Connect) -> None:
-    assert hook.test_connection() == (
-        True,
-        f"Workato at host {sandbox.url} accepts the API token and lets it list connections.",
-    )
+    said = f"Workato at host {sandbox.url} accepts the API token. Visible connections: 1."
+    assert hook.test_connection() == (True, said)
     assert only_request(sandbox)[:2] == ("GET", "/api/connections")
-    connect(password="another-token")
-    works, said = WorkatoConnectionsHook().test_connection()
-    assert not works
-    assert "the API token of Airflow connection 'workato_default' is not valid" in said
-    assert sandbox.url in said
-    connect(host="http://workato.example")
-    works, said = WorkatoConnectionsHook().test_connection()
-    assert not works
-    assert "'Base URL' (host) uses plain http" in said
+    hook.delete_connection(36)
+    works, said = hook.test_connection()
+    assert works
+    assert said.endswith(
+        "Visible connections: 0. If there should be some, give the API client access to their projects."
+    )
+
+
+def test_a_failed_connection_test_does_not_name_an_id(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, connect: Connect
+) -> None:
+    """Airflow's Test button gives the connection a random id."""
+
+    def failed(**fields: str) -> str:
+        connect("4Ic9J2Cl", **fields)
+        works, said = WorkatoConnectionsHook("4Ic9J2Cl").test_connection()
+        assert not works
+        assert "4Ic9J2Cl" not in said
+        return said
+
+    rejected = failed(password="another-token")
+    assert "the API token of this connection is not valid" in rejected
+    assert sandbox.url in rejected
+    assert failed(host="http://workato.example").startswith(
+        "This connection: 'Base URL' (host) uses plain http"
+    )
+    assert "of this connection" in failed(host="http://127.0.0.1:1")
 
 
 def test_one_session_for_all_calls(hook: WorkatoConnectionsHook) -> None:
@@ -519,6 +537,24 @@ def test_another_airflow_connection(connect: Connect, sandbox: RunningSandbox) -
     connect("workato_eu", password="another-token")
     assert WorkatoConnectionsHook("workato_eu").test_connection()[0] is False
     assert WorkatoConnectionsHook().test_connection()[0] is True
+
+
+def test_a_missing_airflow_connection_can_be_retried(connect: Connect, airflow_db: None) -> None:
+    """If a secrets backend cannot be reached, Airflow reports the connection as missing, too."""
+    connect("workato_eu", password="a-s3cret-token")
+    with pytest.raises(WorkatoConnIdError, match="Did you mean 'workato_eu'") as caught:
+        WorkatoConnectionsHook("workato_ue").list_connections()
+    assert isinstance(caught.value, AirflowNotFoundException)
+    assert not isinstance(caught.value, AirflowFailException)
+    assert caught.value.__context__ is None, "the message of a secrets backend can contain credentials"
+    assert "s3cret" not in str(caught.value)
+
+
+def test_an_invalid_airflow_connection_does_not_show_its_token(connect: Connect) -> None:
+    connect(host="http://workato.example", password="s3cret-t0ken")
+    with pytest.raises(WorkatoConfigurationError) as caught:
+        WorkatoConnectionsHook().list_connections()
+    assert "s3cret-t0ken" not in everything_shown(caught.value)
 
 
 def test_the_hook_reads_nothing_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

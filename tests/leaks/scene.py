@@ -13,7 +13,7 @@ import requests
 
 from airflow_provider_workato.sandbox.client import running_sandbox
 from tests.leaks.echo import ANSWERS, running_echo
-from tests.leaks.sentinels import BUNDLE, CONNECTION, SENTINELS, VARIABLES
+from tests.leaks.sentinels import BUNDLE, CONNECTION, PUBLIC, SENTINELS, VARIABLES
 from tools.leaks import Search, search
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +73,7 @@ def leaking_scene(home: Path) -> Iterator[Scene]:
         }
         variables = {f"AIRFLOW_VAR_{name.upper()}": value for name, value in VARIABLES.items()}
         variables["AIRFLOW_VAR_BUNDLE"] = json.dumps(BUNDLE)
+        variables["AIRFLOW_VAR_TOWN"] = PUBLIC
         yield Scene(
             home=home,
             env={**workspaces, **variables, "AIRFLOW_CONN_ELSEWHERE": json.dumps(CONNECTION)},

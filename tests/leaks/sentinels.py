@@ -16,6 +16,9 @@ VARIABLES = {
     "sight": "5f2c9e7ab41d4f0c8e6b3a97d05c1e82b7460fd9",
 }
 
+#: A variable that is no credential. The DAG names its key as public.
+PUBLIC = "globex-harbour"
+
 #: A JSON variable; where Airflow renders native objects, it becomes numbers, lists and dicts.
 _PIN, _SERIAL, _PHRASE = 731904638255190, 418527390624417, "ä quiet, crowded \\ shelf"
 BUNDLE = {"word": "right", "pin": _PIN, "more": [{"serial": _SERIAL}, [_PHRASE]]}

@@ -10,8 +10,9 @@ import pytest
 from packaging.version import Version
 
 from tests.leaks.scene import DAGS_FOLDER, ROOT, Scene, leaking_scene, without_airflow
-from tests.leaks.sentinels import SENTINELS
+from tests.leaks.sentinels import PUBLIC, SENTINELS
 from tests.support.airflow import AIRFLOW
+from tools.leaks import search
 
 if Version("3.0") > AIRFLOW:
     EVERYTHING_LOGGED = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"}
@@ -64,6 +65,13 @@ def test_everything_was_logged(scene: Scene) -> None:
 
 def test_no_credential_is_left(scene: Scene) -> None:
     assert scene.search().hits == []
+
+
+def test_a_public_value_is_shown(scene: Scene) -> None:
+    """In the rendered fields, and where the app's error quotes it."""
+    found = {hit.where for hit in search(scene.home, {"public": PUBLIC}).hits}
+    assert {"airflow.db", "stdout"} <= found
+    assert f"[{PUBLIC}] [***]".encode() in (scene.home / "stdout").read_bytes()
 
 
 @pytest.mark.parametrize("name", SENTINELS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.leaks.scene import DAGS_FOLDER, Scene, leaking_scene
+from tests.leaks.sentinels import PUBLIC
 from tests.support.airflow import on_airflow_33
 
 if TYPE_CHECKING:
@@ -53,3 +54,9 @@ def test_no_credential_is_left(scene: Scene) -> None:
     found = scene.search()
     print(f"leaks: {found.files} files, {found.size} bytes, {len(found.hits)} hits")
     assert found.hits == []
+
+
+def test_a_public_value_is_shown(scene: Scene) -> None:
+    """Airflow masks the log of a real task, unlike that of `dag.test()`."""
+    logs = [path.read_text() for path in scene.home.glob("logs/**/*create_public*/*.log")]
+    assert any(f"[{PUBLIC}] [***]" in log for log in logs), logs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,7 @@ from airflow_provider_workato.provisioning.ledger import TaskStateLedger
 from airflow_provider_workato.redaction import Sealed
 from airflow_provider_workato.sandbox.client import SandboxControl, SandboxProcess
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
+from tests.leaks.echo import running_echo
 from tests.support.airflow import AIRFLOW, on_airflow_33
 from tests.support.dags import Run, own_workspace, run_dag
 from tests.support.hook import Connect
@@ -293,7 +295,7 @@ def test_rendered_fields_of_updates(scene: Scene) -> None:
 def test_links(scene: Scene) -> None:
     number = scene.run.xcom("create")
     url = f"{scene.workato.url}/connections/{number}"
-    for name in ("create", "renamed", "disconnected", "poked", "rescheduled", "deferred"):
+    for name in ("create", "picklist", "renamed", "disconnected", "poked", "rescheduled", "deferred"):
         assert scene.run.xcom(name, key="workato_connection_url") == url
     assert scene.run.xcom("user", key="workato_oauth_url") == scene.run.xcom("user", key="connection")["url"]
     assert scene.run.xcom("login", key="workato_oauth_url") == scene.run.xcom("login")
@@ -312,9 +314,21 @@ def test_links_as_airflow_asks_for_them(scene: Scene) -> None:
         else:
             # There the worker asks, and leaves the answer for the web server.
             assert scene.run.xcom(task_id, key=link().xcom_key) == url
-    ti = scene.run.instances["in_use", -1]
+    ti = scene.run.instances["no_id", -1]
     if AIRFLOW.major == 2:
         assert WorkatoConnectionLink().get_link(ti.task, ti_key=ti.key) == ""
+
+
+def test_a_failed_task_has_its_link(scene: Scene) -> None:
+    (refused,) = [row["id"] for row in scene.control.connections() if row["name"] == "Refused"]
+    key = WorkatoConnectionLink.key if AIRFLOW.major == 2 else WorkatoConnectionLink().xcom_key
+    for task_id, number in (("refused", refused), ("update_refused", 1), ("in_use", 2)):
+        assert scene.run.xcom(task_id, key=key) == f"{scene.workato.url}/connections/{number}"
+
+
+def test_the_link_of_a_deleted_connection_opens_the_workspace(scene: Scene) -> None:
+    assert scene.run.xcom("deleted", key="workato_connection_url") == f"{scene.workato.url}/"
+    assert scene.run.xcom("missing", key="workato_connection_url") == f"{scene.workato.url}/"
 
 
 @on_airflow_33
@@ -427,9 +441,189 @@ def test_credentials_that_were_never_rendered() -> None:
     assert operator().credentials is None
 
 
+PUBLIC = ["host", "advanced.database", "hosts", "port"]
+
+
+def test_a_public_value_is_shown() -> None:
+    given = {
+        "host": "acme.example",
+        "port": 5432,
+        "hosts": ["a.example", "b.example"],
+        "advanced": {"database": "globex", "host": "s3cret.example"},
+        "password": "pa55-word",
+    }
+    task = operator(input=given, public_input_keys=PUBLIC)
+    for _ in range(2):  # Airflow 2 renders a task's fields more than once
+        task.render_template_fields({})
+        assert task.input == given | {
+            "advanced": {"database": "globex", "host": "***"},
+            "password": "***",
+        }
+    assert task.credentials is not None
+    assert task.credentials.reveal() == given
+    assert sorted(map(str, task.credentials.leaves())) == ["pa55-word", "s3cret.example"]
+
+
+@pytest.mark.parametrize(
+    "public",
+    ["pa55-word", "postgres://app:pa55-word@acme.example", "pa55%2Dword or pa55-word", ["a", "pa55-word"]],
+)
+def test_a_public_value_that_contains_a_secret_is_not_shown(public: Any) -> None:
+    task = operator(input={"host": public, "password": "pa55-word"}, public_input_keys=["host"])
+    task.render_template_fields({})
+    assert "pa55-word" not in str(task.input)
+    assert task.input["host"] in ("***", ["a", "***"])
+
+
+def test_a_public_key_does_not_make_a_nested_dict_public() -> None:
+    task = operator(input={"host": {"password": "pa55-word"}}, public_input_keys=["host", "password"])
+    task.render_template_fields({})
+    assert task.input == {"host": {"password": "***"}}
+
+
+def test_a_value_that_rendering_changes_again_keeps_its_secrets() -> None:
+    """Airflow 2 renders a shown value once more, and can then turn it into another."""
+    task = operator(input={"host": "a", "password": "pa55-word"}, public_input_keys=["host"])
+    task.render_template_fields({})
+    task.input = {"host": "b", "password": "***"}
+    task.render_template_fields({})
+    assert task.credentials is not None
+    assert task.credentials.reveal() == {"host": "a", "password": "pa55-word"}
+
+
+@pytest.mark.parametrize("keys", ["host_name", [1]])
+def test_public_keys_are_a_list_of_strings(keys: Any) -> None:
+    with pytest.raises(WorkatoConfigurationError, match=r"public_input_keys must be a list of keys such as"):
+        operator(input={}, public_input_keys=keys)
+
+
+def test_an_app_may_name_a_public_value(connect: Connect, sandbox: RunningSandbox) -> None:
+    with running_echo() as echo:
+        connect(host=f"{echo}/refused")
+        task = operator(input={"database": "globex", "password": "pa55-word"}, public_input_keys=["database"])
+        with pytest.raises(WorkatoAuthorizationError) as caught:
+            task.execute(TaskInstance().context)
+    assert "[globex] [***]" in str(caught.value)
+    assert "pa55-word" not in str(caught.value)
+
+
+# What they log
+
+
+def test_each_operator_logs_what_it_did(
+    connect: Connect,
+    sandbox: RunningSandbox,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level("INFO")
+
+    def lines(task: Any) -> list[str]:
+        caplog.clear()
+        context = TaskInstance().context
+        task.render_template_fields(context)
+        task.execute(context)
+        # What operators log themselves, Airflow 3 writes to the standard output only.
+        found = re.findall(r"\[info *\] (.*?) +\[.*workato", capsys.readouterr().out)
+        records = [record for record in caplog.records if "workato" in record.name]
+        return found or [record.getMessage() for record in records if record.levelname == "INFO"]
+
+    given: dict[str, Any] = {
+        "name": "Prod JIRA",
+        "provider": "jira",
+        "external_id": "acme",
+        "input": {"apitoken": "s3cret-token"},
+    }
+    create = WorkatoCreateConnectionOperator(task_id="a", **given)
+    (created,) = lines(create)
+    (row,) = [row for row in sandbox.control.connections() if row["external_id"] == "acme"]
+    number = row["id"]
+    assert created == f"Created connection {number} (external_id='acme', provider='jira')."
+    assert lines(WorkatoCreateConnectionOperator(task_id="b", **given)) == [
+        f"Reusing connection {number} (external_id='acme', provider='jira')."
+    ]
+    update = WorkatoUpdateConnectionOperator(
+        task_id="c", connection_id=number, folder_id=1892, input={"apitoken": "s3cret-token"}
+    )
+    assert lines(update) == [f"Updated folder_id, input of connection {number} ('Prod JIRA', jira)."]
+    picklist = WorkatoGetPicklistOperator(
+        task_id="d",
+        connection_id=number,
+        pick_list_name="get_project_issuetypes",
+        pick_list_params={"project": "OPS"},
+    )
+    assert lines(picklist) == [
+        f"Fetched picklist 'get_project_issuetypes' of connection {number}; values: 5."
+    ]
+    listed = WorkatoListConnectionsOperator(task_id="e", provider="jira", external_id="acme")
+    assert lines(listed) == ["Listed connections (external_id=acme, provider=jira); found: 1."]
+    assert lines(WorkatoListConnectionsOperator(task_id="f")) == ["Listed connections (no filter); found: 2."]
+    disconnect = WorkatoDisconnectConnectionOperator(task_id="g", external_id="acme", provider="jira")
+    assert lines(disconnect) == [f"Disconnected connection {number} ('Prod JIRA', jira)."]
+    assert lines(WorkatoDeleteConnectionOperator(task_id="h", connection_id=number)) == [
+        f"Deleted connection {number}."
+    ]
+    missing: dict[str, Any] = {"connection_id": number, "ignore_missing": True}
+    assert lines(WorkatoDisconnectConnectionOperator(task_id="i", **missing)) == [
+        f"Connection {number} does not exist; nothing to disconnect."
+    ]
+    assert lines(WorkatoDeleteConnectionOperator(task_id="j", **missing)) == [
+        f"Connection {number} does not exist; nothing to delete."
+    ]
+    user = WorkatoCreateRuntimeUserConnectionOperator(
+        task_id="k", parent_id=36, folder_id=26204321, external_id="ada"
+    )
+    (created,) = lines(user)
+    number = next(row["id"] for row in sandbox.control.connections() if row["external_id"] == "ada")
+    assert created == f"Created connection {number} (external_id='ada', parent_id=36)."
+    assert lines(WorkatoGetOAuthUrlOperator(task_id="l", connection_id=number)) == [
+        f"Fetched a login URL for connection {number}. The button 'Authorize' on this task's page opens it."
+    ]
+
+
+def test_a_deleted_connections_folder_is_what_the_link_opens(
+    connect: Connect, sandbox: RunningSandbox
+) -> None:
+    sandbox.control.seed([{"id": 7, "provider": "jira", "external_id": "acme", "folder_id": 1892}])
+    ti = TaskInstance()
+    WorkatoDeleteConnectionOperator(task_id="delete", external_id="acme", provider="jira").execute(ti.context)
+    assert ti.xcoms["workato_connection_url"] == f"{sandbox.url}/?fid=1892#assets"
+
+
+OPERATORS: list[Any] = [
+    WorkatoConnectionSensor,
+    WorkatoCreateConnectionOperator,
+    WorkatoCreateRuntimeUserConnectionOperator,
+    WorkatoDeleteConnectionOperator,
+    WorkatoDisconnectConnectionOperator,
+    WorkatoGetOAuthUrlOperator,
+    WorkatoGetPicklistOperator,
+    WorkatoListConnectionsOperator,
+    WorkatoUpdateConnectionOperator,
+]
+
+
+def test_each_operator_has_a_colour_of_its_own_that_black_text_is_readable_on() -> None:
+    assert len({kind.ui_color for kind in OPERATORS}) == len(OPERATORS)
+    for kind in OPERATORS:
+        assert kind.ui_fgcolor in ("#000", "#000000")
+        red, green, blue = bytes.fromhex(kind.ui_color.removeprefix("#"))
+        assert min(red, green, blue) >= 0x67
+        assert 0.299 * red + 0.587 * green + 0.114 * blue > 180
+
+
 def test_credentials_are_known_to_airflows_masker() -> None:
     from airflow.providers.common.compat.sdk import redact
 
     task = operator(input={"whatever": ["m4sk-me-please", {"x": 55667788}]})
     task.render_template_fields({})
     assert redact("it is m4sk-me-please and 55667788") == "it is *** and ***"
+
+
+def test_a_public_value_is_not_masked_in_logs_unless_it_is_a_secret_as_well() -> None:
+    from airflow.providers.common.compat.sdk import redact
+
+    given = {"database": "harbour-lights", "owner": "app-own3r", "password": "app-own3r"}
+    operator(input=given, public_input_keys=["database", "owner"]).render_template_fields({})
+    # Airflow passes each log line of a task through this function.
+    assert redact("app-own3r opened harbour-lights") == "*** opened harbour-lights"

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 _EXAMPLES_FOLDER = Path(__file__).parents[2] / "example_dags"
 _WORKERS = "how often a worker takes up a wait, {}"
+_LOGS = "what the log of a wait tells, {}"
 #: The name of the cell about Airflow's own processes.
 LIVES = "every component of Airflow lives"
 #: On an idle machine, everything ends in a fraction of this time.
@@ -207,6 +208,7 @@ def play(stage: Stage) -> Outcome:
     results |= _of_table(stage, {run.dag_id: run for run in runs})
     if AIRFLOW >= (3, 3):
         results |= _of_workers(stage, {run.dag_id: run for run in runs})
+    results |= _of_logs(stage, {run.dag_id: run for run in runs})
     results |= _of_runs(stage, [run for run in runs if run.dag_id == RUNS_DAG_ID])
     results |= _of_beside(stage, [run for run in runs if run.dag_id == BESIDE_DAG_ID])
     results |= _of_examples(stage, [run for run in runs if run.dag_id in EXAMPLES])
@@ -371,6 +373,28 @@ def _of_workers(stage: Stage, runs: dict[str, _Run]) -> dict[str, Result]:
             results[_WORKERS.format(subject.mode.name)] = Result(
                 expected=subject.mode.starts, came=sum(row["task_id"] == task_id for row in starts)
             )
+    return results
+
+
+def _of_logs(stage: Stage, runs: dict[str, _Run]) -> dict[str, Result]:
+    """Return what the web interface's log tells of a wait in each mode."""
+    results = {}
+    for mode in MODES:
+        subject = next(subject for subject in SUBJECTS if subject.mode is mode)
+        run, producer = runs[subject.dag_id], producers(subject.dag_id)[0]
+        log = stage.api.log(run.dag_id, run.run_id, producer.task_id)
+        named = f"connection {producer.number}"
+        defers = mode.waits_in == "deferred" and not mode.starts_in_trigger
+        results[_LOGS.format(mode.name)] = Result(
+            expected=[defers, True, True],
+            came=[
+                f"Deferring to the triggerer, to wait for {named}. Polling every 1 s until 20" in log,
+                re.search(rf"aiting .*\b{named} \(no status yet\)\. Polling every 10? s until 20", log)
+                is not None,
+                re.search(rf"Authorized after .* s: {named}\.", log) is not None,
+            ],
+            log=log,
+        )
     return results
 
 
@@ -606,4 +630,5 @@ def names() -> Iterator[str]:
     yield from (f"example {name}" for name in EXAMPLES)
     if AIRFLOW >= (3, 3):
         yield from (_WORKERS.format(mode.name) for mode in MODES if mode.starts is not None)
+    yield from (_LOGS.format(mode.name) for mode in MODES)
     yield LIVES

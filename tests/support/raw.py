@@ -36,6 +36,13 @@ class Received:
         return len(self.body) == int(self.headers["content-length"])
 
 
+def closed_port() -> str:
+    """Return an address at which nothing listens."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{reserved.getsockname()[1]}"
+
+
 @contextmanager
 def sent(url: str, *, token: str, method: str, path: str, body: Any = None) -> Iterator[socket.socket]:
     """Send a request on its own connection, and yield the socket.

@@ -72,8 +72,8 @@ def deferred(make: MakeSensor, ti: TaskInstance) -> Any:
     try:
         return make(deferrable=True, end_in_trigger=False).execute(ti.context)
     except TaskDeferred as deferral:
-        fired = asyncio.run(_own_poll(deferral.trigger))
-        method, arguments = _resume_with(fired, deferral.method_name)
+        fired = asyncio.run(own_poll(deferral.trigger))
+        method, arguments = resume_with(fired, deferral.method_name)
         return make(deferrable=True).resume_execution(method, arguments, ti.context)
 
 
@@ -85,18 +85,19 @@ def ended_in_trigger(make: MakeSensor, ti: TaskInstance) -> Any:
         return make(deferrable=True, end_in_trigger=True).execute(ti.context)
     except TaskDeferred as deferral:
         with supervised() as supervisor:
-            fired = asyncio.run(_shared_poll(deferral.trigger, deferred_instance()))
+            fired = asyncio.run(shared_poll(deferral.trigger, deferred_instance()))
         if isinstance(fired, TaskSuccessEvent):
             assert fired.xcoms is None
             ti.xcoms |= supervisor.xcoms()
             # A worker computes this XCom from the other one.
             assert ti.xcoms.pop("_link_WorkatoConnectionLink", None) == ti.xcoms.get("workato_connection_url")
             return ti.xcoms.pop("return_value")
-        method, arguments = _resume_with(fired, deferral.method_name)
+        method, arguments = resume_with(fired, deferral.method_name)
         return make(deferrable=True).resume_execution(method, arguments, ti.context)
 
 
-async def _own_poll(trigger: Any) -> Any:
+async def own_poll(trigger: Any) -> Any:
+    """Run a trigger as Airflow before 3.3 does, and return its event or error."""
     classpath, kwargs = trigger.serialize()
     module, _, name = classpath.rpartition(".")
     fresh = getattr(import_module(module), name)(**json.loads(json.dumps(kwargs)))
@@ -109,7 +110,8 @@ async def _own_poll(trigger: Any) -> Any:
         await events.aclose()
 
 
-async def _shared_poll(trigger: Any, task_instance: Any) -> Any:
+async def shared_poll(trigger: Any, task_instance: Any) -> Any:
+    """Run a trigger as Airflow 3.3 does, and return its event or error."""
     from tests.support.triggerer import Runner
 
     runner = Runner()
@@ -118,7 +120,7 @@ async def _shared_poll(trigger: Any, task_instance: Any) -> Any:
     return runner.events[0][1] if runner.events else runner.tasks[number].exception()
 
 
-def _resume_with(fired: Any, method: str) -> tuple[str, dict[str, Any]]:
+def resume_with(fired: Any, method: str) -> tuple[str, dict[str, Any]]:
     """Return the method and the arguments with which a worker resumes."""
     if isinstance(fired, BaseException):
         lines = traceback.format_exception(type(fired), fired, fired.__traceback__)

@@ -153,6 +153,19 @@ def test_a_restart_neither_repeats_nor_misses(sandbox: RunningSandbox) -> None:
 
 
 @on_airflow_33
+def test_it_says_once_what_it_watches(sandbox: RunningSandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario() -> None:
+        runner = Runner()
+        runner.start(watch(changes=["failed", "lost"], poke_interval=0.1))
+        await polls(runner, sandbox, count=3)
+        await runner.stop()
+
+    asyncio.run(scenario())
+    said = "Watching for connections that become failed or lost. Polling every 0.1 s. The list has "
+    assert capsys.readouterr().out.count(said) == 1
+
+
+@on_airflow_33
 def test_what_is_so_already_does_not_fire(sandbox: RunningSandbox) -> None:
     async def scenario() -> None:
         runner = Runner()

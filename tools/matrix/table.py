@@ -35,6 +35,9 @@ Tests are skipped where an Airflow version does not have what they are about.
   constraints. There, every module is also imported with `-W error::DeprecationWarning`.
 - The other legs use the [constraints](../constraints) of their Airflow line. Airflow 2.11 and 3.0 do not
   support Python 3.13.
+- Airflow 3.2 is tested with `svcs` 26.1. With 26.2, `dag.test()` and `airflow dags test` fail in Airflow 3.2
+  (`'State' object has no attribute 'svcs_registry'`) unless `[api_auth] jwt_secret` is set. Airflow 3.3
+  [does not need the secret](https://github.com/apache/airflow/pull/68980).
 - `wheel` and `sdist` are installed from the built distribution, without the repository: `pip check`,
   `airflow providers get`, the parsing of the example DAGs, the sandbox, and a DAG run against it.
 """

@@ -88,6 +88,15 @@ with DAG(
             connection_id=7,
             input=credentials(),
         )
+    # Of the public values, one is a credential under another key.
+    WorkatoCreateConnectionOperator(
+        task_id="create_public",
+        workato_conn_id="workato_refused",
+        name="public",
+        provider="rest",
+        input=credentials() | {"town": "{{ var.value.town }}", "alias": "{{ conn.elsewhere.password }}"},
+        public_input_keys=["town", "alias"],
+    )
     WorkatoCreateConnectionOperator.partial(
         task_id="create_mapped", workato_conn_id="workato_invalid", provider="rest"
     ).expand_kwargs(

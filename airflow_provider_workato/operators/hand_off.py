@@ -1,0 +1,238 @@
+"""Hand a connection over to the person who has to authorize it, and wait until that has happened."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_workato.arguments import to_flag, to_seconds
+from airflow_provider_workato.authorization import State, failure, failure_mark, state_of
+from airflow_provider_workato.exceptions import WorkatoAuthorizationError
+from airflow_provider_workato.links.connections import (
+    WorkatoConnectionLink,
+    WorkatoOAuthLink,
+    connection_url,
+    push_at_once,
+)
+from airflow_provider_workato.operators.base import FlagArgument, check_flag
+from airflow_provider_workato.operators.waiting import AuthorizationWait
+from airflow_provider_workato.provisioning.ledger import TaskStateLedger
+from airflow_provider_workato.version_compat import trigger_can_end
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_workato.client.answers import WorkatoConnection
+
+#: XCom key of the whole connection, beside the id that a create returns.
+CONNECTION_KEY = "connection"
+
+#: The variable with which a notifier's templates get at the URL and the connection.
+NOTIFIER_VARIABLE = "workato"
+
+#: Where a try records whom it has asked. Do not rename it: tries that are running would ask again.
+_ASKED_KEY = "workato_asked"
+
+Notifier = Callable[[Any], Any]
+
+
+class HandOffOperator(AuthorizationWait):
+    """An operator that can wait until a person has authorized its connection.
+
+    Before it waits, it publishes the URL at which the person does that, and calls the notifiers. In their
+    templates, ``workato`` has the keys ``url``, ``connection`` (as Workato describes it), ``expires_at`` (a
+    ``datetime``, when the task stops waiting) and ``reason`` (why the last login failed or how the connection
+    was lost, else ``None``). How long Workato accepts a URL is not documented.
+
+    On Airflow 3.3 and later, a retry keeps the URL and notifies no one again. A cleared task asks again.
+
+    :param wait_for_authorization: wait until the connection is authorized (templated).
+    :param ask_again: after a login that failed or was denied, and after a loss, fetch a new URL, publish it,
+        call the notifiers again and keep waiting; otherwise the task fails.
+    :param notifiers: an Airflow notifier, or a function that takes the task's context, or a list of them.
+    :param deferrable: wait in the triggerer, without a worker.
+    :param poke_interval: seconds between two list calls; also a ``timedelta``.
+    :param timeout: seconds until the task fails, from when it begins to wait; also a ``timedelta``. It starts
+        anew with each try, as in a sensor, but not when the person is asked again. ``None`` for Airflow's
+        default for sensors, seven days.
+    :param max_failed_polls: how many polls in a row may fail while deferred.
+    :param end_in_trigger: as in the sensor.
+    """
+
+    def __init__(
+        self,
+        *,
+        wait_for_authorization: FlagArgument = False,
+        ask_again: bool = False,
+        notifiers: Notifier | Sequence[Notifier] | None = None,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        poke_interval: timedelta | float = 30,
+        timeout: timedelta | float | None = None,
+        max_failed_polls: int = 5,
+        end_in_trigger: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_flag(wait_for_authorization, what="wait_for_authorization")
+        self.wait_for_authorization: Any = wait_for_authorization
+        self.ask_again = ask_again
+        self.notifiers = notifiers
+        self.deferrable = deferrable
+        self.poke_interval = to_seconds(poke_interval, what="poke_interval")
+        if timeout is None:
+            timeout = conf.getfloat("sensors", "default_timeout", fallback=7 * 24 * 3600.0)
+        self.timeout = to_seconds(timeout, what="timeout")
+        self.max_failed_polls = max_failed_polls
+        self.end_in_trigger = end_in_trigger
+        self._connection_id: int | None = None
+        self._seen: WorkatoConnection | None = None
+
+    def hand_off(self, context: Context, connection: WorkatoConnection) -> int:
+        """Wait until the connection is authorized, if the task is to do so, and return its id.
+
+        :param context: the task's execution context.
+        :param connection: the connection, as the create found it or left it.
+        :raises WorkatoAuthorizationError: if a login failed or the connection was lost, without *ask_again*.
+        :raises AirflowSensorTimeout: after *timeout*.
+        """
+        number = int(connection["id"])
+        if not to_flag(self.wait_for_authorization, what="wait_for_authorization"):
+            return number
+        if state_of(connection) is State.AUTHORIZED:
+            self.log.info("Connection %s is already authorized.", number)
+            return number
+        self._connection_id = number
+        deadline = time.time() + self.timeout
+        self._ask(context, connection, deadline=deadline)
+        return self._wait_for_person(context, deadline=deadline)
+
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """End the task with the trigger's outcome, or ask the person again.
+
+        :param event: the trigger's event.
+        """
+        try:
+            number = super().execute_complete(context, event)
+        except WorkatoAuthorizationError as error:
+            deadline = event.get("deadline") or time.time() + self.timeout
+            self._ask_again(context, error, deadline=deadline)
+            return self._wait_for_person(context, deadline=deadline)
+        self._push_authorized(context)
+        return number
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume a deferred wait. Errors end the task as they do on a worker.
+
+        :param next_method: the method to resume with.
+        :param next_kwargs: its arguments.
+        """
+        # Airflow keeps no arguments of ours if the trigger failed, and `dag.test()` never does.
+        ti = context["ti"]
+        pushed = ti.xcom_pull(task_ids=ti.task_id, key=CONNECTION_KEY, map_indexes=ti.map_index)
+        self._connection_id = int(pushed["id"])
+        return super().resume_execution(next_method, next_kwargs, context)
+
+    def _wait_for_person(self, context: Context, *, deadline: float) -> int:
+        while True:
+            if self.deferrable:
+                self.defer_wait(
+                    context,
+                    end_task=self._ends_in_trigger(),
+                    deadline=deadline,
+                    # A list from before can show the connection as it was before it was lost.
+                    accept_newest=False,
+                    row_key=CONNECTION_KEY,
+                )
+            try:
+                connections = self.wait(waited=self.timeout - (deadline - time.time()))
+            except WorkatoAuthorizationError as error:
+                self._ask_again(context, error, deadline=deadline)
+            else:
+                self._push_authorized(context)
+                return self._result(connections)
+
+    def _ask_again(self, context: Context, error: WorkatoAuthorizationError, *, deadline: float) -> None:
+        if not self.ask_again or self._seen is None:
+            raise error
+        self.log.warning("%s Asking again.", error)
+        self._ask(context, self._seen, deadline=deadline)
+
+    def _ask(self, context: Context, connection: WorkatoConnection, *, deadline: float) -> None:
+        """Publish the URL and call the notifiers, unless an earlier try has already done so."""
+        number, mark = int(connection["id"]), failure_mark(connection)
+        self.known_failures = [mark] if mark else []
+        ledger = TaskStateLedger(context, key=_ASKED_KEY)
+        about = {
+            "id": number,
+            "failure": mark,
+            # Airflow raises it when a person clears the task.
+            "max_tries": getattr(context["ti"], "max_tries", None),
+        }
+        note = ledger.read()
+        asked = bool(note.get("url")) and about.items() <= note.items()
+        url = note["url"] if asked else self._login_url(connection)
+        self._publish(context, connection, url)
+        if asked:
+            self.log.info("An earlier try has already asked for the login to connection %s.", number)
+            return
+        self._notify(context, connection, url, deadline=deadline)
+        # Record it last: better to ask twice than never.
+        ledger.write({**about, "url": url})
+
+    def _notify(self, context: Context, connection: WorkatoConnection, url: str, *, deadline: float) -> None:
+        failed = failure(connection)
+        cast("dict[str, Any]", context)[NOTIFIER_VARIABLE] = {
+            "url": url,
+            "connection": connection,
+            "expires_at": datetime.fromtimestamp(deadline, tz=UTC),
+            "reason": failed.authorization_error if failed else None,
+        }
+        notifiers = self.notifiers or ()
+        for notifier in [notifiers] if callable(notifiers) else notifiers:
+            # A notifier renders its templates in place: a second call would send the first URL again.
+            copy.copy(notifier)(context)
+
+    def _login_url(self, connection: WorkatoConnection) -> str:
+        """Return the URL at which a person authorizes the connection."""
+        return connection_url(self.hook.settings, connection["id"])
+
+    def _publish(self, context: Context, connection: WorkatoConnection, url: str) -> None:  # noqa: ARG002
+        push_at_once(context, WorkatoConnectionLink(), url)
+
+    def _push_authorized(self, context: Context) -> None:
+        if self._seen is not None:
+            context["ti"].xcom_push(key=CONNECTION_KEY, value=self._seen)
+
+    def _waits_for(self) -> Any:
+        return self._connection_id
+
+    def _result(self, connections: Sequence[WorkatoConnection]) -> int:
+        return int(connections[0]["id"])
+
+    def _decide(self, listed: Sequence[WorkatoConnection]) -> Sequence[WorkatoConnection] | None:
+        self._seen = next((row for row in listed if row["id"] == self._connection_id), None)
+        return super()._decide(listed)
+
+    def _ends_in_trigger(self) -> bool:
+        if self.end_in_trigger is not None:
+            return self.end_in_trigger
+        # A subclass that processes the result needs a worker.
+        plain = type(self).execute_complete is HandOffOperator.execute_complete
+        return plain and trigger_can_end(self)
+
+
+class LoginHandOffOperator(HandOffOperator):
+    """The same for a runtime user connection, which has a login URL of its own."""
+
+    def _login_url(self, connection: WorkatoConnection) -> str:
+        # The URL of a create is still unused; any other may have been used.
+        return connection.get("url") or self.hook.get_oauth_url(connection["id"])
+
+    def _publish(self, context: Context, connection: WorkatoConnection, url: str) -> None:
+        push_at_once(context, WorkatoOAuthLink(), url)
+        context["ti"].xcom_push(key=CONNECTION_KEY, value={**connection, "url": url})

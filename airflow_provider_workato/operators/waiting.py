@@ -1,0 +1,253 @@
+"""Waiting until connections are authorized: what the sensor and the operators that wait have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.providers.common.compat.sdk import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+)
+
+from airflow_provider_workato.arguments import connection_ids
+from airflow_provider_workato.authorization import ids_text, judge, pending_text
+from airflow_provider_workato.exceptions import WorkatoError, from_traceback
+from airflow_provider_workato.operators.base import WorkatoOperator
+from airflow_provider_workato.progress import Progress, next_reminder, schedule_text
+from airflow_provider_workato.version_compat import (
+    AIRFLOW_3_3,
+    TRIGGER_FAILED,
+    Handover,
+    TaskDeferralError,
+    is_trigger_timeout,
+    shortest_deferral,
+)
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
+
+    from airflow_provider_workato.client.answers import WorkatoConnection
+    from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
+
+
+class AuthorizationWait(WorkatoOperator):
+    """A task that waits until connections are authorized, on its worker or in the triggerer.
+
+    A subclass sets the attributes below, says what it waits for (:meth:`_waits_for`) and what it returns
+    (:meth:`_result`), and calls :meth:`wait` from ``execute``. Airflow resumes a deferred wait in
+    :meth:`execute_complete`.
+
+    :param fail_fast: fail if a connection failed or was lost.
+    :param max_failed_polls: how many polls in a row may fail while deferred.
+    :param poke_interval: seconds between two list calls.
+    :param timeout: seconds until the wait fails.
+    """
+
+    poke_interval: float
+    timeout: float
+    fail_fast: bool = True
+    max_failed_polls: int = 5
+    #: The marks of failures that happened before the wait and do not end it.
+    known_failures: Sequence[str] = ()
+
+    # Only sensors have these options.
+    soft_fail: bool = False
+    never_fail: bool = False
+    silent_fail: bool = False
+
+    _ids: tuple[object, list[int]] | None = None
+    _progress: Progress | None = None
+    _rows: Sequence[WorkatoConnection] | None = None
+    _pending: Sequence[WorkatoConnection] = ()
+    _remind_after: float = 0.0
+
+    def _waits_for(self) -> Any:
+        """Return the connection's id, or a sequence of ids, as the user or an upstream task gave them."""
+        raise NotImplementedError
+
+    def _list_filters(self) -> dict[str, Any]:
+        """Return the filters that narrow the list."""
+        return {}
+
+    def _result(self, connections: Sequence[WorkatoConnection]) -> Any:
+        """Return the task's result.
+
+        :param connections: the connections that it waited for, all authorized.
+        """
+        raise NotImplementedError
+
+    def wait(self, *, waited: float = 0.0) -> Sequence[WorkatoConnection]:
+        """Wait on the worker; return the connections once all are authorized.
+
+        :param waited: for how many seconds the task has waited before.
+        """
+        progress = self._begin(waited)
+        while (connections := self._look()) is None:
+            if progress.elapsed > self.timeout:
+                raise self._timed_out()
+            time.sleep(self.poke_interval)
+        return connections
+
+    def defer_wait(
+        self,
+        context: Context,
+        *,
+        end_task: bool = False,
+        deadline: float | None = None,
+        accept_newest: bool | None = None,
+        row_key: str | None = None,
+    ) -> NoReturn:
+        """Wait in the triggerer. Airflow resumes the task in :meth:`execute_complete`.
+
+        :param context: the task's execution context.
+        :param end_task: let the triggerer end the task. It pushes the connections as the task's result.
+        :param deadline: when the wait fails, in seconds since the epoch; ``None`` for the task's timeout.
+        :param accept_newest: accept a list from before the wait as proof of success; ``None`` for a task
+            without upstream tasks.
+        :param row_key: see :class:`~airflow_provider_workato.triggers.connections.WorkatoConnectionTrigger`.
+        """
+        now = time.time()
+        deadline = now + self.timeout if deadline is None else deadline
+        connection_id = self._waits_for()
+        trigger = self._trigger(
+            deadline=deadline,
+            since=now,
+            # An upstream task may just have changed the connection.
+            accept_newest=not self.upstream_task_ids if accept_newest is None else accept_newest,
+            end_task=end_task,
+            handover=Handover.of(self, context["ti"]).names() if end_task and AIRFLOW_3_3 else None,
+            row_key=row_key,
+            min_seconds=shortest_deferral(),
+            connection_id=connection_id if isinstance(connection_id, (int, str)) else self._wanted,
+        )
+        self.log.info(
+            "Deferring to the triggerer, to wait for %s. %s If no triggerer is running, the task stays "
+            "deferred; start one with `airflow triggerer`.",
+            ids_text(self._wanted),
+            schedule_text(self.poke_interval, deadline - now),
+        )
+        # Do not list from here: one call for each of thousands of tasks would use up the quota, too.
+        self.defer(
+            trigger=trigger,
+            method_name="execute_complete",
+            timeout=timedelta(seconds=max(0.0, deadline - now) + trigger.SLACK),
+        )
+
+    def execute_complete(self, context: Context, event: Any = None) -> Any:  # noqa: ARG002
+        """End the task with the trigger's outcome.
+
+        :param event: the trigger's event.
+        """
+        status = event.get("status") if isinstance(event, Mapping) else None
+        if status == "timeout":
+            raise self._timed_out(event.get("pending"))
+        if status == "settled" and isinstance(event.get("connections"), list):
+            waited = event.get("waited")
+            self._begin(waited if isinstance(waited, (int, float)) else 0.0)
+            connections = self._decide(event["connections"])
+            if connections is not None:
+                return self._result(connections)
+        raise WorkatoError("The trigger's event is missing or unexpected. Clear the task to wait again.")
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Resume a deferred wait. Errors end the task as they do on a worker.
+
+        :param next_method: the method to resume with.
+        :param next_kwargs: its arguments.
+        """
+        arguments = next_kwargs or {}
+        try:
+            if next_method == TRIGGER_FAILED:
+                self._raise_what_ended_the_trigger(arguments.get("error"), arguments.get("traceback"))
+            return getattr(self, next_method)(context, **arguments)
+        except Exception as error:
+            option = self._option_that_skips(error)
+            if option is None:
+                raise
+            raise AirflowSkipException(f"Skipping due to {option} is set to True.") from error
+
+    def _raise_what_ended_the_trigger(self, reason: object, traceback: Sequence[str] | None) -> NoReturn:
+        if is_trigger_timeout(reason):
+            # A triggerer that runs ends the wait before Airflow does.
+            raise AirflowSensorTimeout(
+                f"No triggerer ended the wait for {ids_text(self._wanted)} within the specified timeout of "
+                f"{self.timeout:g} s. Start one with `airflow triggerer`, and clear this task."
+            )
+        if traceback:
+            self.log.error("Trigger failed:\n%s", "\n".join(traceback))
+        raise from_traceback(traceback) or TaskDeferralError(str(getattr(reason, "value", reason)))
+
+    def _timed_out(self, pending: str | None = None) -> AirflowSensorTimeout:
+        pending = pending or pending_text(self._pending, changed=True)
+        pending = pending or f"{ids_text(self._wanted)} (Workato's list was not received)"
+        return AirflowSensorTimeout(
+            f"Still waiting for {pending} after the specified timeout of {self.timeout:g} s. Authorize it in "
+            "Workato and clear this task, or set a longer timeout."
+        )
+
+    def _option_that_skips(self, error: Exception) -> str | None:
+        """Return the option for which mode ``poke`` would skip the task instead of failing it."""
+        if self.soft_fail and isinstance(error, (AirflowFailException, AirflowSensorTimeout)):
+            return "soft_fail"
+        # In mode poke, a timeout fails the task even with never_fail.
+        return "never_fail" if self.never_fail and not isinstance(error, AirflowSensorTimeout) else None
+
+    @property
+    def _wanted(self) -> list[int]:
+        # The output of mapped tasks is fetched from Airflow: once per process, not at each poke.
+        value = self._waits_for()
+        if self._ids is None or self._ids[0] is not value:
+            self._ids = value, connection_ids(value)
+        return self._ids[1]
+
+    def _look(self) -> Sequence[WorkatoConnection] | None:
+        """List the connections once; return those waited for if all are authorized."""
+        return self._decide(
+            self.hook.list_connections(include_runtime_connections=True, **self._list_filters())
+        )
+
+    def _begin(self, waited: float = 0.0) -> Progress:
+        """Begin a wait that an earlier process may have begun.
+
+        :param waited: for how many seconds the wait has lasted.
+        """
+        self._rows, self._pending, self._remind_after = None, (), next_reminder(waited)
+        self._progress = Progress(
+            self.log, began=time.monotonic() - waited, interval=self.poke_interval, timeout=self.timeout
+        )
+        return self._progress
+
+    def _decide(self, listed: Sequence[WorkatoConnection]) -> Sequence[WorkatoConnection] | None:
+        wanted, progress = self._wanted, self._progress or self._begin()
+        found = {row["id"]: row for row in listed}
+        verdict = judge(found, wanted, fail_fast=self.fail_fast, known_failures=self.known_failures)
+        before, self._rows = self._rows, [found[number] for number in wanted if number in found]
+        self._pending = verdict.pending
+        if verdict.connections is not None:
+            progress.authorized(wanted)
+        elif before is not None:
+            known = {row["id"]: row for row in before}
+            progress.changed([(known[row["id"]], row) for row in self._rows if row["id"] in known])
+        if verdict.error is not None:
+            raise verdict.error
+        if verdict.pending and (before is None or progress.elapsed >= self._remind_after):
+            progress.waiting(verdict.pending, reminds=before is not None)
+            self._remind_after = next_reminder(progress.elapsed)
+        return verdict.connections
+
+    def _trigger(self, **kwargs: Any) -> WorkatoConnectionTrigger:
+        from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
+
+        return WorkatoConnectionTrigger(
+            workato_conn_id=self.workato_conn_id,
+            poke_interval=self.poke_interval,
+            **self._list_filters(),
+            fail_fast=self.fail_fast,
+            known_failures=self.known_failures,
+            max_failed_polls=None if self.silent_fail else self.max_failed_polls,
+            **kwargs,
+        )

@@ -1,0 +1,474 @@
+"""Creates that wait until a person has authorized the connection."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG, AirflowSensorTimeout, BaseNotifier, TaskDeferred
+
+from airflow_provider_workato.exceptions import (
+    WorkatoAuthorizationError,
+    WorkatoConfigurationError,
+    WorkatoNotFoundError,
+    WorkatoServerError,
+)
+from airflow_provider_workato.operators.connections import (
+    WorkatoCreateConnectionOperator,
+    WorkatoCreateRuntimeUserConnectionOperator,
+)
+from airflow_provider_workato.sandbox.client import SandboxControl, wait_until
+from tests.support.airflow import AIRFLOW, on_airflow_33
+from tests.support.deferrals import run_through
+from tests.support.hook import Connect
+from tests.support.sandbox import RunningSandbox
+from tests.support.tasks import TaskInstance
+
+
+@pytest.fixture(autouse=True)
+def _no_executor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a deferral be as short as it is."""
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
+
+
+class Store:
+    """A task state store, which outlives the tries of a task."""
+
+    def __init__(self) -> None:
+        self.notes: dict[str, Any] = {}
+
+    def get(self, key: str) -> Any:
+        return self.notes.get(key)
+
+    def set(self, key: str, value: Any) -> None:
+        self.notes[key] = json.loads(json.dumps(value))
+
+
+class Task(TaskInstance):
+    """A task instance that can pull its own XComs, with the store of Airflow 3.3."""
+
+    store: Store | None = None
+
+    @property
+    def context(self) -> Any:
+        return {**super().context, "dag": DAG("hand_off", schedule=None)} | (
+            {"task_state_store": self.store} if self.store else {}
+        )
+
+    def xcom_pull(self, *, task_ids: str, key: str, map_indexes: int) -> Any:
+        return self.xcoms.get(key)
+
+
+@pytest.fixture
+def ti() -> Task:
+    return Task(task_id="create")
+
+
+class Outbox(BaseNotifier):
+    """A notifier that keeps what it sends."""
+
+    template_fields = ("text",)
+    sent: list[tuple[str, Any]]
+
+    def __init__(self, text: str = "{{ workato.url }}") -> None:
+        super().__init__()
+        self.text = text
+        self.sent = []
+
+    def notify(self, context: Any) -> None:
+        self.sent.append((self.text, context["workato"]))
+
+
+OUTBOX_TEXT = "{{ workato.connection.external_id }}: {{ workato.url }}"
+ARGUMENTS: dict[str, Any] = {
+    "task_id": "create",
+    "parent_id": 36,
+    "folder_id": 4515,
+    "external_id": "ada@example.com",
+    "wait_for_authorization": True,
+    "poke_interval": 0.05,
+    "timeout": 60,
+}
+
+Make = Callable[..., Any]
+
+
+def make_login(**options: Any) -> WorkatoCreateRuntimeUserConnectionOperator:
+    return WorkatoCreateRuntimeUserConnectionOperator(**ARGUMENTS | options)
+
+
+def make_page(**options: Any) -> WorkatoCreateConnectionOperator:
+    """Make a create whose connection has to be authorized in Workato."""
+    arguments = {**ARGUMENTS, "name": "Sales", "provider": "salesforce"} | options
+    del arguments["parent_id"]
+    return WorkatoCreateConnectionOperator(**arguments)
+
+
+def poke(make: Make, ti: TaskInstance) -> Any:
+    return make(deferrable=False).execute(ti.context)
+
+
+def deferred(make: Make, ti: TaskInstance) -> Any:
+    return run_through(make, ti)
+
+
+def ended_in_trigger(make: Make, ti: TaskInstance) -> Any:
+    return run_through(make, ti, end_in_trigger=True)
+
+
+WAYS = [
+    pytest.param(poke, id="poke"),
+    pytest.param(deferred, id="deferrable"),
+    pytest.param(ended_in_trigger, id="ended in the trigger", marks=on_airflow_33),
+]
+
+
+@contextmanager
+def person(act: Callable[[], object]) -> Iterator[None]:
+    """Let a person act while the block waits."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            act()
+        except BaseException as error:  # noqa: BLE001 - raised below
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+    assert errors == []
+
+
+def told(outbox: Outbox, number: int = 1) -> Any:
+    """Wait for a notification and return what its templates were given."""
+    return wait_until(
+        lambda: outbox.sent[number - 1][1] if len(outbox.sent) >= number else None,
+        what=f"notification {number}",
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_next_task_receives_the_id_once_the_person_has_logged_in(
+    way: Callable[[Make, TaskInstance], Any], sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    outbox, control = Outbox("{{ workato.connection.external_id }}: {{ workato.url }}"), sandbox.control
+
+    def log_in() -> None:
+        url = told(outbox)["url"]
+        # The URL is published before anybody is told.
+        assert ti.xcoms["workato_oauth_url"] == ti.xcoms["connection"]["url"] == url
+        if AIRFLOW.major > 2:
+            assert ti.xcoms["_link_WorkatoOAuthLink"] == url
+        control.click_authorize(url)
+
+    with person(log_in):
+        result = way(lambda **mode: make_login(notifiers=outbox, **mode), ti)
+
+    (row,) = [row for row in control.connections() if row["is_runtime_user"]]
+    assert result == row["id"] == ti.xcoms["return_value"]
+    assert ti.xcoms["connection"]["authorization_status"] == "success"
+    assert ti.xcoms["created"] is True
+    ((text, about),) = outbox.sent
+    assert text == f"ada@example.com: {about['url']}"
+    assert about["connection"]["id"] == row["id"]
+    assert timedelta(0) < about["expires_at"] - datetime.now(UTC) < timedelta(seconds=60)
+    assert about["reason"] is None
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_connection_without_a_login_url_is_authorized_in_workato(
+    way: Callable[[Make, TaskInstance], Any], sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    outbox, control = Outbox(), sandbox.control
+
+    def authorize() -> None:
+        about = told(outbox)
+        assert about["url"] == f"{sandbox.url}/connections/{about['connection']['id']}"
+        control.authorize(about["connection"]["id"])
+
+    with person(authorize):
+        result = way(lambda **mode: make_page(notifiers=[outbox], **mode), ti)
+    assert control.connection(result)["authorization_status"] == "success"
+    assert ti.xcoms["connection"]["authorization_status"] == "success"
+    assert "workato_oauth_url" not in ti.xcoms
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_after_a_deny_the_task_fails(
+    way: Callable[[Make, TaskInstance], Any], sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    outbox = Outbox()
+    with (
+        person(lambda: sandbox.control.click_deny(told(outbox)["url"])),
+        pytest.raises(WorkatoAuthorizationError, match="The user denied access"),
+    ):
+        way(lambda **mode: make_login(notifiers=outbox, **mode), ti)
+    assert len(outbox.sent) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_person_who_denied_is_asked_again_with_a_new_url(
+    way: Callable[[Make, TaskInstance], Any], sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    outbox, control = Outbox(), sandbox.control
+
+    def think_again() -> None:
+        for number in (1, 2):
+            control.click_deny(told(outbox, number)["url"])
+        about = told(outbox, 3)
+        # The link on the task's page is the new one, too.
+        assert ti.xcoms["workato_oauth_url"] == about["url"]
+        # The old denial alone does not make the task ask a fourth time.
+        looked(control)
+        control.click_authorize(about["url"])
+
+    with person(think_again):
+        result = way(lambda **mode: make_login(notifiers=outbox, ask_again=True, **mode), ti)
+    assert result == ti.xcoms["return_value"]
+    assert len({text for text, _ in outbox.sent}) == 3
+    assert [about["reason"] for _, about in outbox.sent] == [None, *["The user denied access"] * 2]
+    assert len({about["expires_at"] for _, about in outbox.sent}) == 1
+    assert len([row for row in control.connections() if row["is_runtime_user"]]) == 1
+
+
+def looked(control: SandboxControl) -> None:
+    """Wait until the list has been read again."""
+    before = control.counts()["by_operation"].get("list_connections", 0)
+    wait_until(
+        lambda: control.counts()["by_operation"].get("list_connections", 0) > before + 1, what="two looks"
+    )
+
+
+@pytest.mark.parametrize("state", ["lost", "failed"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_lost_or_failed_connection_is_authorized_again(
+    way: Callable[[Make, TaskInstance], Any],
+    state: str,
+    sandbox: RunningSandbox,
+    connect: Connect,
+    ti: Task,
+) -> None:
+    outbox, control = Outbox(), sandbox.control
+    (number,) = control.seed(
+        [
+            {
+                "is_runtime_user": True,
+                "provider": "salesforce",
+                "parent_id": 36,
+                "external_id": "ada@example.com",
+                "authorization_status": "success",
+            }
+        ]
+    )
+    if state == "lost":
+        control.lose(number, reason="token expired")
+    else:
+        control.fail(number, error="token expired")
+
+    def log_in() -> None:
+        about = told(outbox)
+        assert about["reason"] == "token expired"
+        looked(control)
+        control.click_authorize(about["url"])
+
+    with person(log_in):
+        assert way(lambda **mode: make_login(notifiers=outbox, **mode), ti) == number
+    assert len(outbox.sent) == 1
+    assert ti.xcoms["created"] is False
+
+
+@pytest.mark.parametrize("make", [make_login, make_page])
+def test_an_authorized_connection_is_returned_at_once(
+    make: Make, sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    number = make(wait_for_authorization=False).execute(ti.context)
+    sandbox.control.authorize(number)
+    sandbox.control.clear_requests()
+    outbox = Outbox()
+    assert make(notifiers=outbox, deferrable=True).execute(ti.context) == number
+    assert outbox.sent == []
+    assert [row["operation"] for row in sandbox.control.requests()] == ["list_connections"]
+
+
+@pytest.mark.parametrize("make", [make_login, make_page])
+def test_without_the_option_nothing_waits(
+    make: Make, sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    outbox = Outbox()
+    number = make(wait_for_authorization="no", notifiers=outbox, deferrable=True).execute(ti.context)
+    assert sandbox.control.connection(number)["authorization_status"] is None
+    assert outbox.sent == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nobody_logs_in(
+    way: Callable[[Make, TaskInstance], Any], sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    with pytest.raises(AirflowSensorTimeout, match=r"connection \d+ \(no status yet"):
+        way(lambda **mode: make_login(timeout=0.5, **mode), ti)
+
+
+def test_the_message_names_the_connection_if_no_triggerer_ran(
+    sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    with pytest.raises(TaskDeferred):
+        make_login(deferrable=True).execute(ti.context)
+    (row,) = [row for row in sandbox.control.connections() if row["is_runtime_user"]]
+    with pytest.raises(AirflowSensorTimeout, match=f"connection {row['id']}"):
+        make_login().resume_execution("__fail__", {"error": "Trigger timeout"}, ti.context)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_connection_is_deleted_meanwhile(
+    way: Callable[[Make, TaskInstance], Any], sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    outbox = Outbox()
+    with (
+        person(lambda: sandbox.control.delete(told(outbox)["connection"]["id"])),
+        pytest.raises(WorkatoNotFoundError),
+    ):
+        way(lambda **mode: make_login(notifiers=outbox, ask_again=True, **mode), ti)
+
+
+class TestRetry:
+    def test_a_retry_creates_nothing_and_notifies_no_one(
+        self, sandbox: RunningSandbox, connect: Connect, ti: Task
+    ) -> None:
+        ti.store = Store()
+        outbox = Outbox()
+        for try_number in (1, 2):
+            ti.try_number = try_number
+            ti.xcoms.clear()
+            with pytest.raises(TaskDeferred):
+                make_login(notifiers=outbox, deferrable=True).execute(ti.context)
+            # Airflow clears the XComs before a try.
+            assert ti.xcoms["workato_oauth_url"] == outbox.sent[0][1]["url"]
+        assert len(outbox.sent) == 1
+        assert len([row for row in sandbox.control.connections() if row["is_runtime_user"]]) == 1
+        assert sandbox.control.requests(operation="get_oauth_url") == []
+
+    def test_before_airflow_33_a_retry_asks_again(
+        self, sandbox: RunningSandbox, connect: Connect, ti: Task
+    ) -> None:
+        outbox = Outbox()
+        for _ in range(2):
+            with pytest.raises(TaskDeferred):
+                make_login(notifiers=outbox, deferrable=True).execute(ti.context)
+        assert len(outbox.sent) == 2
+        assert len([row for row in sandbox.control.connections() if row["is_runtime_user"]]) == 1
+
+    def test_a_cleared_task_asks_again(self, sandbox: RunningSandbox, connect: Connect, ti: Task) -> None:
+        ti.store = Store()
+        outbox = Outbox()
+        for max_tries in (0, 1):
+            ti.max_tries = max_tries
+            with pytest.raises(TaskDeferred):
+                make_login(notifiers=outbox, deferrable=True).execute(ti.context)
+        assert len({about["url"] for _, about in outbox.sent}) == 2
+
+    def test_a_retry_after_a_deny_needs_a_new_url(
+        self, sandbox: RunningSandbox, connect: Connect, ti: Task
+    ) -> None:
+        ti.store = Store()
+        outbox = Outbox()
+        with pytest.raises(TaskDeferred):
+            make_login(notifiers=outbox, deferrable=True).execute(ti.context)
+        sandbox.control.click_deny(outbox.sent[0][1]["url"])
+        with pytest.raises(TaskDeferred):
+            make_login(notifiers=outbox, deferrable=True).execute(ti.context)
+        assert len({about["url"] for _, about in outbox.sent}) == 2
+
+    def test_a_task_that_dies_before_it_defers_asks_on_the_next_try(
+        self, sandbox: RunningSandbox, connect: Connect, ti: Task
+    ) -> None:
+        ti.store = Store()
+        outbox = Outbox()
+
+        def dies(context: Any) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            make_login(notifiers=dies, deferrable=True).execute(ti.context)
+        with pytest.raises(TaskDeferred):
+            make_login(notifiers=outbox, deferrable=True).execute(ti.context)
+        assert len(outbox.sent) == 1
+        assert len([row for row in sandbox.control.connections() if row["is_runtime_user"]]) == 1
+
+    def test_a_wait_that_an_outage_ended_goes_on_with_the_same_url(
+        self, sandbox: RunningSandbox, connect: Connect, ti: Task
+    ) -> None:
+        connect(retry_budget=0)
+        ti.store = Store()
+        outbox = Outbox()
+        options = {"notifiers": outbox, "max_failed_polls": 0}
+        sandbox.control.add_fault("server_error", operation="list_connections", times=None, skip=1)
+        with pytest.raises(WorkatoServerError):
+            run_through(lambda **mode: make_login(**options, **mode), ti)
+        sandbox.control.clear_faults()
+        ti.try_number = 2
+        sandbox.control.click_authorize(outbox.sent[0][1]["url"])
+        run_through(lambda **mode: make_login(**options, **mode), ti)
+        assert len(outbox.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"wait_for_authorization": "perhaps"}, "wait_for_authorization must be true or false"),
+        ({"poke_interval": 0}, "poke_interval must be a number of seconds"),
+        ({"timeout": -1}, "timeout must be a number of seconds"),
+    ],
+)
+@pytest.mark.parametrize("make", [make_login, make_page])
+def test_bad_options_are_refused_when_the_dag_is_parsed(
+    make: Make, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(WorkatoConfigurationError, match=message):
+        make(**options)
+
+
+@pytest.mark.parametrize("make", [make_login, make_page])
+def test_a_template_that_is_no_flag_is_refused_before_a_request_leaves(
+    make: Make, sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    operator = make(wait_for_authorization="{{ params.wait }}")
+    operator.wait_for_authorization = "perhaps"
+    with pytest.raises(WorkatoConfigurationError, match="wait_for_authorization"):
+        operator.execute(ti.context)
+    assert sandbox.control.requests() == []
+
+
+def test_default_args_of_the_dag_apply() -> None:
+    with DAG("defaults", schedule=None, default_args={"timeout": 5, "deferrable": True, "ask_again": True}):
+        for operator in (make_login(task_id="login"), make_page(task_id="page")):
+            assert (operator.deferrable, operator.ask_again) == (True, True)
+
+
+def stored_form(dag: DAG) -> Any:
+    """Return what Airflow stores of a DAG."""
+    from airflow.serialization import serialized_objects
+
+    module: Any = serialized_objects
+    return (getattr(module, "DagSerialization", None) or module.SerializedDAG).to_dict(dag)
+
+
+def test_a_mapped_task_with_a_notifier_is_stored_alike_each_time() -> None:
+    """Airflow 3 would make a new version of the DAG whenever it parses the file."""
+
+    def stored() -> Any:
+        with DAG("mapped", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+            options = {**ARGUMENTS, "notifiers": Outbox()}
+            del options["external_id"]
+            WorkatoCreateRuntimeUserConnectionOperator.partial(**options).expand(external_id=["a", "b"])
+        return stored_form(dag)["dag"]["tasks"]
+
+    assert stored() == stored()

@@ -1,0 +1,73 @@
+"""A mail server that keeps what it receives, for examples that send mail."""
+
+from __future__ import annotations
+
+import email
+import json
+import socketserver
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import policy
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from email.message import EmailMessage
+
+
+@dataclass(kw_only=True)
+class Mailbox:
+    """The mails received, oldest first.
+
+    :param port: the port of the server on 127.0.0.1.
+    """
+
+    port: int
+    mails: list[EmailMessage] = field(default_factory=list)
+
+    @property
+    def airflow_conn(self) -> str:
+        """The Airflow connection to the server, as JSON."""
+        extra = {"disable_ssl": True, "disable_tls": True, "from_email": "airflow@example.com"}
+        return json.dumps({"conn_type": "smtp", "host": "127.0.0.1", "port": self.port, "extra": extra})
+
+
+@contextmanager
+def running_mailbox() -> Iterator[Mailbox]:
+    """Receive mail on a free port while the block runs."""
+
+    class Session(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self._say("220 mailbox")
+            while line := self.rfile.readline():
+                command = line[:4].upper().strip()
+                if command == b"DATA":
+                    self._say("354 go on")
+                    mailbox.mails.append(self._mail())
+                self._say("221 bye" if command == b"QUIT" else "250 ok")
+                if command == b"QUIT":
+                    return
+
+        def _mail(self) -> EmailMessage:
+            lines = []
+            while (line := self.rfile.readline()) not in (b".\r\n", b""):
+                # A line that starts with a dot arrives with a second one.
+                lines.append(line.removeprefix(b"."))
+            return email.message_from_bytes(b"".join(lines), policy=policy.default)
+
+        def _say(self, reply: str) -> None:
+            self.wfile.write(f"{reply}\r\n".encode())
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Server(("127.0.0.1", 0), Session) as server:
+        mailbox = Mailbox(port=server.server_address[1])
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield mailbox
+        finally:
+            server.shutdown()
+            thread.join()
