@@ -202,6 +202,33 @@ def test_a_connection_without_a_login_url_is_authorized_in_workato(
     assert "workato_oauth_url" not in ti.xcoms
 
 
+@pytest.mark.parametrize(
+    ("make", "count", "button", "given"),
+    [
+        (make_login, 1, "Authorize", " and was given to 1 notifier."),
+        (make_login, 0, "Authorize", "."),
+        (make_page, 2, "Open in Workato", " and was given to 2 notifiers."),
+    ],
+)
+def test_the_log_tells_where_the_url_is(
+    make: Make,
+    count: int,
+    button: str,
+    given: str,
+    sandbox: RunningSandbox,
+    connect: Connect,
+    ti: Task,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level("INFO")
+    with pytest.raises(TaskDeferred):
+        make(deferrable=True, notifiers=[Outbox()] * count).execute(ti.context)
+    # Airflow 3 prints it, Airflow 2 logs it.
+    log = caplog.text if AIRFLOW.major == 2 else capsys.readouterr().out
+    assert f": the URL is behind the button {button!r} on this task's page{given}" in log
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_after_a_deny_the_task_fails(
     way: Callable[[Make, TaskInstance], Any], sandbox: RunningSandbox, connect: Connect, ti: Task
