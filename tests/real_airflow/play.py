@@ -340,9 +340,9 @@ class _Person:
             control.click_authorize(link.json()["data"]["url"])
             self._logged_in = True
         while len(self._stage.mailbox.mails) > self._mails_read:
-            link = self._stage.mailbox.link(self._mails_read)
             # Deny the first time, to be asked again.
-            (control.click_authorize if self._mails_read else control.click_deny)(link)
+            click = control.click_authorize if self._mails_read else control.click_deny
+            click(self._stage.mailbox.link(self._mails_read))
             self._mails_read += 1
 
 
