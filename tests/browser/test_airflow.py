@@ -1,0 +1,141 @@
+"""The provider as people see it in Airflow: the form, the Test button, links, rendered templates, logs."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from airflow_provider_workato.connection_form import EXTRAS, SETTINGS
+from airflow_provider_workato.sandbox.client import SandboxProcess, wait_until
+from tests.browser.airflow_pages import ConnectionsPage, TaskPage
+from tests.browser.screenshots import Screenshots
+from tests.support.ui import Ui
+from tools.airflow_api import AirflowApi
+
+pytestmark = pytest.mark.browser
+
+OAUTH = "example_workato_oauth"
+LIFE_CYCLE = "example_workato_connection"
+
+
+@pytest.fixture
+def connections(page: Page, airflow: AirflowApi) -> ConnectionsPage:
+    """The list of Airflow connections, opened."""
+    connections = ConnectionsPage(page, airflow.url)
+    connections.open()
+    return connections
+
+
+def test_the_form_shows_every_setting(connections: ConnectionsPage, screenshots: Screenshots) -> None:
+    # All of the form at once: it is too long for most screens.
+    connections.page.set_viewport_size({"width": 1280, "height": 1900})
+    form = connections.open_form("workato_fields")
+    for setting in SETTINGS:
+        if setting.standard:
+            expect(form.get_by_text(setting.label, exact=True)).to_be_visible()
+            expect(form.locator(f"[name={setting.name}]")).to_have_attribute(
+                "placeholder", setting.placeholder
+            )
+    form.get_by_role("button", name="Extra Fields", exact=True).click()
+    for setting in EXTRAS:
+        expect(form.get_by_text(setting.label, exact=True)).to_be_visible()
+        expect(form.get_by_text(setting.plain_help)).to_be_visible()
+    screenshots.take(form, "connection-form-extras")
+
+
+def test_a_connection_from_the_form_works(
+    connections: ConnectionsPage, ui: Ui, airflow: AirflowApi, screenshots: Screenshots
+) -> None:
+    # The examples below use this one instead of the one that was there.
+    airflow.delete_connection("workato_default")
+    connections.open()
+    form = connections.open_form("workato_default")
+    address = urlsplit(ui.wait_for("Sandbox"))
+    form.locator("[name=host]").fill(f"http://{address.hostname}")
+    form.locator("[name=port]").fill(str(address.port))
+    form.locator("[name=password]").fill(ui.wait_for("API token"))
+    screenshots.take(form, "connection-form")
+    connections.save(form)
+    message = connections.press_test("workato_default")
+    expect(message).to_contain_text("Test Connection Successful")
+    screenshots.take(connections.page, "test-success")
+
+
+@pytest.mark.parametrize("mistake", ["wrong token", "another data center", "sandbox down"])
+def test_the_test_button_says_what_is_wrong(
+    airflow: AirflowApi,
+    page: Page,
+    ui: Ui,
+    sandbox: SandboxProcess,
+    screenshots: Screenshots,
+    mistake: str,
+) -> None:
+    url, token = sandbox.url, sandbox.token
+    match mistake:
+        case "wrong token":
+            token, expected = "wrong", "API token"
+        case "another data center":
+            # The token of another workspace.
+            token, expected = ui.wait_for("API token"), "data center"
+        case _:
+            sandbox.stop()
+            expected = "refused"
+    conn_id = f"workato_{mistake.replace(' ', '_')}"
+    airflow.add_connection(conn_id, conn_type="workato", host=url, port=urlsplit(url).port, password=token)
+    connections = ConnectionsPage(page, airflow.url)
+    connections.open()
+    message = connections.press_test(conn_id)
+    expect(message).to_contain_text("Test Connection Failed")
+    expect(message).to_contain_text(expected)
+    expect(message).not_to_contain_text(token)
+    screenshots.take(page, f"test-{mistake}")
+
+
+def test_a_person_authorizes_from_the_waiting_task(
+    page: Page, airflow: AirflowApi, screenshots: Screenshots
+) -> None:
+    before = set(airflow.run_ids(OAUTH))
+    page.goto(f"{airflow.url}/dags/{OAUTH}")
+    page.get_by_test_id("trigger-dag-button").click()
+    page.get_by_test_id("trigger-dag-submit").click()
+    (run_id,) = wait_until(lambda: set(airflow.run_ids(OAUTH)) - before, what="the run", deadline=60)
+    wait_until(
+        lambda: airflow.task_instance(OAUTH, run_id, "wait")["state"] == "deferred",
+        what="the wait",
+        deadline=120,
+    )
+    task = TaskPage(page, airflow.url, dag_id=OAUTH, run_id=run_id, task_id="wait")
+    task.open("details")
+    expect(task.link("Authorize")).to_be_visible()
+    screenshots.take(page, "waiting-task")
+    with page.expect_popup() as opened:
+        task.link("Authorize").click()
+    consent = opened.value
+    consent.set_viewport_size({"width": 760, "height": 600})
+    screenshots.take(consent, "consent")
+    consent.get_by_role("button", name="Authorize").click()
+    expect(consent.get_by_role("heading", level=1)).to_have_text("Authorized")
+    consent.close()
+    expect(page.get_by_test_id("state-badge").filter(has_text="Success")).to_be_visible()
+    screenshots.take(page, "authorized-task")
+    task.open()
+    expect(page.get_by_test_id("virtualized-list")).to_contain_text("Authorized")
+    screenshots.take(page, "log")
+    assert airflow.wait_for_run(OAUTH, run_id, deadline=60) == "success"
+
+
+def test_what_a_task_shows_of_credentials(page: Page, airflow: AirflowApi, screenshots: Screenshots) -> None:
+    run_id = airflow.trigger(LIFE_CYCLE)
+    assert airflow.wait_for_run(LIFE_CYCLE, run_id, deadline=180) == "success"
+    task = TaskPage(page, airflow.url, dag_id=LIFE_CYCLE, run_id=run_id, task_id="create")
+    task.open("rendered_templates")
+    expect(page.get_by_text(re.compile(r'"apitoken": "\*\*\*"'))).to_be_visible()
+    screenshots.take(page, "rendered-templates")
+    task.open()
+    screenshots.take(page, "create-log")
+    task.open("details")
+    expect(task.link("Open in Workato")).to_be_visible()
+    screenshots.take(page, "create-details")
