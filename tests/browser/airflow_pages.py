@@ -72,12 +72,18 @@ class TaskPage:
         self.page = page
         self._address = f"{url}/dags/{dag_id}/runs/{run_id}/tasks/{task_id}"
 
-    def open(self, tab: str = "") -> None:
+    def open(self, tab: str) -> None:
         """Open a tab of the page.
 
-        :param tab: its path; the logs by default
+        :param tab: its path
         """
         self.page.goto(f"{self._address}/{tab}")
+
+    def open_log(self) -> None:
+        """Open the log, with long lines wrapped."""
+        self.open("")
+        self.page.get_by_test_id("log-settings-button").click()
+        self.page.get_by_test_id("log-settings-wrap").click()
 
     def link(self, name: str) -> Locator:
         """Return the button of an extra link.
