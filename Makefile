@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer, make and a package registry. PYTHON=/path/to/python chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster test-browser soak matrix matrix-short package bench lint format clean
+.PHONY: help install demo ui sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster test-browser soak matrix matrix-short docs docs-links package bench lint format clean
 SHELL := /bin/bash
 
 # Most tests wait for something. Files share what they start, so each runs in one process.
@@ -62,6 +62,14 @@ matrix-short: .venv-tools/.installed ## The same for the oldest, a middle and th
 	rm -rf build/matrix
 	.venv-tools/bin/python -m nox --tags short $(if $(ARGS),-- $(ARGS))
 
+docs: .venv-docs/.installed ## Build the pages into build/docs; a warning is an error
+	rm -rf build/docs build/doctrees docs/reference/generated
+	.venv-docs/bin/python -m sphinx -q -W --keep-going -d build/doctrees docs build/docs
+	@echo build/docs/index.html
+
+docs-links: .venv-docs/.installed ## Check the pages' links to other sites (needs the network)
+	.venv-docs/bin/python -m sphinx -q -b linkcheck -d build/doctrees docs build/links
+
 package: .venv-tools/.installed ## Build wheel and sdist into build/dist, and check them (RELEASE_TAG=v1.2.3: as a release)
 	.venv-tools/bin/python -m tools.matrix.distributions
 
@@ -76,14 +84,14 @@ lint: .venv/.installed .venv-tools/.installed ## ruff, ruff format, mypy --stric
 	.venv-tools/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	.venv-tools/bin/zizmor --offline --quiet .github
 
-format: .venv/.installed ## Format the code with ruff, and write the README's table of settings
+format: .venv/.installed ## Format the code with ruff, and write the table of settings in docs/
 	.venv/bin/python -m ruff check --fix .
 	.venv/bin/python -m ruff format .
 	.venv/bin/python -m tools.settings_table
 
 clean: ## Remove the environments and all caches
-	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-cluster .venv-browser .venv-bench .venv-tools .nox
-	rm -rf .coverage .coverage.* htmlcov build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-cluster .venv-browser .venv-docs .venv-bench .venv-tools .nox
+	rm -rf .coverage .coverage.* htmlcov build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis docs/reference/generated
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed: $(PINS) constraints/airflow-3.3.txt
@@ -104,6 +112,9 @@ clean: ## Remove the environments and all caches
 
 .venv-browser/.installed: $(PINS) constraints/airflow-3.3.txt
 	tools/venv.sh .venv-browser constraints/airflow-3.3.txt "$(MINORS_3)" test cluster browser
+
+.venv-docs/.installed: $(PINS) constraints/docs.txt
+	tools/venv.sh .venv-docs constraints/docs.txt "$(MINORS_3)" docs
 
 .venv-bench/.installed: $(PINS) constraints/bench.txt
 	tools/venv.sh .venv-bench constraints/bench.txt "$(MINORS_3)" bench cluster

@@ -2,7 +2,7 @@
 
 What follows from :data:`SETTINGS`: the form (metadata for Airflow 3.2 and later, widgets of the hook for
 older versions), how :mod:`~airflow_provider_workato.client.settings` reads and checks a connection, the names
-that errors use, and the README's table, which ``make format`` writes.
+that errors use, and the table in the docs, which ``make format`` writes.
 
 Airflow reads the metadata while it is itself being imported, so nothing here may import Airflow.
 """
@@ -53,7 +53,7 @@ class Setting:
 
     :param name: the standard field or the extra that holds it.
     :param label: its name in the form and in errors.
-    :param help: what it does, for the form and the README; code in backticks.
+    :param help: what it does, for the form and the docs; code in backticks.
     :param kind: how it is written, shown and read.
     :param default: the value of an empty field, as the form shows it.
     :param minimum: the least number allowed. One above 0 keeps divisions by the setting from overflowing.

@@ -4,6 +4,8 @@ One task does all of it. It publishes the login URL, also as the button "Authori
 mail, and waits in the triggerer. A login that failed or was denied uses up the URL: the task then sends a new
 one and keeps waiting, for three days at most. The tasks that follow receive the connection's id.
 
+The next run sends no mail while the login works. If the login failed or was lost, it asks for a new one.
+
 The mail goes out over the Airflow connection ``smtp_default``. Any other notifier works as well.
 """
 

@@ -66,14 +66,7 @@ with DAG(
             },
             map_index_template="{{ task.name }}",
         )
-        wait = WorkatoConnectionSensor(
-            task_id="wait",
-            connection_id=rotate.output,
-            deferrable=True,
-            map_index_template=(
-                "{{ ti.xcom_pull('tenant.rotate', key='connection', map_indexes=ti.map_index).name }}"
-            ),
-        )
+        wait = WorkatoConnectionSensor(task_id="wait", connection_id=rotate.output, deferrable=True)
         rotate >> wait
 
     # The external id is also the id of the Airflow connection with the tenant's credentials.

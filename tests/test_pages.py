@@ -14,6 +14,7 @@ from airflow_provider_workato import __version__
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(airflow_provider_workato.__file__).parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+REFERENCE = ROOT / "docs" / "reference" / "index.md"
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
@@ -50,6 +51,20 @@ def test_no_link_is_dead(page: Path) -> None:
 def test_every_file_that_is_named_exists(page: Path) -> None:
     named = re.findall(r"`([\w./-]+(?:\.py|\.md|/))`", page.read_text())
     assert [name for name in named if not any((root / name).exists() for root in (ROOT, PACKAGE))] == []
+
+
+def test_every_public_class_has_a_page() -> None:
+    """Each class that is named after Workato is in the reference: by its module, or by itself."""
+    listed = re.findall(r"^   (airflow_provider_workato\.\S+)$", REFERENCE.read_text(), re.MULTILINE)
+    missing = [
+        f"{module}.{name}"
+        for path in PACKAGE.rglob("*.py")
+        for module in [".".join((PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts))]
+        for name in re.findall(r"^class (Workato\w+)", path.read_text(), re.MULTILINE)
+        if module not in listed and f"{module}.{name}" not in listed
+    ]
+    assert missing == []
+    assert "airflow_provider_workato.operators.connections" in listed
 
 
 def test_the_changelog_begins_with_this_version() -> None:

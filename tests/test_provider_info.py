@@ -21,7 +21,7 @@ from airflow_provider_workato.connection_form import (
 from airflow_provider_workato.get_provider_info import get_provider_info
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from tests.support.airflow import on_airflow_2, on_airflow_33
-from tools.settings_table import README, with_table
+from tools.settings_table import PAGE, with_table
 
 STANDARD_FIELDS = {"description", "host", "login", "password", "port", "schema"}
 EXTRA_NAMES = {setting.name for setting in EXTRAS}
@@ -102,8 +102,8 @@ def test_every_data_center_is_named_by_its_region(connection_type: dict[str, Any
     assert "`" not in described
 
 
-def test_the_readme_has_the_current_table_of_settings() -> None:
-    page = README.read_text(encoding="utf-8")
+def test_the_docs_have_the_current_table_of_settings() -> None:
+    page = PAGE.read_text(encoding="utf-8")
     assert with_table(page) == page, "run `python -m tools.settings_table`"
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shlex
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +23,13 @@ from tests.support.dags import own_workspace, run_dag
 from tests.support.sandbox import RunningSandbox
 
 ROOT = Path(__file__).parent.parent
-_BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+DOCS = ROOT / "docs"
+#: Their commands belong together: tests/test_walkthroughs.py runs them.
+WALKTHROUGHS = ("docs/tutorial.md", "docs/guides/testing.md")
+#: The folders whose files the tests run. A page includes its code from them.
+RUN = (ROOT / "example_dags", DOCS / "snippets")
+_INCLUDED = re.compile(r"^```\{literalinclude\} (\S+)$", re.MULTILINE)
+_BLOCK = re.compile(r"^```(?P<language>\S*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,9 +46,12 @@ class Snippet:
 
 
 def _snippets() -> Iterator[Snippet]:
-    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]:
         page = path.read_text()
         for found in _BLOCK.finditer(page):
+            if found["language"].startswith("{"):
+                # An instruction to Sphinx.
+                continue
             yield Snippet(
                 page=str(path.relative_to(ROOT)),
                 line=page.count("\n", 0, found.start()) + 1,
@@ -51,6 +63,7 @@ def _snippets() -> Iterator[Snippet]:
 SNIPPETS = list(_snippets())
 PYTHON = [snippet for snippet in SNIPPETS if snippet.language == "python"]
 CONSOLE = [snippet for snippet in SNIPPETS if snippet.language == "console"]
+ALONE = [snippet for snippet in CONSOLE if snippet.page not in WALKTHROUGHS]
 PLAIN = [snippet for snippet in SNIPPETS if snippet.language == ""]
 COMMANDS = [
     line for snippet in PLAIN for line in snippet.text.splitlines() if line.startswith(("make ", "pip "))
@@ -67,18 +80,48 @@ def test_every_snippet_is_of_a_kind_that_is_run_here() -> None:
     assert lines - {*COMMANDS, *CONNECTIONS} == set()
 
 
+@pytest.fixture
+def jira(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Airflow connection from which the snippets take Jira's credentials."""
+    connection = {"conn_type": "http", "login": "ada@acme.example", "password": "a-credential"}
+    monkeypatch.setenv("AIRFLOW_CONN_JIRA", json.dumps(connection))
+
+
 @pytest.mark.parametrize("snippet", PYTHON, ids=str)
-def test_a_python_snippet_runs_and_so_does_its_dag(
-    snippet: Snippet, airflow_db: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    jira = {"conn_type": "http", "login": "ada@acme.example", "password": "a-credential"}
-    monkeypatch.setenv("AIRFLOW_CONN_JIRA", json.dumps(jira))
+def test_a_python_snippet_runs_and_so_does_its_dag(snippet: Snippet, airflow_db: None, jira: None) -> None:
     names: dict[str, Any] = {"__name__": "snippet"}
     with own_workspace():
         exec(compile(snippet.text, str(snippet), "exec"), names)  # noqa: S102 - it is ours
-        for dag in {id(task.dag): task.dag for task in names.values() if _is_task(task)}.values():
-            run = run_dag(dag)
-            assert set(run.states.values()) == {"success"}, run.states
+        _run_all(names)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((DOCS / "snippets" / "dags").glob("*.py")), ids=lambda path: path.stem
+)
+def test_a_dag_that_pages_include_runs(path: Path, airflow_db: None, jira: None) -> None:
+    with own_workspace():
+        _run_all(runpy.run_path(str(path)))
+
+
+def test_pages_include_their_code_from_files_that_are_run() -> None:
+    assert {snippet.page for snippet in PYTHON} == {"README.md"}
+    included = {
+        page: [(page.parent / target).resolve() for target in _INCLUDED.findall(page.read_text())]
+        for page in DOCS.rglob("*.md")
+    }
+    files = [file for files in included.values() for file in files]
+    assert [file for file in files if not file.is_file()] == []
+    assert [file for file in files if not any(file.is_relative_to(folder) for folder in RUN)] == []
+    assert {file for folder in RUN for file in folder.rglob("*.py")} <= set(files), "each is on a page"
+
+
+def _run_all(names: dict[str, Any]) -> None:
+    """Run the DAGs whose tasks are among these names."""
+    dags = {id(task.dag): task.dag for task in names.values() if _is_task(task)}
+    assert dags
+    for dag in dags.values():
+        run = run_dag(dag)
+        assert set(run.states.values()) == {"success"}, run.states
 
 
 def _is_task(value: Any) -> bool:
@@ -105,7 +148,7 @@ def test_a_command_is_one_that_there_is(line: str) -> None:
     if program == "pip":
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
         assert words[0] == "install"
-        assert _is_ours(words[1], project)
+        assert any(_is_ours(word, project) for word in words[1:])
 
 
 def _is_ours(requirement: str, project: dict[str, Any]) -> bool:
@@ -114,9 +157,12 @@ def _is_ours(requirement: str, project: dict[str, Any]) -> bool:
     return name == project["name"] and extras in known
 
 
-@pytest.mark.parametrize("snippet", CONSOLE, ids=str)
+@pytest.mark.parametrize("snippet", ALONE, ids=str)
 def test_a_console_session_goes_as_shown(
-    snippet: Snippet, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+    snippet: Snippet,
+    sandbox: RunningSandbox,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     joined = snippet.text.replace("\\\n", " ")
     commands = [shlex.split(line[2:]) for line in joined.splitlines() if line.startswith("$ ")]
@@ -133,6 +179,9 @@ def test_a_console_session_goes_as_shown(
             # The page names the default port, the sandbox of the tests has another.
             local = [word.replace("http://127.0.0.1:8090", sandbox.url) for word in words]
             _check_environment(dict(word.split("=", 1) for word in local), sandbox, monkeypatch)
+        elif program == "airflow":
+            request.getfixturevalue("airflow_db")
+            subprocess.run([Path(sys.executable).with_name(program), *words], check=True)
         elif program == "workato":
             # The vendor's command line is not installed here.
             assert words == ["connections", "list"]

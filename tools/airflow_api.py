@@ -108,6 +108,18 @@ class AirflowApi:
 
         return wait_until(ended, what=f"the end of {dag_id}/{run_id}", deadline=deadline, interval=0.5)
 
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str) -> bool:
+        """Answer a task that asks a person (Airflow 3.1 and later); return whether it was asking.
+
+        :param dag_id: the DAG.
+        :param run_id: the run.
+        :param task_id: the task.
+        :param option: the answer.
+        """
+        path = f"{_task(dag_id, run_id, task_id, -1)}/-1/hitlDetails"
+        body = {"chosen_options": [option], "params_input": {}}
+        return self._request("PATCH", path, json=body).ok
+
     def clear(self, dag_id: str, run_id: str) -> None:
         """Clear all tasks of a run, so that they run again.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import email
+import html
 import json
+import re
 import socketserver
 import threading
 from contextlib import contextmanager
@@ -25,6 +27,21 @@ class Mailbox:
 
     port: int
     mails: list[EmailMessage] = field(default_factory=list)
+
+    def body(self, number: int) -> str:
+        """Return the HTML of a mail.
+
+        :param number: its position, 0 for the oldest.
+        """
+        parts = {part.get_content_type(): part for part in self.mails[number].walk()}
+        return str(parts["text/html"].get_content())
+
+    def link(self, number: int) -> str:
+        """Return the first link in a mail.
+
+        :param number: its position, 0 for the oldest.
+        """
+        return html.unescape(re.findall(r'href="([^"]+)"', self.body(number))[0])
 
     @property
     def airflow_conn(self) -> str:

@@ -1,4 +1,4 @@
-"""Write the README's table of the Airflow connection's settings from their declaration.
+"""Write the page's table of the Airflow connection's settings from their declaration.
 
 Run by ``make format``: ``python -m tools.settings_table``.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from airflow_provider_workato.connection_form import SETTINGS, Setting
 
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "guides" / "airflow-connection.md"
 _HEAD = "| Field | Key | Meaning | Default |\n|---|---|---|---|\n"
 
 
@@ -21,7 +21,7 @@ def table() -> str:
 def with_table(page: str) -> str:
     """Return *page* with its table replaced by the current one.
 
-    :param page: the README.
+    :param page: the page about the Airflow connection.
     :raises ValueError: if it has no such table.
     """
     start = page.index(_HEAD)
@@ -45,4 +45,4 @@ def _default(setting: Setting) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import secrets
 import shutil
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -20,12 +20,14 @@ from urllib.parse import urlsplit
 from airflow_provider_workato.sandbox.client import running_sandbox
 from tools.cluster import AirflowCluster
 from tools.example_runs import EXAMPLE_POOLS
+from tools.mailbox import running_mailbox
 from tools.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow_provider_workato.sandbox.client import SandboxProcess
+    from tools.mailbox import Mailbox
 
 DAGS_FOLDER = Path(__file__).parent.parent / "example_dags"
 #: Ctrl-C, the end of a job, and a terminal that is closed.
@@ -101,13 +103,14 @@ def serve(*, home: Path, button: StopButton) -> None:
     print("Starting the sandbox and Airflow, which takes about half a minute ...", flush=True)
     with (
         running_sandbox() as sandbox,
+        running_mailbox() as mailbox,
         StoppableCluster(
             button=button,
             home=home,
             dags_folder=DAGS_FOLDER,
             # By default, Airflow fails a task if its API does not answer within 5 s, as on a busy machine.
             env={"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60"},
-            connections=connections(sandbox),
+            connections=connections(sandbox, mailbox),
             pools=EXAMPLE_POOLS,
         ) as cluster,
     ):
@@ -124,21 +127,28 @@ def serve(*, home: Path, button: StopButton) -> None:
             f"\n  Airflow    {cluster.url}"
             f"\n  Sandbox    {sandbox.url}"
             f"\n  API token  {sandbox.token}"
-            "\n\nThe Airflow connections workato_default and jira exist. Ctrl-C stops everything.",
+            "\n\nThe Airflow connections workato_default, jira and smtp_default exist, and mails are printed here."
+            "\nCtrl-C stops everything.",
             flush=True,
         )
         try:
-            wait_until(lambda: button.pressed or cluster.ended_components(), deadline=math.inf)
-            button.check()
+            read = 0
+            while not cluster.ended_components():
+                button.check()
+                for number in range(read, len(mailbox.mails)):
+                    print(f"Mail to {mailbox.mails[number]['to']}: {mailbox.link(number)}", flush=True)
+                    read = number + 1
+                time.sleep(0.2)
             cluster.is_up()
         finally:
             print("\nStopping ...", flush=True)
 
 
-def connections(sandbox: SandboxProcess) -> dict[str, dict[str, Any]]:
+def connections(sandbox: SandboxProcess, mailbox: Mailbox) -> dict[str, dict[str, Any]]:
     """Return the Airflow connections that the examples use.
 
     :param sandbox: the workspace.
+    :param mailbox: the mail server.
     """
     return {
         # Airflow's Test button fails for a connection without a port.
@@ -149,6 +159,7 @@ def connections(sandbox: SandboxProcess) -> dict[str, dict[str, Any]]:
             "login": "ada@example.com",
             "password": secrets.token_urlsafe(24),
         },
+        "smtp_default": json.loads(mailbox.airflow_conn),
     }
 
 

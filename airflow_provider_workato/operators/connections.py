@@ -2,7 +2,7 @@
 
 https://docs.workato.com/en/workato-api/connections.html describes the calls behind them. All raise
 :class:`~airflow_provider_workato.exceptions.WorkatoError`; an error that a retry cannot fix fails the task at
-    once. A boolean may be a string: true, false, yes, no, 1 or 0.
+once. A boolean may be a string: true, false, yes, no, 1 or 0.
 """
 
 from __future__ import annotations

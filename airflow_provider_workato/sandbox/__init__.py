@@ -11,5 +11,6 @@ Its packages, each importing only from those above it:
 - ``faults``: faults and their effects;
 - ``web``: routes, pages and middleware.
 
-``client`` starts and controls a sandbox from Python, and imports none of these packages.
+``client`` starts and controls a sandbox from Python, and imports none of these packages. ``pytest_plugin``
+makes a pytest fixture of it.
 """

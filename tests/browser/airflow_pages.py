@@ -70,6 +70,7 @@ class TaskPage:
 
     def __init__(self, page: Page, url: str, *, dag_id: str, run_id: str, task_id: str) -> None:
         self.page = page
+        self.run_id = run_id
         self._address = f"{url}/dags/{dag_id}/runs/{run_id}/tasks/{task_id}"
 
     def open(self, tab: str) -> None:

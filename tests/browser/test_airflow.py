@@ -19,6 +19,7 @@ pytestmark = pytest.mark.browser
 
 OAUTH = "example_workato_oauth"
 LIFE_CYCLE = "example_workato_connection"
+EMAIL = "example_workato_email"
 
 
 @pytest.fixture
@@ -94,20 +95,25 @@ def test_the_test_button_says_what_is_wrong(
     screenshots.take(page, f"test-{mistake}")
 
 
-def test_a_person_authorizes_from_the_waiting_task(
-    page: Page, airflow: AirflowApi, screenshots: Screenshots
-) -> None:
-    before = set(airflow.run_ids(OAUTH))
-    page.goto(f"{airflow.url}/dags/{OAUTH}")
+def triggered(page: Page, airflow: AirflowApi, dag_id: str, task_id: str) -> TaskPage:
+    """Press Trigger, wait until a task is deferred, and return its page."""
+    before = set(airflow.run_ids(dag_id))
+    page.goto(f"{airflow.url}/dags/{dag_id}")
     page.get_by_test_id("trigger-dag-button").click()
     page.get_by_test_id("trigger-dag-submit").click()
-    (run_id,) = wait_until(lambda: set(airflow.run_ids(OAUTH)) - before, what="the run", deadline=60)
+    (run_id,) = wait_until(lambda: set(airflow.run_ids(dag_id)) - before, what="the run", deadline=60)
     wait_until(
-        lambda: airflow.task_instance(OAUTH, run_id, "wait")["state"] == "deferred",
-        what="the wait",
+        lambda: airflow.task_instance(dag_id, run_id, task_id)["state"] == "deferred",
+        what=f"{task_id} to wait",
         deadline=120,
     )
-    task = TaskPage(page, airflow.url, dag_id=OAUTH, run_id=run_id, task_id="wait")
+    return TaskPage(page, airflow.url, dag_id=dag_id, run_id=run_id, task_id=task_id)
+
+
+def test_a_person_authorizes_from_the_waiting_sensor(
+    page: Page, airflow: AirflowApi, screenshots: Screenshots
+) -> None:
+    task = triggered(page, airflow, OAUTH, "wait")
     task.open("details")
     expect(task.link("Authorize")).to_be_visible()
     screenshots.take(page, "waiting-task")
@@ -124,8 +130,29 @@ def test_a_person_authorizes_from_the_waiting_task(
     task.open_log()
     for line in ("Deferring to the triggerer", "Waiting for connection", "Authorized after"):
         expect(page.get_by_text(line)).to_be_visible()
+    screenshots.take(page, "sensor-log")
+    assert airflow.wait_for_run(OAUTH, task.run_id, deadline=60) == "success"
+
+
+def test_a_person_denies_and_is_asked_again(
+    page: Page, airflow: AirflowApi, ui: Ui, screenshots: Screenshots
+) -> None:
+    task = triggered(page, airflow, EMAIL, "login")
+    mails = wait_until(lambda: ui.mails("grace@example.com"), what="a mail", deadline=60)
+    page.goto(mails[0])
+    page.get_by_role("button", name="Deny").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Denied")
+    wait_until(lambda: len(ui.mails("grace@example.com")) > 1, what="another mail", deadline=60)
+    task.open("details")
+    expect(task.link("Authorize")).to_have_attribute("href", ui.mails("grace@example.com")[1])
+    with page.expect_popup() as opened:
+        task.link("Authorize").click()
+    opened.value.get_by_role("button", name="Authorize").click()
+    expect(opened.value.get_by_role("heading", level=1)).to_have_text("Authorized")
+    assert airflow.wait_for_run(EMAIL, task.run_id, deadline=120) == "success"
+    task.open_log()
+    expect(page.get_by_text("Authorized after")).to_be_visible()
     screenshots.take(page, "log")
-    assert airflow.wait_for_run(OAUTH, run_id, deadline=60) == "success"
 
 
 def test_what_a_task_shows_of_credentials(page: Page, airflow: AirflowApi, screenshots: Screenshots) -> None:

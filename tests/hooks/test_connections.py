@@ -550,6 +550,13 @@ def test_a_missing_airflow_connection_can_be_retried(connect: Connect, airflow_d
     assert "s3cret" not in str(caught.value)
 
 
+def test_an_invalid_airflow_connection_does_not_show_its_token(connect: Connect) -> None:
+    connect(host="http://workato.example", password="s3cret-t0ken")
+    with pytest.raises(WorkatoConfigurationError) as caught:
+        WorkatoConnectionsHook().list_connections()
+    assert "s3cret-t0ken" not in everything_shown(caught.value)
+
+
 def test_the_hook_reads_nothing_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_WORKATO_DEFAULT", raising=False)
     WorkatoConnectionsHook().close()

@@ -117,7 +117,7 @@ def _watch(watch: Watch) -> DAG:
 
 def _produce(producer: Producer) -> Any:
     subject = producer.subject
-    cls: Any = WorkatoConnectionSensor if subject.mode else getattr(operators, subject.cls)
+    cls: Any = WorkatoConnectionSensor if subject.is_sensor else getattr(operators, subject.cls)
     shared = {
         "task_id": producer.task_id,
         "workato_conn_id": CONN_ID,

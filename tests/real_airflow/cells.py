@@ -100,6 +100,10 @@ MODES = tuple(
 EXPAND_DICT_MODES = frozenset({"worker", "default"})
 
 
+#: The modes of a create that waits. One that waits on a worker would need too many slots.
+WAITING_CREATES = frozenset({"worker", "default", "triggerer"})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """The kind of result that a task returns.
@@ -123,7 +127,7 @@ PICKLIST = Kind(path="[0]['value']", is_list=True)
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """An operator, or the sensor in one of its modes.
+    """An operator, or the sensor or a create that waits, in one of the modes.
 
     :param name: its name in the table.
     :param slug: its name in ids.
@@ -132,7 +136,7 @@ class Subject:
     :param common: the arguments that all instances share.
     :param each: makes the arguments of one instance from its label and the id of its connection.
     :param seed: the fields of that connection; ``None`` if the task needs no connection.
-    :param mode: the sensor's mode.
+    :param mode: how it waits, if it does.
     """
 
     name: str
@@ -147,6 +151,14 @@ class Subject:
     @property
     def dag_id(self) -> str:
         return f"table_{self.slug}"
+
+    @property
+    def is_sensor(self) -> bool:
+        return self.cls == "WorkatoConnectionSensor"
+
+    @property
+    def creates(self) -> bool:
+        return self.cls.startswith("WorkatoCreate")
 
 
 def _on_it(label: str, number: int) -> dict[str, Any]:
@@ -222,6 +234,20 @@ SUBJECTS: tuple[Subject, ...] = (
         common={"parent_id": 36, "folder_id": 4515},
         each=lambda label, _: {"external_id": label, "name": label},
         seed=None,
+    ),
+    *(
+        Subject(
+            name=f"create that waits, {mode.name}",
+            slug=f"waiting_create_{mode.slug}",
+            cls="WorkatoCreateConnectionOperator",
+            kind=SCALAR,
+            common={"provider": "salesforce", "wait_for_authorization": True} | PATIENCE | mode.options,
+            each=lambda label, _: {"name": label},
+            seed=None,
+            mode=mode,
+        )
+        for mode in MODES
+        if mode.slug in WAITING_CREATES
     ),
     Subject(
         name="login URL",
@@ -303,7 +329,7 @@ class Cell:
 def _cells() -> Iterator[Cell]:
     number = 10_000
     for subject in SUBJECTS:
-        shapes: tuple[Shape, ...] = ("one", "list", "mapped") if subject.mode else ("one", "mapped")
+        shapes: tuple[Shape, ...] = ("one", "list", "mapped") if subject.is_sensor else ("one", "mapped")
         for shape in shapes:
             for options, takes in _takes(subject, shape):
                 producer = Producer(subject=subject, shape=shape, options=options, number=number)
@@ -317,7 +343,7 @@ def _takes(subject: Subject, shape: Shape) -> Iterator[tuple[Mapping[str, Any], 
     # A task can be mapped over a mapped task's results, whatever their type.
     if shape != "one" or subject.kind.is_list:
         default += ["expand", "map"]
-    elif subject.mode and subject.mode.slug in EXPAND_DICT_MODES:
+    elif subject.is_sensor and subject.mode and subject.mode.slug in EXPAND_DICT_MODES:
         default += ["expand dict"]
     yield {}, default
     if shape != "list":

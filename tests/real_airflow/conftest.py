@@ -54,6 +54,7 @@ def _staged(folder: Path) -> Iterator[Stage]:
     # Import here: where these tests are skipped, the dependencies are not installed.
     from tools.cluster import AirflowCluster
     from tools.example_runs import EXAMPLE_POOLS
+    from tools.mailbox import running_mailbox
     from tools.postgres import running_postgres
 
     with ExitStack() as stack:
@@ -65,6 +66,8 @@ def _staged(folder: Path) -> Iterator[Stage]:
                 "password": "a-credential",
             }
         }
+        mailbox = stack.enter_context(running_mailbox())
+        connections["smtp_default"] = json.loads(mailbox.airflow_conn)
         workspaces = {}
         for conn_id in (CONN_ID, WATCHED_CONN_ID, "workato_default"):
             sandbox = stack.enter_context(running_sandbox("--no-quota"))
@@ -103,7 +106,7 @@ def _staged(folder: Path) -> Iterator[Stage]:
             if path.stem.startswith("watch_") or path.stem == LOST_EXAMPLE:
                 # Airflow 3.0 starts a watch only when it parses the file for the second time.
                 path.touch()
-        yield Stage(cluster=cluster, workspaces=workspaces)
+        yield Stage(cluster=cluster, workspaces=workspaces, mailbox=mailbox)
 
 
 def _dag_ids() -> list[str]:

@@ -44,6 +44,7 @@ from tools.waiting import wait_until
 if TYPE_CHECKING:
     from tools.airflow_api import AirflowApi
     from tools.cluster import AirflowCluster
+    from tools.mailbox import Mailbox
 
 _EXAMPLES_FOLDER = Path(__file__).parents[2] / "example_dags"
 _WORKERS = "how often a worker takes up a wait, {}"
@@ -53,11 +54,11 @@ LIVES = "every component of Airflow lives"
 #: On an idle machine, everything ends in a fraction of this time.
 DEADLINE = 540.0
 LOST_EXAMPLE = "example_workato_lost"
+APPROVAL_EXAMPLE = "example_workato_approval"
+#: The Airflow versions that have the asset watchers and the approvals of these examples.
+_SINCE = {LOST_EXAMPLE: (3, 0), APPROVAL_EXAMPLE: (3, 1)}
 EXAMPLES = tuple(
-    path.stem
-    for path in sorted(_EXAMPLES_FOLDER.glob("*.py"))
-    # Airflow 2 has no asset watchers.
-    if AIRFLOW >= (3, 0) or path.stem != LOST_EXAMPLE
+    path.stem for path in sorted(_EXAMPLES_FOLDER.glob("*.py")) if _SINCE.get(path.stem, (2, 11)) <= AIRFLOW
 )
 _LEFT = re.compile(
     r"Received executor event with state success for task instance TaskInstanceKey\(dag_id='(?P<dag>[^']+)', "
@@ -84,10 +85,12 @@ class Stage:
 
     :param cluster: Airflow.
     :param workspaces: the sandboxes by the ids of their Airflow connections.
+    :param mailbox: the mails that the examples send.
     """
 
     cluster: AirflowCluster
     workspaces: dict[str, SandboxProcess]
+    mailbox: Mailbox
 
     @property
     def api(self) -> AirflowApi:
@@ -132,7 +135,7 @@ class _Run:
 
     :param waits: the state in which each wait waits, by task.
     :param by_worker: the waits that a worker puts into that state.
-    :param then: the action.
+    :param then: the action; it returns False to be called again.
     """
 
     dag_id: str
@@ -158,8 +161,7 @@ class _Run:
         }
         expanded = {(task["task_id"], task["map_index"]) for task in waits}
         if not self.released and self.tasks and expanded <= self.seen and self._is_heard(stage):
-            self.then()
-            self.released = True
+            self.released = self.then() is not False
         # Derive it from the tasks: asking for the run as well would double the load on the API server.
         self.over = bool(self.tasks) and all(task["state"] in FINISHED for task in self.tasks)
         return self.over
@@ -169,7 +171,8 @@ class _Run:
 
         Airflow can fail a task that resumes earlier (https://github.com/apache/airflow/issues/66374).
         """
-        deferred = {task for task, state in self.waits.items() if state == "deferred"} & self.by_worker
+        away = ("deferred", "awaiting_input")
+        deferred = {task for task, state in self.waits.items() if state in away} & self.by_worker
         if not deferred:
             return True
         log = (stage.cluster.logs / "scheduler.log").read_text(errors="replace")
@@ -253,9 +256,22 @@ def _table_run(stage: Stage, subject: Subject) -> _Run:
             # Airflow starts no mapped task in the triggerer.
             if not subject.mode.starts_in_trigger or producer.shape == "mapped"
         }
-        numbers = [number for producer in made for number in producer.numbers]
-        run.then = lambda: stage.control(CONN_ID).authorize_all(numbers)
+        if subject.creates:
+            run.then = lambda: _authorize_created(stage, made)
+        else:
+            numbers = [number for producer in made for number in producer.numbers]
+            run.then = lambda: stage.control(CONN_ID).authorize_all(numbers)
     return run
+
+
+def _authorize_created(stage: Stage, made: list[Producer]) -> bool:
+    """Authorize the connections that tasks created, and return whether all were there."""
+    names = {arguments["name"] for producer in made for arguments in producer.each}
+    control = stage.control(CONN_ID)
+    numbers = [row["id"] for row in control.connections() if row["name"] in names]
+    if len(numbers) == len(names):
+        control.authorize_all(numbers)
+    return len(numbers) == len(names)
 
 
 def _several_runs(stage: Stage) -> list[_Run]:
@@ -292,29 +308,42 @@ def _beside(stage: Stage) -> _Run:
 
 
 def _examples(stage: Stage) -> list[_Run]:
-    return [_Run(dag_id=name, run_id=stage.api.trigger(name)) for name in EXAMPLES if name != LOST_EXAMPLE]
+    runs = {
+        name: _Run(dag_id=name, run_id=stage.api.trigger(name)) for name in EXAMPLES if name != LOST_EXAMPLE
+    }
+    if approval := runs.get(APPROVAL_EXAMPLE):
+        approval.waits = {"approve": "awaiting_input" if AIRFLOW >= (3, 3) else "deferred"}
+        approval.by_worker = {"approve"}
+        approval.then = lambda: stage.api.answer(APPROVAL_EXAMPLE, approval.run_id, "approve", "Approve")
+    return list(runs.values())
 
 
 class _Person:
     """Logs in where an example waits for it."""
 
     def __init__(self, stage: Stage) -> None:
+        self._stage = stage
         self._workato = stage.workspaces["workato_default"]
-        self._done = False
+        self._logged_in = False
+        self._mails_read = 0
 
     def look(self) -> None:
         control = self._workato.control
-        if self._done or not control.requests(operation="get_oauth_url"):
-            return
-        user = next(row for row in control.connections() if row["is_runtime_user"])
-        # Fetch another login URL: the task's own is in Airflow.
-        link = requests.get(
-            f"{self._workato.url}/api/connections/runtime_user_connections/{user['id']}/get_oauth_url",
-            headers={"Authorization": f"Bearer {self._workato.token}"},
-            timeout=30,
-        )
-        control.click_authorize(link.json()["data"]["url"])
-        self._done = True
+        users = [row for row in control.connections() if row["external_id"] == "ada@example.com"]
+        if users and not self._logged_in and control.requests(operation="get_oauth_url"):
+            # Fetch another login URL: the task's own is in Airflow.
+            link = requests.get(
+                f"{self._workato.url}/api/connections/runtime_user_connections/{users[0]['id']}/get_oauth_url",
+                headers={"Authorization": f"Bearer {self._workato.token}"},
+                timeout=30,
+            )
+            control.click_authorize(link.json()["data"]["url"])
+            self._logged_in = True
+        while len(self._stage.mailbox.mails) > self._mails_read:
+            # Deny the first time, to be asked again.
+            click = control.click_authorize if self._mails_read else control.click_deny
+            click(self._stage.mailbox.link(self._mails_read))
+            self._mails_read += 1
 
 
 def _watches_have_begun(stage: Stage, count: int) -> None:
@@ -370,7 +399,7 @@ def _of_workers(stage: Stage, runs: dict[str, _Run]) -> dict[str, Result]:
             run = runs[subject.dag_id]
             task_id = producers(subject.dag_id)[0].task_id
             starts = stage.api.audit_log(run.dag_id, run.run_id, "running")
-            results[_WORKERS.format(subject.mode.name)] = Result(
+            results[_WORKERS.format(subject.name)] = Result(
                 expected=subject.mode.starts, came=sum(row["task_id"] == task_id for row in starts)
             )
     return results
@@ -444,7 +473,7 @@ def _of_examples(stage: Stage, runs: list[_Run]) -> dict[str, Result]:
 
 def _of_lost_example(stage: Stage) -> Result:
     control = stage.control("workato_default")
-    users = [row["id"] for row in control.connections() if row["is_runtime_user"]]
+    users = [row["id"] for row in control.connections() if row["external_id"] == "ada@example.com"]
     if not users:
         return Result(expected=["success"], came="nobody had logged in")
     control.lose(users[0])
@@ -575,7 +604,7 @@ class _Reality:
         number, each = producer.numbers[index], producer.each[index]
         if producer.shape == "list":
             return [self._rows.get(one) for one in producer.numbers]
-        if producer.subject.slug in ("create", "runtime_user"):
+        if producer.subject.creates:
             return next((one for one, row in self._rows.items() if row["name"] == each["name"]), None)
         if producer.subject.slug == "oauth_url":
             return self._url.format(number)
@@ -629,6 +658,10 @@ def names() -> Iterator[str]:
         yield from (f"watch: {watch.name}" for watch in WATCHES)
     yield from (f"example {name}" for name in EXAMPLES)
     if AIRFLOW >= (3, 3):
-        yield from (_WORKERS.format(mode.name) for mode in MODES if mode.starts is not None)
+        yield from (
+            _WORKERS.format(subject.name)
+            for subject in SUBJECTS
+            if subject.mode and subject.mode.starts is not None
+        )
     yield from (_LOGS.format(mode.name) for mode in MODES)
     yield LIVES

@@ -90,6 +90,8 @@ def test_the_wait_is_handed_over_with_all_it_needs() -> None:
         "end_task": True,
         "handover": ["do_xcom_push"] if AIRFLOW_3_3 else None,
         "min_seconds": shortest_deferral(),
+        "known_failures": [],
+        "row_key": None,
     }
     # Airflow's own timeout leaves the trigger time for a look after the deadline.
     assert handed.timeout == timedelta(seconds=60 + handed.trigger.SLACK)

@@ -85,6 +85,13 @@ class Ui:
         """Wait until the program prints a name with its value, and return the value."""
         return wait_until(lambda: self.printed(name), what=f"{name} in the output", deadline=180)
 
+    def mails(self, to: str) -> list[str]:
+        """Return the links in the mails to a person, oldest first.
+
+        :param to: the person's address
+        """
+        return re.findall(rf"^Mail to {to}: (\S+)$", self.output, re.MULTILINE)
+
     def interrupt(self) -> None:
         """Press Ctrl-C: the terminal sends the signal to every process in the foreground."""
         os.killpg(self.process.pid, signal.SIGINT)

@@ -1,0 +1,65 @@
+"""How Sphinx builds the pages: ``make docs``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+DOCS = Path(__file__).parent
+sys.path[:0] = [str(DOCS / "_extensions"), str(DOCS.parent)]
+# Airflow writes its configuration where it is told to, on import.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-provider-workato-docs-")
+
+from airflow_provider_workato import __version__  # noqa: E402 - from this folder's parent
+
+project = "airflow-provider-workato"
+author = "The airflow-provider-workato authors"
+release = version = __version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "repository_links",
+]
+exclude_patterns = ["snippets/**", "_templates/**"]
+templates_path = ["_templates"]
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 4
+
+autodoc_member_order = "bysource"
+# `conf.getboolean(…)`, not what it returns here.
+autodoc_preserve_defaults = True
+autodoc_typehints = "signature"
+autosummary_generate = True
+# `sandbox.client` offers what its modules define.
+autosummary_ignore_module_all = False
+add_module_names = False
+python_use_unqualified_type_names = True
+maximum_signature_line_length = 80
+
+# Signatures name type aliases, and classes of others, whose pages are not read here.
+nitpicky = True
+nitpick_ignore_regex = [
+    (r"py:.*", r"(airflow|asyncio|collections|datetime|msgspec|pytest|requests|typing)\..*"),
+    (r"py:exc", r"Airflow\w+|TimeoutError|RuntimeError"),
+    (r"py:class", r"(?!Workato)\w+|WorkatoConnection"),
+    (r"py:.*", r".*\.[ET]"),
+    # Internal modules, which have no page.
+    (r"py:.*", r".*_workato\.(authorization|client|connection_form|redaction|version_compat)\b.*"),
+]
+
+html_theme = "furo"
+html_title = f"{project} {release}"
+html_copy_source = False
+html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["style.css"]
+html_theme_options = {"navigation_with_keys": True}
+
+# Airflow's own start-up messages are no part of the build's output.
+logging.getLogger("airflow").setLevel(logging.ERROR)
