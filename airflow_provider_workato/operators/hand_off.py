@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_workato.arguments import to_flag, to_seconds
 from airflow_provider_workato.authorization import State, failure, failure_mark, state_of
-from airflow_provider_workato.exceptions import WorkatoAuthorizationError
+from airflow_provider_workato.exceptions import WorkatoAuthorizationError, WorkatoError
 from airflow_provider_workato.links.connections import (
     WorkatoConnectionLink,
     WorkatoOAuthLink,
@@ -141,6 +141,11 @@ class HandOffOperator(AuthorizationWait):
         # Airflow keeps no arguments of ours if the trigger failed, and `dag.test()` never does.
         ti = context["ti"]
         pushed = ti.xcom_pull(task_ids=ti.task_id, key=CONNECTION_KEY, map_indexes=ti.map_index)
+        if not isinstance(pushed, Mapping):
+            raise WorkatoError(
+                f"This task's XCom {CONNECTION_KEY!r} is missing, which tells what it waits for. Clear the task "
+                "to wait again."
+            )
         self._connection_id = int(pushed["id"])
         return super().resume_execution(next_method, next_kwargs, context)
 

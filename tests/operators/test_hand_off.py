@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import DAG, AirflowSensorTimeout, BaseN
 from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
     WorkatoConfigurationError,
+    WorkatoError,
     WorkatoNotFoundError,
     WorkatoServerError,
 )
@@ -353,6 +354,11 @@ def test_the_message_names_the_connection_if_no_triggerer_ran(
     (row,) = [row for row in sandbox.control.connections() if row["is_runtime_user"]]
     with pytest.raises(AirflowSensorTimeout, match=f"connection {row['id']}"):
         make_login().resume_execution("__fail__", {"error": "Trigger timeout"}, ti.context)
+
+
+def test_a_wait_whose_xcoms_were_deleted_says_so(ti: Task) -> None:
+    with pytest.raises(WorkatoError, match="XCom 'connection' is missing.* Clear the task"):
+        make_login().resume_execution("execute_complete", {"event": {}}, ti.context)
 
 
 @pytest.mark.parametrize("way", WAYS)
