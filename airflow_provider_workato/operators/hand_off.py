@@ -143,8 +143,8 @@ class HandOffOperator(AuthorizationWait):
         pushed = ti.xcom_pull(task_ids=ti.task_id, key=CONNECTION_KEY, map_indexes=ti.map_index)
         if not isinstance(pushed, Mapping):
             raise WorkatoError(
-                f"This task's XCom {CONNECTION_KEY!r} is missing, which tells what it waits for. Clear the task "
-                "to wait again."
+                f"This task's XCom {CONNECTION_KEY!r} is missing, so the wait cannot go on. Clear the "
+                "task to wait again."
             )
         self._connection_id = int(pushed["id"])
         return super().resume_execution(next_method, next_kwargs, context)

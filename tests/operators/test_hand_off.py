@@ -357,7 +357,7 @@ def test_the_message_names_the_connection_if_no_triggerer_ran(
 
 
 def test_a_wait_whose_xcoms_were_deleted_says_so(ti: Task) -> None:
-    with pytest.raises(WorkatoError, match="XCom 'connection' is missing.* Clear the task"):
+    with pytest.raises(WorkatoError, match=r"XCom 'connection' is missing.* Clear the task"):
         make_login().resume_execution("execute_complete", {"event": {}}, ti.context)
 
 
