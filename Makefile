@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer, make and a package registry. PYTHON=/path/to/python chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help install demo sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster soak matrix matrix-short docs docs-links package bench lint format clean
+.PHONY: help install demo ui sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster test-browser soak matrix matrix-short docs docs-links package bench lint format clean
 SHELL := /bin/bash
 
 # Most tests wait for something. Files share what they start, so each runs in one process.
@@ -17,6 +17,9 @@ install: .venv/.installed ## Create .venv with Airflow 3.3, pinned (the other ta
 
 demo: .venv/.installed ## Run the example DAGs on a real Airflow 3.3 against the sandbox
 	.venv/bin/python -m tools.demo
+
+ui: .venv/.installed ## Open the example DAGs and the sandbox in a browser; Ctrl-C stops both
+	.venv/bin/python -m tools.ui
 
 sandbox: .venv/.installed ## Run the sandbox in the foreground (ARGS="--port 8090")
 	.venv/bin/python -m airflow_provider_workato.sandbox $(ARGS)
@@ -44,6 +47,9 @@ test-combined: .venv/.installed ## Play random histories of tasks, waits, faults
 
 test-cluster: .venv-cluster/.installed ## Play scenarios on Celery workers and two triggerers (minutes; ARGS=--short)
 	.venv-cluster/bin/python -m pytest -m cluster -s tests/cluster $(ARGS)
+
+test-browser: .venv-browser/.installed ## Click through Airflow and the sandbox in Chromium (minutes; ARGS=--update-docs)
+	.venv-browser/bin/python -m pytest -m browser tests/browser $(ARGS)
 
 soak: .venv-cluster/.installed ## Keep such a cluster busy for 30 minutes (ARGS="--minutes 5"); writes docs/soak.md
 	.venv-cluster/bin/python -m tools.soak $(ARGS)
@@ -84,7 +90,7 @@ format: .venv/.installed ## Format the code with ruff, and write the table of se
 	.venv/bin/python -m tools.settings_table
 
 clean: ## Remove the environments and all caches
-	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-cluster .venv-docs .venv-bench .venv-tools .nox
+	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-cluster .venv-browser .venv-docs .venv-bench .venv-tools .nox
 	rm -rf .coverage .coverage.* htmlcov build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis docs/reference/generated
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -103,6 +109,9 @@ clean: ## Remove the environments and all caches
 
 .venv-cluster/.installed: $(PINS) constraints/airflow-3.3.txt
 	tools/venv.sh .venv-cluster constraints/airflow-3.3.txt "$(MINORS_3)" test cluster celery
+
+.venv-browser/.installed: $(PINS) constraints/airflow-3.3.txt
+	tools/venv.sh .venv-browser constraints/airflow-3.3.txt "$(MINORS_3)" test cluster browser
 
 .venv-docs/.installed: $(PINS) constraints/docs.txt
 	tools/venv.sh .venv-docs constraints/docs.txt "$(MINORS_3)" docs

@@ -213,6 +213,21 @@ class AirflowApi:
         body = {"connection_id": conn_id, "conn_type": given["conn_type"], "password": password}
         self._call("PATCH", f"/connections/{quote(conn_id)}", params={"update_mask": "password"}, json=body)
 
+    def add_connection(self, conn_id: str, **values: Any) -> None:
+        """Add an Airflow connection.
+
+        :param conn_id: the connection.
+        :param values: its fields.
+        """
+        self._call("POST", "/connections", json={"connection_id": conn_id, **values})
+
+    def delete_connection(self, conn_id: str) -> None:
+        """Delete an Airflow connection.
+
+        :param conn_id: the connection.
+        """
+        self._request("DELETE", f"/connections/{quote(conn_id)}").raise_for_status()
+
     def asset_events(self, uri: str) -> list[dict[str, Any]]:
         """Return the events of an asset.
 

@@ -1,0 +1,171 @@
+"""The provider as people see it in Airflow: the form, the Test button, links, rendered templates, logs."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from airflow_provider_workato.connection_form import EXTRAS, SETTINGS
+from airflow_provider_workato.sandbox.client import SandboxProcess, wait_until
+from tests.browser.airflow_pages import ConnectionsPage, TaskPage
+from tests.browser.screenshots import Screenshots
+from tests.support.ui import Ui
+from tools.airflow_api import AirflowApi
+
+pytestmark = pytest.mark.browser
+
+OAUTH = "example_workato_oauth"
+LIFE_CYCLE = "example_workato_connection"
+EMAIL = "example_workato_email"
+
+
+@pytest.fixture
+def connections(page: Page, airflow: AirflowApi) -> ConnectionsPage:
+    """The list of Airflow connections, opened."""
+    connections = ConnectionsPage(page, airflow.url)
+    connections.open()
+    return connections
+
+
+def test_the_form_shows_every_setting(connections: ConnectionsPage, screenshots: Screenshots) -> None:
+    # All of the form at once: it is too long for most screens.
+    connections.page.set_viewport_size({"width": 1280, "height": 1900})
+    form = connections.open_form("workato_fields")
+    for setting in SETTINGS:
+        if setting.standard:
+            expect(form.get_by_text(setting.label, exact=True)).to_be_visible()
+            expect(form.locator(f"[name={setting.name}]")).to_have_attribute(
+                "placeholder", setting.placeholder
+            )
+    form.get_by_role("button", name="Extra Fields", exact=True).click()
+    for setting in EXTRAS:
+        expect(form.get_by_text(setting.label, exact=True)).to_be_visible()
+        expect(form.get_by_text(setting.plain_help)).to_be_visible()
+    screenshots.take(form, "connection-form-extras")
+
+
+def test_a_connection_from_the_form_works(
+    connections: ConnectionsPage, ui: Ui, airflow: AirflowApi, screenshots: Screenshots
+) -> None:
+    # The examples below use this one instead of the one that was there.
+    airflow.delete_connection("workato_default")
+    connections.open()
+    form = connections.open_form("workato_default")
+    address = urlsplit(ui.wait_for("Sandbox"))
+    form.locator("[name=host]").fill(f"http://{address.hostname}")
+    form.locator("[name=port]").fill(str(address.port))
+    form.locator("[name=password]").fill(ui.wait_for("API token"))
+    screenshots.take(form, "connection-form")
+    connections.save(form)
+    message = connections.press_test("workato_default")
+    expect(message).to_contain_text("Test Connection Successful")
+    screenshots.take(connections.page, "test-success")
+
+
+@pytest.mark.parametrize("mistake", ["wrong token", "another data center", "sandbox down"])
+def test_the_test_button_says_what_is_wrong(
+    airflow: AirflowApi,
+    page: Page,
+    ui: Ui,
+    sandbox: SandboxProcess,
+    screenshots: Screenshots,
+    mistake: str,
+) -> None:
+    url, token = sandbox.url, sandbox.token
+    match mistake:
+        case "wrong token":
+            token, expected = "wrong", "API token"
+        case "another data center":
+            # The token of another workspace.
+            token, expected = ui.wait_for("API token"), "data center"
+        case _:
+            sandbox.stop()
+            expected = "refused"
+    conn_id = f"workato_{mistake.replace(' ', '_')}"
+    airflow.add_connection(conn_id, conn_type="workato", host=url, port=urlsplit(url).port, password=token)
+    connections = ConnectionsPage(page, airflow.url)
+    connections.open()
+    message = connections.press_test(conn_id)
+    expect(message).to_contain_text("Test Connection Failed")
+    expect(message).to_contain_text(expected)
+    expect(message).not_to_contain_text(token)
+    screenshots.take(page, f"test-{mistake}")
+
+
+def triggered(page: Page, airflow: AirflowApi, dag_id: str, task_id: str) -> TaskPage:
+    """Press Trigger, wait until a task is deferred, and return its page."""
+    before = set(airflow.run_ids(dag_id))
+    page.goto(f"{airflow.url}/dags/{dag_id}")
+    page.get_by_test_id("trigger-dag-button").click()
+    page.get_by_test_id("trigger-dag-submit").click()
+    (run_id,) = wait_until(lambda: set(airflow.run_ids(dag_id)) - before, what="the run", deadline=60)
+    wait_until(
+        lambda: airflow.task_instance(dag_id, run_id, task_id)["state"] == "deferred",
+        what=f"{task_id} to wait",
+        deadline=120,
+    )
+    return TaskPage(page, airflow.url, dag_id=dag_id, run_id=run_id, task_id=task_id)
+
+
+def test_a_person_authorizes_from_the_waiting_sensor(
+    page: Page, airflow: AirflowApi, screenshots: Screenshots
+) -> None:
+    task = triggered(page, airflow, OAUTH, "wait")
+    task.open("details")
+    expect(task.link("Authorize")).to_be_visible()
+    screenshots.take(page, "waiting-task")
+    with page.expect_popup() as opened:
+        task.link("Authorize").click()
+    consent = opened.value
+    consent.set_viewport_size({"width": 760, "height": 600})
+    screenshots.take(consent, "consent")
+    consent.get_by_role("button", name="Authorize").click()
+    expect(consent.get_by_role("heading", level=1)).to_have_text("Authorized")
+    consent.close()
+    expect(page.get_by_test_id("state-badge").filter(has_text="Success")).to_be_visible()
+    screenshots.take(page, "authorized-task")
+    task.open_log()
+    for line in ("Deferring to the triggerer", "Waiting for connection", "Authorized after"):
+        expect(page.get_by_text(line)).to_be_visible()
+    screenshots.take(page, "sensor-log")
+    assert airflow.wait_for_run(OAUTH, task.run_id, deadline=60) == "success"
+
+
+def test_a_person_denies_and_is_asked_again(
+    page: Page, airflow: AirflowApi, ui: Ui, screenshots: Screenshots
+) -> None:
+    task = triggered(page, airflow, EMAIL, "login")
+    mails = wait_until(lambda: ui.mails("grace@example.com"), what="a mail", deadline=60)
+    page.goto(mails[0])
+    page.get_by_role("button", name="Deny").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Denied")
+    wait_until(lambda: len(ui.mails("grace@example.com")) > 1, what="another mail", deadline=60)
+    task.open("details")
+    expect(task.link("Authorize")).to_have_attribute("href", ui.mails("grace@example.com")[1])
+    with page.expect_popup() as opened:
+        task.link("Authorize").click()
+    opened.value.get_by_role("button", name="Authorize").click()
+    expect(opened.value.get_by_role("heading", level=1)).to_have_text("Authorized")
+    assert airflow.wait_for_run(EMAIL, task.run_id, deadline=120) == "success"
+    task.open_log()
+    expect(page.get_by_text("Authorized after")).to_be_visible()
+    screenshots.take(page, "log")
+
+
+def test_what_a_task_shows_of_credentials(page: Page, airflow: AirflowApi, screenshots: Screenshots) -> None:
+    run_id = airflow.trigger(LIFE_CYCLE)
+    assert airflow.wait_for_run(LIFE_CYCLE, run_id, deadline=180) == "success"
+    task = TaskPage(page, airflow.url, dag_id=LIFE_CYCLE, run_id=run_id, task_id="create")
+    task.open("rendered_templates")
+    page.get_by_text("apitoken").scroll_into_view_if_needed()
+    expect(page.get_by_text(re.compile(r'"apitoken": "\*\*\*"'))).to_be_visible()
+    screenshots.take(page, "rendered-templates")
+    task.open_log()
+    expect(page.get_by_text("Created connection")).to_be_visible()
+    screenshots.take(page, "create-log")
+    task.open("details")
+    expect(task.link("Open in Workato")).to_be_visible()
+    screenshots.take(page, "create-details")
