@@ -142,7 +142,7 @@ def schedule_text(interval: float, left: float | None) -> str:
     if left is not None:
         # A timeout may end after the last day of the calendar.
         try:
-            until = f" until {moment_text(datetime.fromtimestamp(time.time() + left, UTC))}"
+            until = f" until {moment_text(datetime.fromtimestamp(round(time.time() + left), UTC))}"
         except (OverflowError, ValueError, OSError):
             until = ""
     every = f"{interval:g} s" if interval < 60 else duration_text(interval)

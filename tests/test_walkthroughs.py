@@ -11,6 +11,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from tests.support.plugin import installed_plugin
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 TUTORIAL = DOCS / "tutorial.md"
@@ -86,6 +88,7 @@ def test_the_tutorial(tmp_path: Path) -> None:
 
 
 def test_the_test_of_a_dag(tmp_path: Path) -> None:
+    installed_plugin()
     save_files(TUTORIAL, tmp_path)
     save_files(TESTING, tmp_path)
     codes, said = follow(TESTING, tmp_path)

@@ -127,7 +127,8 @@ def serve(*, home: Path, button: StopButton) -> None:
             f"\n  Airflow    {cluster.url}"
             f"\n  Sandbox    {sandbox.url}"
             f"\n  API token  {sandbox.token}"
-            "\n\nThe Airflow connections workato_default, jira and smtp_default exist. Mails are shown here."
+            "\n\nThe Airflow connections workato_default, jira and smtp_default exist."
+            "\nMails are printed here."
             "\nCtrl-C stops everything.",
             flush=True,
         )

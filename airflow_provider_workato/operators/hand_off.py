@@ -64,6 +64,9 @@ class HandOffOperator(AuthorizationWait):
     :param end_in_trigger: as in the sensor.
     """
 
+    #: The button on the task's page that opens the URL.
+    _button: WorkatoConnectionLink | WorkatoOAuthLink = WorkatoConnectionLink()
+
     def __init__(
         self,
         *,
@@ -178,13 +181,21 @@ class HandOffOperator(AuthorizationWait):
         url = note["url"] if asked else self._login_url(connection)
         self._publish(context, connection, url)
         if asked:
-            self.log.info("An earlier try has already asked for the login to connection %s.", number)
+            self.log.info("An earlier try asked a person to authorize connection %s.", number)
             return
-        self._notify(context, connection, url, deadline=deadline)
+        called = self._notify(context, connection, url, deadline=deadline)
+        self.log.info(
+            "Asked a person to authorize connection %s: the URL is behind the button %r on this task's page"
+            "%s.",
+            number,
+            self._button.name,
+            f" and was given to {called} notifier{'s' if called > 1 else ''}" if called else "",
+        )
         # Record it last: better to ask twice than never.
         ledger.write({**about, "url": url})
 
-    def _notify(self, context: Context, connection: WorkatoConnection, url: str, *, deadline: float) -> None:
+    def _notify(self, context: Context, connection: WorkatoConnection, url: str, *, deadline: float) -> int:
+        """Call the notifiers and return their number."""
         failed = failure(connection)
         cast("dict[str, Any]", context)[NOTIFIER_VARIABLE] = {
             "url": url,
@@ -192,17 +203,19 @@ class HandOffOperator(AuthorizationWait):
             "expires_at": datetime.fromtimestamp(deadline, tz=UTC),
             "reason": failed.authorization_error if failed else None,
         }
-        notifiers = self.notifiers or ()
-        for notifier in [notifiers] if callable(notifiers) else notifiers:
+        given = self.notifiers or ()
+        notifiers = [given] if callable(given) else given
+        for notifier in notifiers:
             # A notifier renders its templates in place: a second call would send the first URL again.
             copy.copy(notifier)(context)
+        return len(notifiers)
 
     def _login_url(self, connection: WorkatoConnection) -> str:
         """Return the URL at which a person authorizes the connection."""
         return connection_url(self.hook.settings, connection["id"])
 
     def _publish(self, context: Context, connection: WorkatoConnection, url: str) -> None:  # noqa: ARG002
-        push_at_once(context, WorkatoConnectionLink(), url)
+        push_at_once(context, self._button, url)
 
     def _push_authorized(self, context: Context) -> None:
         if self._seen is not None:
@@ -229,10 +242,12 @@ class HandOffOperator(AuthorizationWait):
 class LoginHandOffOperator(HandOffOperator):
     """The same for a runtime user connection, which has a login URL of its own."""
 
+    _button = WorkatoOAuthLink()
+
     def _login_url(self, connection: WorkatoConnection) -> str:
         # The URL of a create is still unused; any other may have been used.
         return connection.get("url") or self.hook.get_oauth_url(connection["id"])
 
     def _publish(self, context: Context, connection: WorkatoConnection, url: str) -> None:
-        push_at_once(context, WorkatoOAuthLink(), url)
+        super()._publish(context, connection, url)
         context["ti"].xcom_push(key=CONNECTION_KEY, value={**connection, "url": url})

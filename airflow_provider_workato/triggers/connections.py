@@ -118,7 +118,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         self.project_id = project_id
         self.external_id = external_id
         self.fail_fast = fail_fast
-        self.known_failures = list(known_failures)
+        # Thousands of waits share one empty tuple.
+        self.known_failures = tuple(known_failures)
         self.max_failed_polls = max_failed_polls
         self.deadline = deadline
         self.since = since
@@ -142,7 +143,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 "project_id": self.project_id,
                 "external_id": self.external_id,
                 "fail_fast": self.fail_fast,
-                "known_failures": self.known_failures,
+                "known_failures": list(self.known_failures),
                 "max_failed_polls": self.max_failed_polls,
                 "deadline": self.deadline,
                 "since": self.since,

@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_workato.sandbox.client import SandboxProcess, running_sandbox
 from tests.browser.screenshots import Screenshots
 from tests.support.ui import Ui
+from tools.debian import find_or_install
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -74,8 +75,9 @@ def chromium() -> Iterator[Browser]:
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=PATIENCE)
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    assert program, "Chromium is missing. On Debian: apt-get install chromium"
+    program = find_or_install(
+        lambda: next(filter(None, map(shutil.which, PROGRAMS)), None), package="chromium"
+    )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program)
         yield browser

@@ -24,6 +24,7 @@ from airflow_provider_workato.operators.connections import (
 )
 from airflow_provider_workato.sandbox.client import SandboxControl, wait_until
 from tests.support.airflow import AIRFLOW, on_airflow_33
+from tests.support.dags import own_workspace, run_dag
 from tests.support.deferrals import run_through
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
@@ -200,6 +201,33 @@ def test_a_connection_without_a_login_url_is_authorized_in_workato(
     assert control.connection(result)["authorization_status"] == "success"
     assert ti.xcoms["connection"]["authorization_status"] == "success"
     assert "workato_oauth_url" not in ti.xcoms
+
+
+@pytest.mark.parametrize(
+    ("make", "count", "button", "given"),
+    [
+        (make_login, 1, "Authorize", " and was given to 1 notifier."),
+        (make_login, 0, "Authorize", "."),
+        (make_page, 2, "Open in Workato", " and was given to 2 notifiers."),
+    ],
+)
+def test_the_log_tells_where_the_url_is(
+    make: Make,
+    count: int,
+    button: str,
+    given: str,
+    sandbox: RunningSandbox,
+    connect: Connect,
+    ti: Task,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level("INFO")
+    with pytest.raises(TaskDeferred):
+        make(deferrable=True, notifiers=[Outbox()] * count).execute(ti.context)
+    # Airflow 3 prints it, Airflow 2 logs it.
+    log = caplog.text if AIRFLOW.major == 2 else capsys.readouterr().out
+    assert f": the URL is behind the button {button!r} on this task's page{given}" in log
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -451,6 +479,37 @@ def test_default_args_of_the_dag_apply() -> None:
     with DAG("defaults", schedule=None, default_args={"timeout": 5, "deferrable": True, "ask_again": True}):
         for operator in (make_login(task_id="login"), make_page(task_id="page")):
             assert (operator.deferrable, operator.ask_again) == (True, True)
+
+
+def test_a_list_from_before_a_loss_proves_nothing(
+    sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    with pytest.raises(TaskDeferred) as deferral:
+        make_login(deferrable=True).execute(ti.context)
+    assert deferral.value.trigger.accept_newest is False
+
+
+def test_mapped_tasks_ask_and_fail_for_themselves(airflow_db: None) -> None:
+    with own_workspace() as process:
+
+        def answer(context: Any) -> None:
+            about = context["workato"]
+            denies = about["connection"]["external_id"] == "grace"
+            (process.control.click_deny if denies else process.control.click_authorize)(about["url"])
+
+        with DAG("mapped_logins", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+            WorkatoCreateRuntimeUserConnectionOperator.partial(
+                **{name: value for name, value in ARGUMENTS.items() if name != "external_id"},
+                notifiers=answer,
+                deferrable=True,
+                map_index_template="{{ task.external_id }}",
+            ).expand(external_id=["ada", "grace", "joan"])
+        run = run_dag(dag)
+        rows = {row["id"]: row for row in process.control.connections()}
+    assert run.states == {"create[0]": "success", "create[1]": "failed", "create[2]": "success"}
+    users = [rows[run.xcom("create", map_index=index)]["external_id"] for index in range(3)]
+    assert users == ["ada", "grace", "joan"]
+    assert [ti.rendered_map_index for _, ti in sorted(run.instances.items())] == users
 
 
 def stored_form(dag: DAG) -> Any:

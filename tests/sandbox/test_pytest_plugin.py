@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from pathlib import Path
+
+from tests.support.plugin import installed_plugin
 
 _TESTS = """
 import json, os
@@ -34,6 +35,7 @@ def test_second(workato_sandbox):
 
 def run_pytest(folder: Path, tests: str) -> subprocess.CompletedProcess[str]:
     """Run pytest on a file in an otherwise empty folder."""
+    installed_plugin()
     (folder / "test_it.py").write_text(tests)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
     environment["PYTHONPATH"] = os.pathsep.join([str(folder), *sys.path])
@@ -55,7 +57,7 @@ def test_it_says_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_it_is_loaded_without_airflow() -> None:
-    (entry,) = [entry for entry in entry_points(group="pytest11") if entry.name == "workato_sandbox"]
-    code = f"import sys, {entry.value}; print({{'airflow', 'fastapi', 'requests'}} & set(sys.modules))"
+    module = installed_plugin().value
+    code = f"import sys, {module}; print({{'airflow', 'fastapi', 'requests'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
