@@ -58,6 +58,14 @@ class ConnectionsPage:
         return message
 
 
+#: Whether no line of the log covers the next one, as for a moment after they were wrapped.
+_LINES_APART = """() => {
+  const items = [...document.querySelectorAll('[data-testid^="virtualized-item-"]')];
+  const boxes = items.map((item) => item.getBoundingClientRect());
+  return boxes.length > 0 && boxes.every((box, i) => i === 0 || boxes[i - 1].bottom <= box.top + 1);
+}"""
+
+
 class TaskPage:
     """A task's page.
 
@@ -85,6 +93,7 @@ class TaskPage:
         self.open("")
         self.page.get_by_test_id("log-settings-button").click()
         self.page.get_by_test_id("log-settings-wrap").click()
+        self.page.wait_for_function(_LINES_APART)
 
     def link(self, name: str) -> Locator:
         """Return the button of an extra link.

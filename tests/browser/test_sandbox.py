@@ -10,7 +10,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Page, expect
 
-from airflow_provider_workato.sandbox.client import SandboxProcess
+from airflow_provider_workato.sandbox.client import SandboxProcess, running_sandbox
 from tests.browser.looks import check_looks
 from tests.browser.screenshots import Screenshots
 
@@ -64,6 +64,20 @@ def call(sandbox: SandboxProcess, path: str, **params: Any) -> Any:
     """
     headers = {"Authorization": f"Bearer {sandbox.token}"}
     return requests.get(f"{sandbox.url}/api/{path}", headers=headers, params=params, timeout=30).json()
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[SandboxProcess]:
+    """One sandbox for all tests, with its quotas."""
+    with running_sandbox() as process:
+        yield process
+
+
+@pytest.fixture
+def sandbox(process: SandboxProcess) -> SandboxProcess:
+    """The sandbox, reset."""
+    process.control.reset()
+    return process
 
 
 @pytest.fixture(params=LOOKS, ids=lambda look: look.removeprefix("-") or "light")
