@@ -259,4 +259,5 @@ class LoginHandOffOperator(HandOffOperator):
 
     def _publish(self, context: Context, connection: WorkatoConnection, url: str) -> None:
         super()._publish(context, connection, url)
+        push_at_once(context, WorkatoConnectionLink(), connection_url(self.hook.settings, connection["id"]))
         context["ti"].xcom_push(key=CONNECTION_KEY, value={**connection, "url": url})

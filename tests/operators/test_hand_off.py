@@ -170,6 +170,7 @@ def test_the_next_task_receives_the_id_once_the_person_has_logged_in(
         assert ti.xcoms["workato_oauth_url"] == ti.xcoms["connection"]["url"] == url
         if AIRFLOW.major > 2:
             assert ti.xcoms["_link_WorkatoOAuthLink"] == url
+            assert ti.xcoms["_link_WorkatoConnectionLink"].startswith(f"{sandbox.url}/connections/")
         control.click_authorize(url)
 
     with person(log_in):
