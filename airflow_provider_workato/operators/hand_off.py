@@ -38,6 +38,9 @@ NOTIFIER_VARIABLE = "workato"
 #: Where a try records whom it has asked. Do not rename it: tries that are running would ask again.
 _ASKED_KEY = "workato_asked"
 
+#: A timeout may end after the last day of the calendar.
+_LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
+
 Notifier = Callable[[Any], Any]
 
 
@@ -59,7 +62,8 @@ class HandOffOperator(AuthorizationWait):
     :param poke_interval: seconds between two list calls; also a ``timedelta``.
     :param timeout: seconds until the task fails, from when it begins to wait; also a ``timedelta``. It starts
         anew with each try, as in a sensor, but not when the person is asked again. ``None`` for Airflow's
-        default for sensors, seven days.
+        default for sensors, seven days. A shorter ``execution_timeout`` also ends a wait on a worker, and on
+        Airflow 2 a deferred one.
     :param max_failed_polls: how many polls in a row may fail while deferred.
     :param end_in_trigger: as in the sensor.
     """
@@ -200,7 +204,7 @@ class HandOffOperator(AuthorizationWait):
         cast("dict[str, Any]", context)[NOTIFIER_VARIABLE] = {
             "url": url,
             "connection": connection,
-            "expires_at": datetime.fromtimestamp(deadline, tz=UTC),
+            "expires_at": datetime.fromtimestamp(min(deadline, _LAST_DAY), tz=UTC),
             "reason": failed.authorization_error if failed else None,
         }
         given = self.notifiers or ()

@@ -481,6 +481,15 @@ def test_default_args_of_the_dag_apply() -> None:
             assert (operator.deferrable, operator.ask_again) == (True, True)
 
 
+def test_a_wait_may_last_longer_than_the_calendar(
+    sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    outbox = Outbox("{{ workato.expires_at.year }}")
+    with pytest.raises(TaskDeferred):
+        make_login(deferrable=True, notifiers=outbox, timeout=1e12).execute(ti.context)
+    assert [text for text, _ in outbox.sent] == ["9999"]
+
+
 def test_a_list_from_before_a_loss_proves_nothing(
     sandbox: RunningSandbox, connect: Connect, ti: Task
 ) -> None:
