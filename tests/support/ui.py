@@ -97,14 +97,18 @@ class Ui:
         os.killpg(self.process.pid, signal.SIGINT)
 
     def ends(self, *, children: list[psutil.Process]) -> list[str]:
-        """Wait for the program's end, and return the command lines of the processes that outlived it.
+        """Wait for the program's end, kill the processes that outlived it, and return their command lines.
 
         :param children: processes that were seen below it
         """
         self.process.wait(timeout=120)
         left = {process for process in children if process.is_running()}
         left |= {process for process in psutil.process_iter() if _uses(process, self._tmp)}
-        return [_command_line(process) for process in left if process.status() != psutil.STATUS_ZOMBIE]
+        commands = [_command_line(process) for process in left if process.status() != psutil.STATUS_ZOMBIE]
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        return commands
 
     def left_files(self) -> list[Path]:
         """Return the temporary files that exist."""
