@@ -211,7 +211,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         wanted = connection_ids(self.connection_id)
         left = self._seconds_left()
         timeout = None if left is None else time.monotonic() + left - began
-        progress = Progress(self.log, began=began, interval=self.poke_interval, timeout=timeout)
+        # One logger for all triggers: one for each would add a kilobyte to every wait.
+        progress = Progress(self.logger(), began=began, interval=self.poke_interval, timeout=timeout)
         key = self.list_key(self.serialize()[1])
         item = REGISTRY.latest(key, max_age=self.poke_interval)
         looked = False
