@@ -107,6 +107,18 @@ class AirflowOrm(AirflowApi):
         """
         return self._ask("xcom", dag_id=dag_id, run_id=run_id, task_id=task_id, key=key, map_index=map_index)
 
+    def log(self, dag_id: str, run_id: str, task_id: str, *, try_number: int = 1, map_index: int = -1) -> str:
+        """Return a task's log as the web interface shows it.
+
+        :param dag_id: the DAG.
+        :param run_id: the run.
+        :param task_id: the task.
+        :param try_number: the number of the try.
+        :param map_index: the instance, if the task is mapped.
+        """
+        arguments = {"task_id": task_id, "try_number": try_number, "map_index": map_index}
+        return str(self._ask("log", dag_id=dag_id, run_id=run_id, **arguments))
+
     def _ask(self, question: str, **arguments: Any) -> Any:
         with self._lock:
             process = self._running()
@@ -200,6 +212,15 @@ class _Answers:
                 .first()
             )
             return None if row is None else xcom.deserialize_value(row)
+
+    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int, map_index: int) -> str:
+        reader = import_module("airflow.utils.log.log_reader").TaskLogReader()
+        with self._session() as session:
+            task = session.query(self._task).filter_by(
+                dag_id=dag_id, run_id=run_id, task_id=task_id, map_index=map_index
+            )
+            (pieces, *_), _ = reader.read_log_chunks(task.one(), try_number, {})
+        return "\n".join(text for _host, text in pieces)
 
 
 def _serve() -> None:

@@ -105,11 +105,12 @@ def read_rows(
     :raises WorkatoResponseError: if a row is not a connection.
     """
     # Keep 64-bit hashes instead of the bytes: a collision of two versions of a row is practically impossible.
-    digests = [hash(bytes(raw)) for raw in raws]
+    digests = list(map(hash, map(bytes, raws)))
     if len(before) == len(raws):
         # Usually a few rows changed in place, and the others can be taken over cheaply.
         rows = list(before.values())
-        fresh = [index for index, row in enumerate(rows) if row.digest != digests[index]]
+        pairs = zip(rows, digests, strict=True)
+        fresh = [index for index, (row, digest) in enumerate(pairs) if row.digest != digest]
         changed = [row for _, row in _decoded(raws, digests, fresh)]
         if all(rows[index].id == row.id for index, row in zip(fresh, changed, strict=True)):
             return {**before, **{row.id: row for row in changed}}
