@@ -7,7 +7,9 @@ import importlib.util
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -192,32 +194,49 @@ def test_credentials_are_rotated_for_each_tenant(
         assert "JIRA of globex" in alarm
 
 
-def answer_when_asked(dag_id: str, answer: str) -> None:
-    """Answer an approval as Airflow's API does, once the task waits for it."""
+@contextmanager
+def person_who_answers(dag_id: str, answer: str) -> Iterator[None]:
+    """Answer the approvals of a DAG as Airflow's API does, for as long as the block runs."""
     from airflow.models.hitl import HITLDetail
     from airflow.models.taskinstance import TaskInstance
     from airflow.models.trigger import handle_event_submit
     from airflow.triggers.base import TriggerEvent
     from airflow.utils.session import create_session
+    from sqlalchemy.exc import OperationalError
 
-    def answered() -> bool:
-        with create_session() as session:
-            asked: Any = (
-                session.query(TaskInstance)
-                .filter_by(dag_id=dag_id, task_id="approve", state="awaiting_input")
-                .one_or_none()
-            )
-            if asked is None:
-                return False
-            detail: Any = session.get(HITLDetail, asked.id)
-            detail.responded_at = datetime.now(UTC)
-            detail.chosen_options = [answer]
-            detail.params_input = {}
-            event = TriggerEvent(detail.as_resume_event_payload())
-            handle_event_submit(event, task_instance=asked, session=session)
-        return True
+    ended = threading.Event()
+    deadline = time.monotonic() + 90
 
-    wait_until(answered, deadline=90, what="the request for approval")
+    def answer_until_the_end() -> None:
+        # `dag.test()` can overwrite the state that an early answer leaves, so one answer is not enough. It
+        # waits for an answer without a deadline, so the task fails when there was time enough.
+        while not ended.wait(0.2):
+            # SQLite can be busy.
+            with suppress(OperationalError), create_session() as session:
+                asked: Any = (
+                    session.query(TaskInstance)
+                    .filter_by(dag_id=dag_id, task_id="approve", state="awaiting_input")
+                    .one_or_none()
+                )
+                if asked is None:
+                    continue
+                if time.monotonic() > deadline:
+                    asked.state = "failed"
+                    continue
+                detail: Any = session.get(HITLDetail, asked.id)
+                detail.responded_at = datetime.now(UTC)
+                detail.chosen_options = [answer]
+                detail.params_input = {}
+                event = TriggerEvent(detail.as_resume_event_payload())
+                handle_event_submit(event, task_instance=asked, session=session)
+
+    person = threading.Thread(target=answer_until_the_end)
+    person.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        person.join()
 
 
 @on_airflow_33
@@ -226,10 +245,8 @@ def test_a_connection_is_created_only_if_a_person_approves(
     workspace: Workspace, answer: str, state: str
 ) -> None:
     dag = load("example_workato_approval")
-    person = threading.Thread(target=answer_when_asked, args=(dag.dag_id, answer))
-    person.start()
-    run = run_dag(dag)
-    person.join()
+    with person_who_answers(dag.dag_id, answer):
+        run = run_dag(dag)
     assert run.states == {"approve": "success", "create": state, "wait": state}
     created = [row["external_id"] for row in workspace.process.control.connections()]
     assert ("example-approval-jira" in created) is (answer == "Approve")
