@@ -58,14 +58,20 @@ def to_flag(value: object, *, what: str) -> bool:
     :param what: the argument's name, for the error.
     :raises WorkatoConfigurationError: if *value* is anything else.
     """
-    if isinstance(value, bool):
-        return value
-    flag = _FLAGS.get(str(value).strip().lower()) if isinstance(value, (str, int)) else None
+    flag = parse_flag(value) if isinstance(value, (str, int)) else None
     if flag is None:
         raise WorkatoConfigurationError(
             f"{what} must be true or false (also yes, no, 1 or 0), not {_shown(value)}."
         )
     return flag
+
+
+def parse_flag(value: object) -> bool | None:
+    """Return the boolean that *value* stands for, ``None`` if it stands for none.
+
+    :param value: a boolean, or true, false, yes, no, 1 or 0 in any case.
+    """
+    return _FLAGS.get(str(value).strip().lower())
 
 
 def to_optional_flag(value: object, *, what: str) -> bool | None:

@@ -57,7 +57,7 @@ class Setting:
     :param kind: how it is written, shown and read.
     :param default: the value of an empty field, as the form shows it.
     :param minimum: the least number allowed. One above 0 keeps divisions by the setting from overflowing.
-    :param maximum: the largest number allowed. More is a slip of the pen, and some would overflow.
+    :param maximum: the largest number allowed. Anything larger is a typo, and might overflow.
     :param choices: the values of a *choice*.
     :param standard: whether Airflow has a field for it; all others are extras.
     :param placeholder: what an empty standard field shows.
@@ -139,7 +139,7 @@ SETTINGS: tuple[Setting, ...] = (
         name="read_timeout",
         label="Read timeout (s)",
         # The default outlasts Workato's own limit, so that its answer is heard.
-        help="How long to wait for an answer to begin, and again for its end. Workato gives up after 40 s.",
+        help="How long to wait for an answer to start, and then for it to end. Workato gives up after 40 s.",
         kind="number",
         default=45.0,
     ),

@@ -14,7 +14,9 @@ def get_provider_info() -> dict[str, Any]:
     return {
         "package-name": "airflow-provider-workato",
         "name": _INTEGRATION,
-        "description": "Provision connections of `Workato <https://www.workato.com>`__ and wait for them.",
+        "description": (
+            "Create `Workato <https://www.workato.com>`__ connections and wait until they are authorized."
+        ),
         "integrations": [
             {
                 "integration-name": _INTEGRATION,

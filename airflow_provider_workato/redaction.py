@@ -72,7 +72,7 @@ class Sealed:
     variables shows it. It cannot be pickled.
 
     :param value: the value to hide.
-    :param public: the paths of leaves that are no secrets, such as ``host`` or ``advanced.host``. A path
+    :param public: the paths of leaves that are not secret, such as ``host`` or ``advanced.host``. A path
         names the keys from the top; the items of a list share the list's path.
     """
 

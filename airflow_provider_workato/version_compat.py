@@ -57,7 +57,6 @@ def seconds_since_first_poke(task: Any, context: Mapping[str, Any]) -> float:
     """Return for how many seconds a rescheduled sensor has waited: 0 at its first poke.
 
     :param task: the sensor.
-    :param context: the task's execution context.
     """
     ti = context["ti"]
     if _AIRFLOW_2:
@@ -76,18 +75,12 @@ def seconds_since_first_poke(task: Any, context: Mapping[str, Any]) -> float:
 
 
 def task_state_store(context: Mapping[str, Any]) -> Any | None:
-    """Return the store that outlives a task's tries, or ``None`` before Airflow 3.3.
-
-    :param context: the task's execution context.
-    """
+    """Return the store that outlives a task's tries, or ``None`` before Airflow 3.3."""
     return context.get("task_state_store")
 
 
 def forget_variables(context: Mapping[str, Any]) -> None:
-    """Clear the variable that a template used last: on Airflow 2 the context's ``repr()`` shows its value.
-
-    :param context: the task's execution context.
-    """
+    """Clear the variable that a template used last: on Airflow 2 the context's ``repr()`` shows its value."""
     if _AIRFLOW_2:
         for accessor in context.get("var", {}).values():
             accessor.var = None

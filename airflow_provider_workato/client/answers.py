@@ -200,7 +200,7 @@ def parse_oauth_url(payload: object) -> str:
 
 
 def parse_outcome(payload: object, *, operation: str) -> dict[str, Any]:
-    """Return what the API said of a disconnect or delete.
+    """Return Workato's answer to a disconnect or delete.
 
     :param payload: the decoded answer.
     :param operation: the call, for the error.

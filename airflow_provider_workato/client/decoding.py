@@ -9,15 +9,15 @@ from typing import Any
 
 from airflow_provider_workato.exceptions import WorkatoResponseError
 
-#: Half a character, which no encoding can write.
+#: A lone surrogate, which UTF-8 cannot encode.
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def decode(body: bytes, *, operation: str) -> Any:
     """Decode a JSON answer into values that Airflow can pass on and store.
 
-    JSON allows what the rest of the world does not: half a character becomes U+FFFD, an integer beyond 64
-    bits a string of its digits, and what is no finite number ``None``.
+    Values that Airflow cannot store are replaced: a lone surrogate by U+FFFD, an integer beyond 64 bits by a
+    string of its digits, NaN and infinities by ``None``.
 
     :param body: the answer's bytes.
     :param operation: the call, for the error.

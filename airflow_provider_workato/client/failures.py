@@ -56,8 +56,8 @@ _ADVICE: dict[int, tuple[type[WorkatoApiError], str]] = {
     429: (
         WorkatoRateLimitError,
         (
-            "the workspace's quota (60 list calls a minute and 1 other call a second) is used up; run fewer "
-            "Workato tasks in parallel, for example with an Airflow pool."
+            "the workspace's quota (list calls: {list_calls:g} a minute, other calls: {calls:g} a second) is "
+            "used up; run fewer Workato tasks in parallel, for example with an Airflow pool."
         ),
     ),
 }
@@ -128,6 +128,8 @@ class Failures:
             privilege=endpoint.privilege,
             address=LABELS[self.settings.address_setting],
             not_found=endpoint.not_found.format(conn_id=self.settings.conn_id, **LABELS),
+            list_calls=self.settings.list_calls_per_minute,
+            calls=self.settings.calls_per_second,
             **LABELS,
         )
 

@@ -1,9 +1,9 @@
-"""The lists' fast way, by msgspec, part by part.
+"""Decode list answers with msgspec, in parts of about a megabyte.
 
-A part stays where :func:`~airflow_provider_workato.client.decoding.decode` has to be asked: for what is not
-JSON, and for what msgspec refuses or would decode to something else. That is a byte order mark, UTF-16, NaN,
-lone surrogates, integers beyond 64 bits, numbers beyond a float, deep nesting, and an envelope around the
-list.
+A part that msgspec rejects, or would decode differently, is left to
+:func:`~airflow_provider_workato.client.decoding.decode`. Such a part is not JSON, or contains a byte order
+mark, UTF-16, NaN, lone surrogates, integers beyond 64 bits, numbers beyond a float, deep nesting, or an
+envelope around the list.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ import msgspec
 
 T = TypeVar("T")
 
-#: What msgspec raises for input that is not what a decoder expects.
+#: What msgspec raises for input that a decoder does not expect.
 _REFUSED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
-#: How deep the values of a connection may be nested. Those of Workato are flat, but for a list of tags.
+#: How deep the values of a connection may be nested. Workato's are flat, except for a list of tags.
 _DEPTH = 3
 
 
-#: How many bytes a part has, about. Python's global lock is held while one is decoded. Smaller ones are not
-#: given back to the system at once.
+#: The approximate size of a part in bytes. Python's global lock is held while one is decoded. The memory of
+#: smaller parts would not return to the system at once.
 _PART = 1_100_000
 
 
 def cut(body: bytes) -> list[bytes]:
     """Cut a list answer where one row seems to end and the next to begin.
 
-    A part that is decoded proves that it was cut there: within a string or a nested value it would be torn.
+    If the cut was inside a string or a nested value, the part is not valid JSON and cannot be decoded.
 
     :param body: the answer's bytes.
     """
@@ -40,14 +40,14 @@ def cut(body: bytes) -> list[bytes]:
         parts.append(b"".join((opening, view[start : end + 1], b"]")))
         start, opening = end + 2, b"["
     parts.append(b"".join((opening, view[start:])))
-    # Taken from the end.
+    # The decoders pop parts from the end.
     return parts[::-1]
 
 
 def rest(parts: list[bytes]) -> bytes:
-    """Return what was not decoded, as one list answer.
+    """Return what was not decoded as one list answer.
 
-    :param parts: what is left of the parts.
+    :param parts: the parts that are left.
     """
     # Without the brackets that made each part a list of its own.
     first, *others = [*(part[:-1] for part in parts[:0:-1]), parts[0]]
@@ -55,26 +55,26 @@ def rest(parts: list[bytes]) -> bytes:
 
 
 def rows(parts: list[bytes]) -> Iterator[list[dict[str, Any]]]:
-    """Decode lists of objects, up to the first part that is not for msgspec.
+    """Decode lists of objects, up to the first part that msgspec cannot decode.
 
-    :param parts: what :func:`cut` gave. Each one is removed once decoded.
+    :param parts: the result of :func:`cut`. Each part is removed once decoded.
     """
     return _decoded(parts, _rows_decoder())
 
 
 def split(parts: list[bytes]) -> Iterator[list[msgspec.Raw]]:
-    """Split lists into their undecoded rows, up to the first part that is not for msgspec.
+    """Split lists into their undecoded rows, up to the first part that msgspec cannot decode.
 
-    :param parts: what :func:`cut` gave. Each one is removed once split; the rows refer to a copy.
+    :param parts: the result of :func:`cut`. Each part is removed once split; the rows refer to a copy.
     """
-    # Splitting skips over strings without a look at their encoding.
+    # Splitting skips strings without checking their encoding.
     return _decoded(parts, _split_decoder(), check_encoding=True)
 
 
 def row(raw: msgspec.Raw) -> dict[str, Any] | None:
-    """Decode one object, ``None`` if it is not for msgspec.
+    """Decode one object; return ``None`` if msgspec cannot.
 
-    :param raw: a row that :func:`split` gave.
+    :param raw: a row from :func:`split`.
     """
     try:
         return _row_decoder().decode(raw)

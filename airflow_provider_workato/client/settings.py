@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from airflow_provider_workato.arguments import parse_flag
 from airflow_provider_workato.connection_form import DATA_CENTERS, EXTRAS, LABELS, SETTINGS, Setting
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.redaction import Sealed
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _SETTINGS = {setting.name: setting for setting in SETTINGS}
 _EXTRA_NAMES = tuple(setting.name for setting in EXTRAS)
 
-_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 #: Ports that a URL leaves out.
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -229,7 +229,7 @@ class _Reader:
         return number
 
     def _flag(self, setting: Setting, value: object) -> bool:
-        flag = _FLAGS.get(str(value).strip().lower())
+        flag = parse_flag(value)
         if flag is None:
             raise self._wrong(setting.name, "must be true or false")
         return flag
@@ -244,7 +244,7 @@ class _Reader:
 
     def _ca_bundle(self, setting: Setting, value: object) -> bool | str:
         path = str(value).strip()
-        flag = _FLAGS.get(path.lower())
+        flag = parse_flag(path)
         if flag is not None:
             return flag
         if path.startswith("-----BEGIN"):

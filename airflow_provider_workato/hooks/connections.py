@@ -570,7 +570,7 @@ class WorkatoConnectionsHook(BaseHook):
         return parse_oauth_url(self.transport.send(call))
 
     def test_connection(self) -> tuple[bool, str]:
-        """Tell whether the Airflow connection works, by one list call, a privilege that all uses need.
+        """Test the Airflow connection with one list call, whose privilege every use needs.
 
         The message calls it "this connection": Airflow's Test button gives it a random id.
         """

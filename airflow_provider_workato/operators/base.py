@@ -63,7 +63,7 @@ class CredentialsOperator(WorkatoOperator):
 
     :param input: the connection's parameters (templated). Take them from Airflow connections,
         variables or a secrets backend: Airflow stores a literal in the DAG file with the DAG.
-    :param public_input_keys: the keys of *input* whose values are no secrets, for example
+    :param public_input_keys: the keys of *input* whose values are not secret, for example
         ``["host_name", "auth_type"]``; for nested dicts a path such as ``advanced_settings.host``. Their
         values are shown in the rendered fields and in logs, unless they contain a value of another key.
         All other values are secret.

@@ -109,7 +109,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
     :param external_id: your own id for it (templated).
     :param input: the connection's parameters, which are credentials (templated, hidden everywhere). Without
         them the connection stays disconnected until a person authorizes it.
-    :param public_input_keys: the keys of *input* whose values are no secrets, for example
+    :param public_input_keys: the keys of *input* whose values are not secret, for example
         ``["host_name", "auth_type"]``; for nested dicts a path such as ``advanced_settings.host``. Their
         values may be shown. All others are secret.
     :param shell_connection: store the credentials without testing them (templated).
@@ -213,7 +213,7 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
     :param parent_id: its new parent connection (templated).
     :param external_id: your own id for it (templated).
     :param input: the parameters to change, which are credentials (templated, hidden everywhere).
-    :param public_input_keys: the keys of *input* whose values are no secrets, for example
+    :param public_input_keys: the keys of *input* whose values are not secret, for example
         ``["host_name", "auth_type"]``; for nested dicts a path such as ``advanced_settings.host``. Their
         values may be shown. All others are secret.
     :param shell_connection: store the credentials without testing them (templated).

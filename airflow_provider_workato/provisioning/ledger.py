@@ -31,8 +31,7 @@ class TaskStateLedger:
 
     A lost note is harmless: the search in Workato finds the connection.
 
-    :param context: the task's execution context.
-    :param key: under which the note is stored.
+    :param key: the key of the note.
     """
 
     #: Do not rename it: tries that are running would lose their notes.

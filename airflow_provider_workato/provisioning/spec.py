@@ -9,7 +9,7 @@ from typing import Any, Self
 from airflow_provider_workato.arguments import drop_none, to_flag, to_id, to_string
 from airflow_provider_workato.provisioning.identity import Identity
 
-#: How an argument is checked that is not a string.
+#: Checks of the arguments that are not strings.
 _CHECKS: dict[str, Callable[..., Any]] = {
     "folder_id": to_id,
     "parent_id": to_id,
@@ -68,7 +68,7 @@ class ConnectionSpec:
         return {name: value for name, value in self.payload().items() if name != "provider"}
 
     def identity(self) -> Identity:
-        """Return what tells this connection from all others."""
+        """Return the fields that identify this connection."""
         return Identity(
             provider=self.provider,
             name=self.name,

@@ -84,7 +84,7 @@ class SnapshotRegistry:
         """Return the result of the latest poll, without a call.
 
         :param key: the Airflow connection and the filters.
-        :param max_age: seconds; an older result counts as none.
+        :param max_age: seconds; an older result is ignored.
         """
         source = self._sources.get(key)
         return source.latest(max_age=max_age) if source else None

@@ -20,7 +20,7 @@ _BLOCK_ROWS = 128
 _UNPACKED_BLOCKS = 8
 
 
-class ListedConnection(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
+class ListedConnection(msgspec.Struct, gc=False, eq=False):
     """One connection of a polled list.
 
     A row whose bytes did not change keeps its object from one list to the next, so objects are compared by
@@ -28,7 +28,6 @@ class ListedConnection(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=Tr
 
     :param id: the connection.
     :param state: what its status means.
-    :param unknown_status: whether the API shows a status that this provider does not know.
     :param digest: the hash of its bytes.
     :param block: the block with its bytes.
     :param index: its position in the block.
@@ -36,7 +35,6 @@ class ListedConnection(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=Tr
 
     id: int
     state: State
-    unknown_status: bool
     digest: int
     block: Block
     index: int
@@ -138,7 +136,6 @@ def _decoded(
                 ListedConnection(
                     id=fields.id,
                     state=state,
-                    unknown_status=state is State.WAITING and status not in (None, "success"),
                     digest=digest,
                     block=block,
                     index=position,

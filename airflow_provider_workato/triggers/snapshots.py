@@ -133,7 +133,7 @@ class SnapshotSource:
     def latest(self, *, max_age: float) -> Snapshot | PollFailed | None:
         """Return the result of the latest poll, without a call.
 
-        :param max_age: seconds; an older result counts as none.
+        :param max_age: seconds; an older result is ignored.
         """
         latest = self._latest
         return latest if latest is not None and time.monotonic() - latest.moment < max_age else None

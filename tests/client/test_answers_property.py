@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_workato import exceptions
-from airflow_provider_workato.authorization import State, failure, has_unknown_status, judge, state_of
+from airflow_provider_workato.authorization import State, failure, judge, state_of
 from airflow_provider_workato.client import fast_decoding
 from airflow_provider_workato.client.answers import (
     decode_connections,
@@ -385,7 +385,6 @@ def polled_rows(body: bytes) -> dict[int, Any]:
     whole = {number: row.connection() for number, row in rows.items()}
     for number, row in rows.items():
         assert row.state is state_of(whole[number])
-        assert row.unknown_status == has_unknown_status(whole[number])
         for name in ("external_id", "folder_id", "provider"):
             assert repr(getattr(row.fields(), name)) == repr(whole[number].get(name))
     return whole
