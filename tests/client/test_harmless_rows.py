@@ -13,9 +13,9 @@ from airflow_provider_workato.operators.connections import WorkatoListConnection
 from airflow_provider_workato.redaction import without_credentials
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 from tests.support.airflow import AIRFLOW
-from tests.support.hook import Connect
+from tests.support.hook import Connect, create, hooked
 from tests.support.listener import listening
-from tests.support.secrets import everything_shown
+from tests.support.secrets import SECRET, everything_shown
 from tests.support.tasks import TaskInstance
 
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQ\nIBADAN\n-----END PRIVATE KEY-----"
@@ -124,6 +124,12 @@ def test_a_task_that_knows_its_credentials_hides_them_exactly(connect: Connect) 
         hook.close()
     assert "banan" not in row["authorization_error"]
     assert row["id"] == 36
+
+
+def test_the_app_may_quote_the_credentials_it_refuses(connect: Connect) -> None:
+    body = {"id": 7, "authorization_status": "failed", "authorization_error": f"{SECRET} is wrong"}
+    with listening(body=json.dumps(body).encode()) as workato, hooked(connect, host=workato.url) as hook:
+        assert create(hook)["authorization_error"] == "*** is wrong"
 
 
 #: Rows that are JSON, and that hardly anything else can write down.

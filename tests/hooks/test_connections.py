@@ -382,6 +382,22 @@ def test_rejected_for_another_reason(hook: WorkatoConnectionsHook, sandbox: Runn
         hook.delete_connection(PARENT)
 
 
+def test_a_delete_whose_answer_was_lost(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    sandbox.control.add_fault("reset_before_answer", operation="delete_connection", performed=True)
+    assert hook.delete_connection(36) == {"success": True, "status": "deleted"}
+    assert [request["status"] for request in sandbox.control.requests()] == [None, 404, 200], (
+        "the list confirms it"
+    )
+
+
+def test_a_delete_that_was_refused_before_has_deleted_nothing(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    sandbox.control.add_fault("rate_limited_no_header", operation="delete_connection")
+    with pytest.raises(WorkatoNotFoundError):
+        hook.delete_connection(404)
+
+
 # Picklists and runtime users
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from tests.support.sandbox import RunningSandbox
+from tests.support.secrets import INPUT
 
 #: Short timeouts and no quotas, so that tests wait as little as possible.
 QUICK: dict[str, Any] = {
@@ -54,3 +56,19 @@ def hook(connect: Connect) -> Iterator[WorkatoConnectionsHook]:
     hook = WorkatoConnectionsHook()
     yield hook
     hook.close()
+
+
+@contextmanager
+def hooked(connect: Connect, **fields: Any) -> Iterator[WorkatoConnectionsHook]:
+    """Set an Airflow connection with these fields, and yield a hook that uses it."""
+    connect(**fields)
+    hook = WorkatoConnectionsHook()
+    try:
+        yield hook
+    finally:
+        hook.close()
+
+
+def create(hook: WorkatoConnectionsHook) -> dict[str, Any]:
+    """Create a connection with credentials that must not show."""
+    return hook.create_connection(name="A", provider="jira", input=INPUT)

@@ -1,9 +1,12 @@
-"""Everything that an error can show when it is printed."""
+"""Credentials that must not show, and everything that an error can show when it is printed."""
 
 from __future__ import annotations
 
 import traceback
 from pathlib import Path
+
+SECRET = "t0p-s3cret-apit0ken"
+INPUT = {"deep": [{"pwd": SECRET}], "host_name": "acme-s3cret.example"}
 
 _TESTS = str(Path(__file__).parent.parent)
 

@@ -1,0 +1,224 @@
+"""The HTTP session: TLS, proxies, settings of the environment, and reading an answer in time."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_workato.exceptions import WorkatoServerError, WorkatoTLSError, WorkatoTransportError
+from tests.support.hook import Connect, create, hooked
+from tests.support.listener import listening
+from tests.support.raw import closed_port
+from tests.support.sandbox import RunningSandbox
+from tests.support.secrets import everything_shown
+from tests.support.tls import self_signed
+
+# Reading an answer
+
+
+@pytest.mark.parametrize("fault", ["timeout", "slow_trickle"])
+def test_an_answer_that_takes_too_long(connect: Connect, sandbox: RunningSandbox, fault: str) -> None:
+    sandbox.control.add_fault(fault, times=None)
+    with (
+        hooked(connect, connect_timeout=0.3, read_timeout=0.5, retry_budget=0) as hook,
+        pytest.raises(WorkatoTransportError, match=r"no complete answer within 0\.5 s") as caught,
+    ):
+        create(hook)
+    assert caught.value.request_sent is True
+    assert str(caught.value).endswith("raise 'Read timeout (s)' of Airflow connection 'workato_default'.")
+
+
+def test_an_error_page_without_end(connect: Connect) -> None:
+    with (
+        listening(status=500, body=b'{"message": "' + b"x" * 10_000_000) as workato,
+        hooked(connect, host=workato.url, retry_budget=0) as hook,
+        pytest.raises(WorkatoServerError) as caught,
+    ):
+        hook.list_connections()
+    assert len(str(caught.value)) < 2000
+
+
+def test_compressed_answers(connect: Connect) -> None:
+    packed = gzip.compress(b'[{"id": 7}]')
+    with (
+        listening(headers={"Content-Encoding": "gzip"}, body=packed) as workato,
+        hooked(connect, host=workato.url, retry_budget=0) as hook,
+    ):
+        assert hook.list_connections() == [{"id": 7}]
+        workato.body = b"[]"
+        with pytest.raises(WorkatoTransportError):
+            hook.list_connections()
+
+
+# TLS
+
+
+def test_an_unknown_certificate(connect: Connect, tmp_path: Path) -> None:
+    with listening(certificate=self_signed(tmp_path / "server.pem")) as workato:
+        with hooked(connect, host=workato.url) as hook, pytest.raises(WorkatoTLSError) as caught:
+            create(hook)
+        assert workato.heard == []
+    assert caught.value.request_sent is False
+    assert isinstance(caught.value, AirflowFailException)
+    assert f"the certificate of {workato.url} is not trusted (self" in str(caught.value)
+    assert "into 'Verify TLS' (extra verify) of Airflow connection 'workato_default'" in str(caught.value)
+
+
+def test_a_certificate_for_another_host(connect: Connect, tmp_path: Path) -> None:
+    certificate = self_signed(tmp_path / "server.pem", address="127.0.0.2")
+    with (
+        listening(certificate=certificate) as workato,
+        hooked(connect, host=workato.url, verify=str(certificate)) as hook,
+        pytest.raises(WorkatoTLSError, match="IP address mismatch"),
+    ):
+        hook.list_connections()
+
+
+def test_a_ca_bundle(connect: Connect, tmp_path: Path) -> None:
+    certificate = self_signed(tmp_path / "server.pem")
+    with (
+        listening(certificate=certificate) as workato,
+        hooked(connect, host=workato.url, verify=str(certificate)) as hook,
+    ):
+        assert hook.list_connections() == []
+
+
+def test_a_ca_bundle_of_the_environment(
+    connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = self_signed(tmp_path / "server.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with listening(certificate=certificate) as workato, hooked(connect, host=workato.url) as hook:
+        assert hook.list_connections() == []
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+def test_tls_without_verification(connect: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
+    with (
+        listening(certificate=self_signed(tmp_path / "server.pem")) as workato,
+        hooked(connect, host=workato.url, verify=False) as hook,
+    ):
+        assert hook.list_connections() == []
+
+
+def test_tls_to_a_server_that_does_not_speak_it(connect: Connect, sandbox: RunningSandbox) -> None:
+    url = sandbox.url.replace("http:", "https:")
+    with hooked(connect, host=url) as hook, pytest.raises(WorkatoTLSError) as caught:
+        create(hook)
+    assert isinstance(caught.value, AirflowFailException)
+    assert caught.value.request_sent is False
+    assert "create_connection was not sent: the TLS handshake with https://127.0.0.1" in str(caught.value)
+    assert "write http:// in front of 'Base URL' of Airflow connection 'workato_default'" in str(caught.value)
+
+
+@contextmanager
+def ending_handshakes(*, reset: bool) -> Iterator[tuple[str, list[bytes]]]:
+    """Listen for TLS, and close each connection after the ClientHello."""
+    heard: list[bytes] = []
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                line, _ = server.accept()
+            except OSError:
+                return
+            with line:
+                heard.append(line.recv(65_536))
+                if reset:
+                    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{server.getsockname()[1]}", heard
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join()
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_handshake_that_breaks_sent_nothing(connect: Connect, reset: bool) -> None:
+    """A create is retried after a broken handshake, because no byte of the request was sent."""
+    with (
+        ending_handshakes(reset=reset) as (url, heard),
+        hooked(connect, host=url, retry_budget=1) as hook,
+        pytest.raises(WorkatoTransportError, match="the request was not sent") as caught,
+    ):
+        create(hook)
+    assert not isinstance(caught.value, WorkatoTLSError)
+    assert caught.value.request_sent is False
+    assert len(heard) > 1
+
+
+def test_a_handshake_that_takes_too_long_sent_nothing(connect: Connect) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"https://127.0.0.1:{mute.getsockname()[1]}"
+        with (
+            hooked(connect, host=url, connect_timeout=0.3, read_timeout=0.3, retry_budget=0) as hook,
+            pytest.raises(
+                WorkatoTransportError, match=r"no connection within 0\.3 s; the request was not sent"
+            ),
+        ):
+            create(hook)
+
+
+# Proxies and settings of the environment
+
+
+@pytest.mark.parametrize("given", ["{url}", {"http": "{url}"}])
+def test_the_proxy_is_used(connect: Connect, given: Any) -> None:
+    with listening() as proxy:
+        proxies = (
+            given.format(url=proxy.url)
+            if isinstance(given, str)
+            else {key: value.format(url=proxy.url) for key, value in given.items()}
+        )
+        with hooked(connect, host="http://workato.example", allow_http=True, proxies=proxies) as hook:
+            assert hook.list_connections() == []
+    (heard,) = proxy.heard
+    assert heard.path == "http://workato.example/api/connections"
+
+
+def test_the_proxy_of_the_environment(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        with hooked(connect, host="http://workato.example", allow_http=True) as hook:
+            assert hook.list_connections() == []
+            assert hook.list_connections() == []
+    assert len(proxy.heard) == 2
+
+
+def test_a_proxy_that_is_down(connect: Connect) -> None:
+    proxy = closed_port().replace("http://", "http://user:pr0xy-passw0rd@")
+    with (
+        hooked(connect, host="https://workato.example", proxies=proxy, retry_budget=0) as hook,
+        pytest.raises(WorkatoTransportError, match="and 'Proxies' of Airflow connection") as caught,
+    ):
+        create(hook)
+    assert caught.value.request_sent is False
+    assert "pr0xy-passw0rd" not in everything_shown(caught.value)
+
+
+def test_netrc_does_not_replace_the_token(
+    connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with listening() as workato, hooked(connect, host=workato.url) as hook:
+        hook.list_connections()
+        hook.get_conn().get(workato.url, timeout=5)
+    assert [heard.headers["Authorization"] for heard in workato.heard] == [f"Bearer {sandbox.token}"] * 2
