@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import example, given
 
 from airflow_provider_workato.authorization import (
     State,
@@ -14,8 +15,10 @@ from airflow_provider_workato.authorization import (
     pending_text,
     state_of,
 )
+from airflow_provider_workato.client.answers import parse_connection
 from airflow_provider_workato.exceptions import WorkatoAuthorizationError, WorkatoNotFoundError
 from tests.support.recorded import recorded_rows
+from tests.support.strategies import RECORDED_ROW, fixed, result_or_error, rows
 
 BEFORE, MIDST, AFTER = "2026-01-01T08:00:00Z", "2026-01-01T01:00:00-08:00", "2026-01-01T10:00:00.5Z"
 
@@ -201,3 +204,23 @@ def test_what_is_gone_does_not_come_back(fail_fast: bool) -> None:
         "Connection 8 is not in the list of connections: deleted, or not visible to this"
     )
     assert str(two).startswith("Connections 9, 8 are not in the list")
+
+
+@fixed
+@given(row=rows())
+@example(row={**RECORDED_ROW, "provider": "x\n" * 5000, "name": ["x"] * 5000})
+@example(row={**RECORDED_ROW, "authorization_status": None, "connection_lost_at": "x\n" * 5000})
+def test_every_connection_has_a_state_and_a_short_error(row: dict[str, Any]) -> None:
+    connection = result_or_error(lambda: parse_connection(row, operation="list_connections"))
+    if not isinstance(connection, dict):
+        return
+    assert isinstance(state_of(connection), State)
+    error = failure(connection, secrets=["GitHub OAuth connection"])
+    assert (error is not None) == (state_of(connection) in (State.FAILED, State.LOST))
+    if error is not None:
+        assert isinstance(error, WorkatoAuthorizationError)
+        assert len(str(error)) < 1500
+        assert str(error).isprintable()
+        assert "GitHub OAuth connection" not in str(error)
+    verdict = judge({connection["id"]: connection}, [connection["id"], 1])
+    assert verdict.settled

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_workato.client.answers import (
     decode_connections,
@@ -22,6 +25,7 @@ from airflow_provider_workato.client.decoding import decode
 from airflow_provider_workato.client.fast_decoding import cut
 from airflow_provider_workato.exceptions import WorkatoResponseError
 from tests.support.recorded import recorded_rows
+from tests.support.strategies import fixed, payloads, result_or_error, rows
 
 
 def test_the_result_has_the_shape_of_the_question() -> None:
@@ -223,3 +227,30 @@ def test_outcomes(payload: dict[str, Any]) -> None:
 def test_what_is_no_success(payload: object) -> None:
     with pytest.raises(WorkatoResponseError, match="delete_connection"):
         parse_outcome(payload, operation="delete_connection")
+
+
+# Any answer
+
+PARSERS: dict[str, Callable[[Any], Any]] = {
+    "list": parse_connections,
+    "connection": lambda payload: parse_connection(payload, operation="create_connection"),
+    "picklist": parse_picklist,
+    "runtime_user_connection": parse_runtime_user_connection,
+    "oauth_url": parse_oauth_url,
+    "outcome": lambda payload: parse_outcome(payload, operation="delete_connection"),
+}
+
+
+@pytest.mark.parametrize("parse", PARSERS.values(), ids=PARSERS)
+@fixed
+@given(payload=payloads)
+def test_a_parser_gives_a_result_or_our_error(parse: Callable[[Any], Any], payload: Any) -> None:
+    result_or_error(lambda: parse(payload))
+
+
+@fixed
+@given(payload=st.lists(rows(), max_size=3))
+def test_what_is_taken_for_a_connection_has_a_number_and_no_input(payload: list[Any]) -> None:
+    result = result_or_error(lambda: parse_connections(payload))
+    if isinstance(result, list):
+        assert all(type(row["id"]) is int and "input" not in row for row in result)

@@ -9,6 +9,8 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from airflow_provider_workato.client.failures import error_details, retry_after
 from airflow_provider_workato.exceptions import (
@@ -30,6 +32,7 @@ from tests.support.listener import listening
 from tests.support.raw import closed_port
 from tests.support.sandbox import RunningSandbox
 from tests.support.secrets import SECRET, everything_shown
+from tests.support.strategies import fixed, json_values, keys
 
 
 @pytest.mark.parametrize(
@@ -402,3 +405,32 @@ def test_an_apps_message_in_an_error_hides_what_looks_like_a_credential(connect:
         hook.get_picklist(36, "projects")
     assert "hunter2" not in everything_shown(caught.value)
     assert caught.value.field_errors["input"][0].startswith("401 from https")
+
+
+# Any error
+
+
+@fixed
+@given(payload=st.dictionaries(keys, json_values, max_size=6))
+def test_the_details_of_an_error_are_texts(payload: dict[str, Any]) -> None:
+    message, fields, support_id = error_details(payload)
+    assert isinstance(message, str)
+    assert all(isinstance(text, str) for name, texts in fields.items() for text in (name, *texts))
+    assert isinstance(support_id, str | None)
+
+
+@fixed
+@given(
+    value=st.text(max_size=40)
+    | st.from_regex(
+        r"(Sun, )?[0-9]{1,3} (Nov|Foo|) [0-9]{1,6} [0-9:]{1,9} ?(GMT|[+-][0-9]{1,7})?", fullmatch=True
+    ),
+    date=st.none() | st.sampled_from(["Sun, 22 Nov 2026 06:00:00 GMT", "Sun, 22 Nov 2026 06:00:00", "soon"]),
+)
+@example(value="٣", date=None)
+@example(value="9" * 5000, date=None)
+@example(value="Sun, 22 Nov 2026 06:00:07 GMT", date="Sun, 22 Nov 2026 06:00:00 GMT")
+def test_retry_after_is_a_time_or_nothing(value: str, date: str | None) -> None:
+    headers = {"Retry-After": value} | ({"Date": date} if date is not None else {})
+    seconds = retry_after(headers)
+    assert seconds is None or 0 <= seconds < 1e12

@@ -1,22 +1,30 @@
-"""Sending a call: what happens right before it, redirects, and a task that is stopped."""
+"""Sending a call: what runs right before it, redirects, a task that is stopped, and any bytes as answer."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_workato.client import endpoints, transport
 from airflow_provider_workato.client.calls import Call
 from airflow_provider_workato.exceptions import WorkatoResponseError
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+from tests.support.answers import AnsweringServer
 from tests.support.hook import Connect, create, hooked
 from tests.support.listener import listening
 from tests.support.sandbox import RunningSandbox
 from tests.support.secrets import SECRET, everything_shown
+from tests.support.strategies import fixed, list_bodies, payloads, result_or_error
 
 # Before a call is sent
 
@@ -128,3 +136,103 @@ def test_a_stopped_task_shows_no_credential(connect: Connect, sandbox: RunningSa
         signal.signal(signal.SIGUSR1, before)
     assert SECRET not in everything_shown(caught.value)
     assert sandbox.token not in everything_shown(caught.value)
+
+
+# Any bytes
+
+CALLS: dict[str, Callable[[WorkatoConnectionsHook], Any]] = {
+    "list": lambda hook: hook.list_connections(),
+    "iter": lambda hook: list(hook.iter_connections()),
+    "create": lambda hook: hook.create_connection(name="x", provider="rest", input={"k": "s3cret"}),
+    "delete": lambda hook: hook.delete_connection(1),
+    "picklist": lambda hook: hook.get_picklist(1, "x"),
+    "oauth_url": lambda hook: hook.get_oauth_url(1),
+}
+header_lines = st.builds(
+    "{}: {}".format,
+    st.sampled_from(
+        [
+            "Location",
+            "Retry-After",
+            "Date",
+            "Content-Encoding",
+            "Transfer-Encoding",
+            "Content-Length",
+            "Set-Cookie",
+        ]
+    ),
+    st.sampled_from(
+        [
+            "http://[",
+            "//",
+            "http://\u2100.example",
+            "gzip",
+            "br",
+            "chunked",
+            "-1",
+            "0",
+            "3",
+            "a=b",
+            "http://x:99999999/",
+        ]
+    )
+    | st.text(st.characters(codec="latin-1"), max_size=12),
+)
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> bytes:
+    """Return the bytes of an answer: HTTP of any status, headers and body, or something else."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.binary(max_size=60))
+    status = draw(
+        st.sampled_from([200, 200, 201, 204, 301, 302, 304, 400, 404, 422, 429, 500]) | st.integers(100, 999)
+    )
+    body = draw(
+        st.binary(max_size=60) | payloads.map(lambda value: json.dumps(value).encode()) | list_bodies()
+    )
+    lines = [
+        f"HTTP/1.1 {status} Whatever",
+        *draw(st.lists(header_lines, max_size=3)),
+        "Connection: close",
+        "",
+        "",
+    ]
+    return "\r\n".join(lines).encode("latin-1", "replace") + body
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[AnsweringServer]:
+    with closing(AnsweringServer()) as server:
+        yield server
+
+
+@pytest.fixture
+def hook_of_server(
+    server: AnsweringServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[WorkatoConnectionsHook]:
+    # One attempt only, else each failure would wait for the next.
+    extra = {"retry_budget": 0, "calls_per_second": 1e6, "list_calls_per_minute": 1e8}
+    connection = {"conn_type": "workato", "host": server.url, "password": "t0ken", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_WORKATO_DEFAULT", json.dumps(connection))
+    with closing(WorkatoConnectionsHook()) as hook:
+        yield hook
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@settings(fixed, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(answer=answers())
+@example(answer=b"")
+@example(answer=b"HTTP/1.1 302 Found\r\nLocation: http://[\r\nContent-Length: 0\r\n\r\n")
+@example(answer=b"HTTP/1.1 302 Found\r\nLocation: http://x:99999999/\r\nContent-Length: 0\r\n\r\n")
+@example(answer=b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n[]")
+@example(answer=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n[]")
+@example(answer=b"HTTP/1.1 204 No Content\r\n\r\n")
+def test_any_bytes_over_the_line_give_a_result_or_our_error(
+    call: Callable[[WorkatoConnectionsHook], Any],
+    answer: bytes,
+    server: AnsweringServer,
+    hook_of_server: WorkatoConnectionsHook,
+) -> None:
+    server.answer = answer
+    result_or_error(lambda: call(hook_of_server))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_workato.client.answers import parse_connection
 from airflow_provider_workato.exceptions import WorkatoResponseError
 from airflow_provider_workato.provisioning.identity import Identity
+from tests.support.strategies import RECORDED_ROW, fixed, result_or_error, rows, texts
 
 ROW = {"id": 1, "name": "A", "provider": "jira", "folder_id": 5, "parent_id": None, "external_id": "e-1"}
 
@@ -53,3 +59,23 @@ def test_an_answer_without_the_deciding_key_is_an_error() -> None:
 def test_identity_as_text() -> None:
     assert str(Identity(provider="jira", name="A", folder_id=5)) == "name='A', provider='jira', folder_id=5"
     assert str(Identity(provider="jira", name="A", external_id="e")) == "external_id='e', provider='jira'"
+
+
+@fixed
+@given(
+    row=rows(),
+    identity=st.builds(
+        Identity,
+        provider=st.none() | st.just("github"),
+        name=st.none() | st.just(RECORDED_ROW["name"]),
+        folder_id=st.none() | st.just(RECORDED_ROW["folder_id"]),
+        parent_id=st.none() | st.just(7),
+        external_id=st.none() | texts,
+    ),
+)
+def test_an_identity_is_met_or_not_or_it_cannot_be_told(row: dict[str, Any], identity: Identity) -> None:
+    connection = result_or_error(lambda: parse_connection(row, operation="list_connections"))
+    if isinstance(connection, dict):
+        met = result_or_error(lambda: identity.matches(connection))
+        decides = "name" if identity.external_id is None else "external_id"
+        assert met in (True, False) if decides in row else met is not True

@@ -1,4 +1,4 @@
-"""What rows of a list bring along that must go no further: credentials that an app quotes, and odd values."""
+"""Credentials in what apps and Workato say are hidden, and the rest stays readable."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from airflow_provider_workato.exceptions import WorkatoAuthorizationError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.operators.connections import WorkatoListConnectionsOperator
-from airflow_provider_workato.redaction import without_credentials
+from airflow_provider_workato.redaction import MASK, redact, without_credentials
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
-from tests.support.airflow import AIRFLOW
 from tests.support.hook import Connect, create, hooked
 from tests.support.listener import listening
 from tests.support.secrets import SECRET, everything_shown
+from tests.support.strategies import fixed, json_values
 from tests.support.tasks import TaskInstance
 
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQ\nIBADAN\n-----END PRIVATE KEY-----"
-
 #: What an app says, and the credential in it.
 QUOTING = {
     "a name and a value": ("Invalid login, password=hunter is wrong", "hunter"),
@@ -132,54 +133,58 @@ def test_the_app_may_quote_the_credentials_it_refuses(connect: Connect) -> None:
         assert create(hook)["authorization_error"] == "*** is wrong"
 
 
-#: Rows that are JSON, and that hardly anything else can write down.
-ODD: dict[str, tuple[str, Any]] = {
-    "half a character": (r'"a\ud800b"', "a\ufffdb"),
-    "the other half": (r'"\uDFFF"', "\ufffd"),
-    "two halves": (r'"\ud83d\ude00"', "\U0001f600"),
-    "half a character inside": (r'[{"\ud800": ["\ud800"]}]', [{"\ufffd": ["\ufffd"]}]),
-    "other escapes": (r'"\u00fc\\ud800"', "ü\\ud800"),
-    "a large integer": ("18446744073709551616", "18446744073709551616"),
-    "a large negative integer": ("-9223372036854775809", "-9223372036854775809"),
-    "a huge integer": ("1" * 5000, "1" * 5000),
-    "an integer of 64 bits": ("18446744073709551615", 2**64 - 1),
-    "a negative integer of 64 bits": ("-9223372036854775808", -(2**63)),
-    "not a number": ("NaN", None),
-    "infinity": ("[Infinity, -Infinity]", [None, None]),
-    "a float that is too large": ("1e999", None),
-    "a float": ("-1.5e3", -1500.0),
-}
+# Any text
 
 
-@pytest.mark.parametrize(("written", "read"), ODD.values(), ids=ODD)
-def test_odd_values_are_made_harmless(connect: Connect, written: str, read: Any) -> None:
-    for text in (f'[{{"id": 36, "x": {written}}}]', f'{{"result": [{{"id": 36, "x": {written}}}]}}'):
-        with listening(body=text.encode()) as workato:
-            connect(host=workato.url)
-            hook = WorkatoConnectionsHook()
-            rows = hook.list_connections()
-            assert rows == list(hook.iter_connections()) == [{"id": 36, "x": read}]
-            hook.close()
-        json.dumps(rows, allow_nan=False, ensure_ascii=False).encode()
+words = st.text(st.characters(exclude_characters="*…"), min_size=1, max_size=12)
 
 
-def test_half_a_character_in_the_bytes(connect: Connect) -> None:
-    with listening(body=b'[{"id": 36, "name": "\xed\xa0\x80"}]') as workato:
-        connect(host=workato.url)
-        hook = WorkatoConnectionsHook()
-        assert hook.list_connections() == list(hook.iter_connections()) == [{"id": 36, "name": "\ufffd"}]
-        hook.close()
+@fixed
+@given(text=st.text() | json_values, secrets=st.lists(words, max_size=3), limit=st.integers(1, 60))
+def test_redacted_text_is_one_short_line(text: Any, secrets: list[str], limit: int) -> None:
+    shown = redact(text, secrets, limit=limit)
+    assert len(shown) <= limit
+    assert shown.isprintable()
 
 
-@pytest.mark.skipif(AIRFLOW.major == 2, reason="Airflow 2 has no supervisor to write to")
-@pytest.mark.parametrize("written", [written for written, _ in ODD.values()], ids=ODD)
-def test_the_triggerer_can_write_them(connect: Connect, written: str) -> None:
-    """The triggerer hands events to its supervisor as msgpack; a row it cannot write ends all triggers."""
-    from airflow.sdk.execution_time.comms import _RequestFrame
+@fixed
+@given(
+    before=st.text(max_size=10), secret=words.filter(lambda word: len(word) >= 5), after=st.text(max_size=10)
+)
+@example(before="", secret="two words", after="")
+@example(before="two\n", secret="two words", after="words")
+@example(before="", secret="a b c", after="")
+def test_a_secret_is_not_in_redacted_text(before: str, secret: str, after: str) -> None:
+    assert secret not in redact(before + secret + after, [secret])
 
-    with listening(body=f'[{{"id": 36, "x": {written}}}]'.encode()) as workato:
-        connect(host=workato.url)
-        hook = WorkatoConnectionsHook()
-        for row in hook.iter_connections():
-            _RequestFrame(id=1, body={"connection": row}).as_bytes()
-        hook.close()
+
+@fixed
+@given(
+    before=st.text() | st.text("ab=:@/'\"\\ \n<>-?", max_size=60),
+    secret=words.filter(lambda word: len(word) >= 5),
+    after=st.text() | st.text("ab=:@/'\"\\ \n<>-?", max_size=60),
+    repeated=st.sampled_from([1, 1, 40]),
+)
+def test_what_an_app_says_is_short_and_shows_no_known_secret(
+    before: str, secret: str, after: str, repeated: int
+) -> None:
+    shown = without_credentials((before + secret + after) * repeated, [secret])
+    assert secret not in shown
+    assert len(shown) <= 300
+    assert shown.isprintable()
+
+
+@fixed
+@given(
+    before=st.text(max_size=10), secret=words.filter(lambda word: len(word) < 5), after=st.text(max_size=10)
+)
+@example(before="key", secret="§7", after="x")
+@example(before="key=", secret="qZ~", after="x")
+@example(before=" ", secret="443", after=",")
+def test_a_short_secret_is_redacted_where_it_is_not_part_of_a_word(
+    before: str, secret: str, after: str
+) -> None:
+    glued = (before[-1:].isalnum() and secret[0].isalnum()) or (after[:1].isalnum() and secret[-1].isalnum())
+    shown = redact(f"{before}{secret}{after}", [secret])
+    if not glued and secret.isprintable() and secret.strip() == secret and "_" not in before + secret + after:
+        assert secret not in shown or secret in before + MASK + after
