@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from typing import Any
 
-import msgspec
-
-from airflow_provider_workato.exceptions import WorkatoResponseError
 from airflow_provider_workato.triggers.registry import SnapshotRegistry
-from airflow_provider_workato.triggers.rows import read_rows
 from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
@@ -51,15 +45,3 @@ def test_a_failed_poll_does_not_discard_the_rows(sandbox: RunningSandbox, connec
     assert isinstance(second, Snapshot)
     assert len(second.rows) == 11
     assert all(row is first.rows[number] for number, row in second.rows.items())
-
-
-def test_a_row_nested_too_deeply_for_the_stack_is_a_typed_error() -> None:
-    depth = 600
-    rows = read_rows([msgspec.Raw(b'{"id": 36, "x": ' + b"[" * depth + b"]" * depth + b"}")], {})
-
-    def further_down(frames: int) -> Any:
-        return further_down(frames - 1) if frames else rows[36].connection()
-
-    # Python 3.12 and later count the frames of C on their own, and can decode it.
-    with suppress(WorkatoResponseError):
-        assert further_down(600)["id"] == 36
