@@ -25,7 +25,8 @@ LINES: dict[str, tuple[str, ...]] = {
 #: a run of one of them against the sandbox, the hook, and the sensor in each of its modes.
 SMOKE = (
     "tests/test_package.py",
-    "tests/test_provider_info.py",
+    "tests/test_get_provider_info.py",
+    "tests/test_connection_form.py",
     "tests/test_examples.py::test_the_life_cycle_of_a_connection",
     "tests/test_examples.py::test_airflow_accepts_every_example",
     "tests/hooks/test_connections.py",
