@@ -23,11 +23,11 @@ from airflow_provider_workato.exceptions import (
 )
 from airflow_provider_workato.hooks.connections import MISSING
 from airflow_provider_workato.links.connections import (
-    OAUTH_URL_KEY,
     WorkatoConnectionLink,
     WorkatoOAuthLink,
     push_connection_url,
     push_folder_url,
+    push_link,
 )
 from airflow_provider_workato.operators.base import (
     NOT_GIVEN,
@@ -611,7 +611,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator, LoginHandOffOp
             with_url=not waits,
         )
         if "url" in connection:
-            context["ti"].xcom_push(key=OAUTH_URL_KEY, value=connection["url"])
+            push_link(context, WorkatoOAuthLink(), connection["url"])
             context["ti"].xcom_push(key=CONNECTION_KEY, value=connection)
         return self.hand_off(context, connection)
 
@@ -638,7 +638,7 @@ class WorkatoGetOAuthUrlOperator(WorkatoOperator):
         number = to_id(self.connection_id)
         push_connection_url(context, self.hook.settings, number)
         url = self.hook.get_oauth_url(number)
-        context["ti"].xcom_push(key=OAUTH_URL_KEY, value=url)
+        push_link(context, WorkatoOAuthLink(), url)
         self.log.info(
             "Fetched a login URL for connection %s. The button %r on this task's page opens it.",
             number,

@@ -17,7 +17,7 @@ from airflow_provider_workato.links.connections import (
     WorkatoConnectionLink,
     WorkatoOAuthLink,
     connection_url,
-    push_at_once,
+    push_link,
 )
 from airflow_provider_workato.operators.base import FlagArgument, check_flag
 from airflow_provider_workato.operators.waiting import AuthorizationWait
@@ -224,7 +224,7 @@ class HandOffOperator(AuthorizationWait):
         return connection_url(self.hook.settings, connection["id"])
 
     def _publish(self, context: Context, connection: WorkatoConnection, url: str) -> None:  # noqa: ARG002
-        push_at_once(context, self._button, url)
+        push_link(context, self._button, url)
 
     def _push_authorized(self, context: Context) -> None:
         if self._seen is not None:
@@ -259,5 +259,4 @@ class LoginHandOffOperator(HandOffOperator):
 
     def _publish(self, context: Context, connection: WorkatoConnection, url: str) -> None:
         super()._publish(context, connection, url)
-        push_at_once(context, WorkatoConnectionLink(), connection_url(self.hook.settings, connection["id"]))
         context["ti"].xcom_push(key=CONNECTION_KEY, value={**connection, "url": url})

@@ -26,7 +26,7 @@ from airflow_provider_workato.authorization import (
 )
 from airflow_provider_workato.client.answers import WorkatoConnection, single_or_list
 from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, for_traceback
-from airflow_provider_workato.links.connections import CONNECTION_URL_KEY, WorkatoConnectionLink
+from airflow_provider_workato.links.connections import WorkatoConnectionLink, link_xcoms
 from airflow_provider_workato.progress import Progress
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
 from airflow_provider_workato.triggers.registry import REGISTRY
@@ -349,7 +349,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             if len(wanted) == 1:
                 # A task that started here has no worker to push its link.
                 url = snapshot.web_url.format(wanted[0])
-                others |= {CONNECTION_URL_KEY: url, WorkatoConnectionLink().xcom_key: url}
+                others |= link_xcoms(WorkatoConnectionLink(), url)
             await hand_on(ti, result, handover, others=others)
         except Exception:
             self.log.exception("The triggerer cannot hand on the result; a worker will end the task.")
