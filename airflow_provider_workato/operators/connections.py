@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from airflow_provider_workato.arguments import one_of, to_flag, to_id, to_optional_flag
-from airflow_provider_workato.authorization import failure
+from airflow_provider_workato.authorization import Advice, failure
 from airflow_provider_workato.client.answers import display_name
 from airflow_provider_workato.client.filters import LIST_FILTERS
 from airflow_provider_workato.exceptions import (
@@ -267,7 +267,8 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         changed = [name for name in _CHANGEABLE if getattr(self, name) is not None]
         self.log.info("Updated %s of %s.", ", ".join(changed), display_name(connection))
         if credentials is not None and not shell_connection:
-            refused = failure(connection, secrets=secret_texts(credentials.leaves()))
+            secrets = secret_texts(credentials.leaves())
+            refused = failure(connection, advice=Advice.REFUSED, secrets=secrets)
             if refused is not None:
                 raise refused
         return connection

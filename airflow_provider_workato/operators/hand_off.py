@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_workato.arguments import to_flag, to_seconds
-from airflow_provider_workato.authorization import State, failure, failure_mark, state_of
+from airflow_provider_workato.authorization import Advice, State, failure, failure_mark, state_of
 from airflow_provider_workato.exceptions import WorkatoAuthorizationError, WorkatoError
 from airflow_provider_workato.links.connections import (
     WorkatoConnectionLink,
@@ -70,6 +70,7 @@ class HandOffOperator(AuthorizationWait):
 
     #: The button on the task's page that opens the URL.
     _button: WorkatoConnectionLink | WorkatoOAuthLink = WorkatoConnectionLink()
+    _advice = Advice.ASKED
 
     def __init__(
         self,
@@ -171,7 +172,8 @@ class HandOffOperator(AuthorizationWait):
     def _ask_again(self, context: Context, error: WorkatoAuthorizationError, *, deadline: float) -> None:
         if not self.ask_again or self._seen is None:
             raise error
-        self.log.warning("%s Asking again.", error)
+        # Without the error's advice: nobody has to do what the task does itself.
+        self.log.warning("%s Asking again.", failure(self._seen))
         self._ask(context, self._seen, deadline=deadline)
 
     def _ask(self, context: Context, connection: WorkatoConnection, *, deadline: float) -> None:

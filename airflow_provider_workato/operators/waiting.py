@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_workato.arguments import connection_ids
-from airflow_provider_workato.authorization import ids_text, judge, pending_text
+from airflow_provider_workato.authorization import Advice, ids_text, judge, pending_text
 from airflow_provider_workato.exceptions import WorkatoError, from_traceback
 from airflow_provider_workato.operators.base import WorkatoOperator
 from airflow_provider_workato.progress import Progress, next_reminder, schedule_text
@@ -53,6 +53,8 @@ class AuthorizationWait(WorkatoOperator):
     max_failed_polls: int = 5
     #: The marks of failures that happened before the wait and do not end it.
     known_failures: Sequence[str] = ()
+    #: What the error for a connection that failed or was lost advises.
+    _advice: Advice = Advice.WAITED
 
     # Only sensors have these options.
     soft_fail: bool = False
@@ -185,8 +187,8 @@ class AuthorizationWait(WorkatoOperator):
         pending = pending or pending_text(self._pending, changed=True)
         pending = pending or f"{ids_text(self._wanted)} (Workato's list was not received)"
         return AirflowSensorTimeout(
-            f"Still waiting for {pending} after the specified timeout of {self.timeout:g} s. Authorize it in "
-            "Workato and clear this task, or set a longer timeout."
+            f"Still waiting for {pending} after the specified timeout of {self.timeout:g} s. Finish the "
+            "authorization and clear this task, or set a longer timeout."
         )
 
     def _option_that_skips(self, error: Exception) -> str | None:
@@ -224,7 +226,13 @@ class AuthorizationWait(WorkatoOperator):
     def _decide(self, listed: Sequence[WorkatoConnection]) -> Sequence[WorkatoConnection] | None:
         wanted, progress = self._wanted, self._progress or self._begin()
         found = {row["id"]: row for row in listed}
-        verdict = judge(found, wanted, fail_fast=self.fail_fast, known_failures=self.known_failures)
+        verdict = judge(
+            found,
+            wanted,
+            fail_fast=self.fail_fast,
+            known_failures=self.known_failures,
+            advice=self._advice,
+        )
         before, self._rows = self._rows, [found[number] for number in wanted if number in found]
         self._pending = verdict.pending
         if verdict.connections is not None:

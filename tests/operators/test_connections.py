@@ -267,6 +267,7 @@ def test_refused_credentials_say_which_connection(scene: Scene) -> None:
     assert scene.control.connection(error.connection_id or 0)["name"] == "Refused"
     assert update.connection_id == 1
     assert "jira: 401 Unauthorized, the app refused the credentials" in str(error)
+    assert "Correct 'input' and clear this task" in str(update)
 
 
 def test_an_invalid_id_is_not_requested(scene: Scene) -> None:

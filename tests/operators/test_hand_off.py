@@ -71,6 +71,13 @@ def ti() -> Task:
     return Task(task_id="create")
 
 
+@pytest.fixture
+def log(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """Return what was logged: Airflow 3 prints it, Airflow 2 logs it."""
+    caplog.set_level("INFO")
+    return lambda: caplog.text if AIRFLOW.major == 2 else capsys.readouterr().out
+
+
 class Outbox(BaseNotifier):
     """A notifier that keeps what it sends."""
 
@@ -221,15 +228,11 @@ def test_the_log_tells_where_the_url_is(
     sandbox: RunningSandbox,
     connect: Connect,
     ti: Task,
-    caplog: pytest.LogCaptureFixture,
-    capsys: pytest.CaptureFixture[str],
+    log: Callable[[], str],
 ) -> None:
-    caplog.set_level("INFO")
     with pytest.raises(TaskDeferred):
         make(deferrable=True, notifiers=[Outbox()] * count).execute(ti.context)
-    # Airflow 3 prints it, Airflow 2 logs it.
-    log = caplog.text if AIRFLOW.major == 2 else capsys.readouterr().out
-    assert f": the URL is behind the button {button!r} on this task's page{given}" in log
+    assert f": the URL is behind the button {button!r} on this task's page{given}" in log()
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -239,7 +242,7 @@ def test_after_a_deny_the_task_fails(
     outbox = Outbox()
     with (
         person(lambda: sandbox.control.click_deny(told(outbox)["url"])),
-        pytest.raises(WorkatoAuthorizationError, match="The user denied access"),
+        pytest.raises(WorkatoAuthorizationError, match=r"denied access\. Clear this task to ask again"),
     ):
         way(lambda **mode: make_login(notifiers=outbox, **mode), ti)
     assert len(outbox.sent) == 1
@@ -247,7 +250,11 @@ def test_after_a_deny_the_task_fails(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_person_who_denied_is_asked_again_with_a_new_url(
-    way: Callable[[Make, TaskInstance], Any], sandbox: RunningSandbox, connect: Connect, ti: Task
+    way: Callable[[Make, TaskInstance], Any],
+    sandbox: RunningSandbox,
+    connect: Connect,
+    ti: Task,
+    log: Callable[[], str],
 ) -> None:
     outbox, control = Outbox(), sandbox.control
 
@@ -266,6 +273,7 @@ def test_a_person_who_denied_is_asked_again_with_a_new_url(
     assert result == ti.xcoms["return_value"]
     assert len({text for text, _ in outbox.sent}) == 3
     assert [about["reason"] for _, about in outbox.sent] == [None, *["The user denied access"] * 2]
+    assert log().count("'failed': The user denied access. Asking again.") == 2
     assert len({about["expires_at"] for _, about in outbox.sent}) == 1
     assert len([row for row in control.connections() if row["is_runtime_user"]]) == 1
 
