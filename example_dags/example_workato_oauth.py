@@ -30,7 +30,7 @@ with DAG(
         external_id="{{ params.user }}",
         name="Salesforce of {{ params.user }}",
     )
-    # The login URL is this task's result and a button on its page. Send it to the person who has to log in.
+    # The login URL is this task's result and a button on its page (tab Details). Send it to the person who has to log in.
     login_page = WorkatoGetOAuthUrlOperator(task_id="login_page", connection_id=create.output)
     wait = WorkatoConnectionSensor(
         task_id="wait",
@@ -38,7 +38,8 @@ with DAG(
         deferrable=True,
         poke_interval=timedelta(seconds=5),
         timeout=timedelta(days=3),
-        # Keep waiting after a Deny: the person may change their mind.
+        # Keep waiting after a Deny, which uses up the URL: for another login, clear `login_page` and all
+        # downstream tasks. The DAG example_workato_email asks again by itself.
         fail_fast=False,
     )
 
