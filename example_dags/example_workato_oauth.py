@@ -30,7 +30,7 @@ with DAG(
         external_id="{{ params.user }}",
         name="Salesforce of {{ params.user }}",
     )
-    # The login URL is this task's result and a button on its page (tab Details). Send it to the person who has to log in.
+    # The login URL is this task's result and a button on its page. Send it to the person who has to log in.
     login_page = WorkatoGetOAuthUrlOperator(task_id="login_page", connection_id=create.output)
     wait = WorkatoConnectionSensor(
         task_id="wait",

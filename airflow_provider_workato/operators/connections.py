@@ -641,7 +641,8 @@ class WorkatoGetOAuthUrlOperator(WorkatoOperator):
         url = self.hook.get_oauth_url(number)
         push_link(context, WorkatoOAuthLink(), url)
         self.log.info(
-            "Fetched a login URL for connection %s. The button %r on this task's page opens it.",
+            "Fetched a login URL for connection %s. The button %r on this task's page (tab Details) opens "
+            "it.",
             number,
             WorkatoOAuthLink.name,
         )

@@ -196,8 +196,8 @@ class HandOffOperator(AuthorizationWait):
             return
         called = self._notify(context, connection, url, deadline=deadline)
         self.log.info(
-            "Asked a person to authorize connection %s: the URL is behind the button %r on this task's page"
-            "%s.",
+            "Asked a person to authorize connection %s: the URL is behind the button %r on this task's page "
+            "(tab Details)%s.",
             number,
             self._button.name,
             f" and was given to {called} notifier{'s' if called > 1 else ''}" if called else "",

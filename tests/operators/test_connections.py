@@ -577,9 +577,11 @@ def test_each_operator_logs_what_it_did(
     (created,) = lines(user)
     number = next(row["id"] for row in sandbox.control.connections() if row["external_id"] == "ada")
     assert created == f"Created connection {number} (external_id='ada', parent_id=36)."
-    assert lines(WorkatoGetOAuthUrlOperator(task_id="l", connection_id=number)) == [
-        f"Fetched a login URL for connection {number}. The button 'Authorize' on this task's page opens it."
-    ]
+    (fetched,) = lines(WorkatoGetOAuthUrlOperator(task_id="l", connection_id=number))
+    assert fetched == (
+        f"Fetched a login URL for connection {number}. The button 'Authorize' on this task's page "
+        "(tab Details) opens it."
+    )
 
 
 def test_a_deleted_connections_folder_is_what_the_link_opens(

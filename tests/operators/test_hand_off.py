@@ -232,7 +232,7 @@ def test_the_log_tells_where_the_url_is(
 ) -> None:
     with pytest.raises(TaskDeferred):
         make(deferrable=True, notifiers=[Outbox()] * count).execute(ti.context)
-    assert f": the URL is behind the button {button!r} on this task's page{given}" in log()
+    assert f": the URL is behind the button {button!r} on this task's page (tab Details){given}" in log()
 
 
 @pytest.mark.parametrize("way", WAYS)
