@@ -167,10 +167,8 @@ class AuthorizationWait(WorkatoOperator):
                 self._raise_what_ended_the_trigger(arguments.get("error"), arguments.get("traceback"))
             return getattr(self, next_method)(context, **arguments)
         except Exception as error:
-            option = self._option_that_skips(error)
-            if option is None:
-                raise
-            raise AirflowSkipException(f"Skipping due to {option} is set to True.") from error
+            self._skip_after(error)
+            raise
 
     def _raise_what_ended_the_trigger(self, reason: object, traceback: Sequence[str] | None) -> NoReturn:
         if is_trigger_timeout(reason):
@@ -191,12 +189,21 @@ class AuthorizationWait(WorkatoOperator):
             "authorization and clear this task, or set a longer timeout."
         )
 
-    def _option_that_skips(self, error: Exception) -> str | None:
+    def _skip_after(self, error: BaseException | None) -> None:
+        """Skip the task if an option says so. Airflow logs the message only, so it quotes the error.
+
+        :param error: what would fail the task otherwise.
+        """
+        if option := self._option_that_skips(error):
+            raise AirflowSkipException(f"Skipping, since {option} is set: {error}") from error
+
+    def _option_that_skips(self, error: BaseException | None) -> str | None:
         """Return the option for which mode ``poke`` would skip the task instead of failing it."""
         if self.soft_fail and isinstance(error, (AirflowFailException, AirflowSensorTimeout)):
             return "soft_fail"
         # In mode poke, a timeout fails the task even with never_fail.
-        return "never_fail" if self.never_fail and not isinstance(error, AirflowSensorTimeout) else None
+        fails_anyway = not isinstance(error, Exception) or isinstance(error, AirflowSensorTimeout)
+        return "never_fail" if self.never_fail and not fails_anyway else None
 
     @property
     def _wanted(self) -> list[int]:

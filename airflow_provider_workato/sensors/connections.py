@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
+    AirflowSkipException,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
@@ -129,11 +130,16 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         if self.deferrable:
             end_task = self._can_end_in_trigger() if self.end_in_trigger is None else self.end_in_trigger
             self.defer_wait(context, end_task=end_task)
-        self._begin(seconds_since_first_poke(self, context) if self.reschedule else 0.0)
+        progress = self._begin(seconds_since_first_poke(self, context) if self.reschedule else 0.0)
         try:
             return super().execute(context)
         except AirflowSensorTimeout:
             raise self._timed_out() from None
+        except AirflowSkipException as skip:
+            # Airflow's message names no connection. A timeout that skips the task has no cause.
+            late = skip.__cause__ is None and progress.elapsed > self.timeout
+            self._skip_after(self._timed_out() if late else skip.__cause__)
+            raise
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """List the connections once."""

@@ -42,7 +42,8 @@ def observe(way: Callable[[MakeSensor, TaskInstance], Any], make: MakeSensor, ti
     try:
         result = way(make, ti)
     except AirflowSkipException as error:
-        return Outcome(raised="skipped", xcoms=ti.xcoms, says=type(error.__cause__).__name__)
+        raised = f"skipped after {type(error.__cause__).__name__}"
+        return Outcome(raised=raised, says=_without_times(str(error)), xcoms=ti.xcoms)
     except Exception as error:  # noqa: BLE001 - any error is part of the outcome
         return Outcome(raised=type(error).__name__, says=_without_times(str(error)), xcoms=ti.xcoms)
     return Outcome(result=result, xcoms=ti.xcoms)
