@@ -41,17 +41,18 @@ def test_reminders_become_rarer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("interval", "left", "text"),
+    ("interval", "deadline", "text"),
     [
         (30, None, "Polling every 30 s."),
         (0.5, None, "Polling every 0.5 s."),
         (90, None, "Polling every 1 min 30 s."),
+        (30, 1769850000.4, "Polling every 30 s until 2026-01-31 09:00:00 UTC."),
         (30, 1e12, "Polling every 30 s."),
         (30, math.inf, "Polling every 30 s."),
     ],
 )
-def test_what_is_said_of_the_schedule(interval: float, left: float | None, text: str) -> None:
-    assert schedule_text(interval, left) == text
+def test_what_is_said_of_the_schedule(interval: float, deadline: float | None, text: str) -> None:
+    assert schedule_text(interval, deadline) == text
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_a_long_list_of_ids_is_cut() -> None:
 
 def test_only_a_change_of_the_status_is_told(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    progress = Progress(logging.getLogger("wait"), began=time.monotonic() - 232, interval=30, timeout=None)
+    progress = Progress(logging.getLogger("wait"), began=time.monotonic() - 232, interval=30, deadline=None)
     before: Any = {"id": 36, "authorization_status": "success", "name": "A"}
     progress.changed([(before, before | {"name": "B"})])
     assert caplog.messages == []

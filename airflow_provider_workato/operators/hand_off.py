@@ -162,7 +162,7 @@ class HandOffOperator(AuthorizationWait):
                     row_key=CONNECTION_KEY,
                 )
             try:
-                connections = self.wait(waited=self.timeout - (deadline - time.time()))
+                connections = self.wait(deadline=deadline)
             except WorkatoAuthorizationError as error:
                 self._ask_again(context, error, deadline=deadline)
             else:

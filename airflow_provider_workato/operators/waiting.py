@@ -82,12 +82,12 @@ class AuthorizationWait(WorkatoOperator):
         """
         raise NotImplementedError
 
-    def wait(self, *, waited: float = 0.0) -> Sequence[WorkatoConnection]:
+    def wait(self, *, deadline: float | None = None) -> Sequence[WorkatoConnection]:
         """Wait on the worker; return the connections once all are authorized.
 
-        :param waited: for how many seconds the task has waited before.
+        :param deadline: when the wait fails, in seconds since the epoch; ``None`` for the task's timeout.
         """
-        progress = self._begin(waited)
+        progress = self._begin(None if deadline is None else deadline - self.timeout)
         while (connections := self._look()) is None:
             if progress.elapsed > self.timeout:
                 raise self._timed_out()
@@ -117,6 +117,7 @@ class AuthorizationWait(WorkatoOperator):
         connection_id = self._waits_for()
         trigger = self._trigger(
             deadline=deadline,
+            began=deadline - self.timeout,
             since=now,
             # An upstream task may just have changed the connection.
             accept_newest=not self.upstream_task_ids if accept_newest is None else accept_newest,
@@ -130,7 +131,7 @@ class AuthorizationWait(WorkatoOperator):
             "Deferring to the triggerer, to wait for %s. %s If no triggerer is running, the task stays "
             "deferred; start one with `airflow triggerer`.",
             ids_text(self._wanted),
-            schedule_text(self.poke_interval, deadline - now),
+            schedule_text(self.poke_interval, deadline),
         )
         # Do not list from here: one call for each of thousands of tasks would use up the quota, too.
         self.defer(
@@ -149,7 +150,7 @@ class AuthorizationWait(WorkatoOperator):
             raise self._timed_out(event.get("pending"))
         if status == "settled" and isinstance(event.get("connections"), list):
             waited = event.get("waited")
-            self._begin(waited if isinstance(waited, (int, float)) else 0.0)
+            self._begin(time.time() - waited if isinstance(waited, (int, float)) else None)
             connections = self._decide(event["connections"])
             if connections is not None:
                 return self._result(connections)
@@ -219,14 +220,19 @@ class AuthorizationWait(WorkatoOperator):
             self.hook.list_connections(include_runtime_connections=True, **self._list_filters())
         )
 
-    def _begin(self, waited: float = 0.0) -> Progress:
+    def _begin(self, began: float | None = None) -> Progress:
         """Begin a wait that an earlier process may have begun.
 
-        :param waited: for how many seconds the wait has lasted.
+        :param began: when the wait began, in seconds since the epoch; ``None`` for now.
         """
-        self._rows, self._pending, self._remind_after = None, (), next_reminder(waited)
+        now = time.time()
+        began = now if began is None else began
+        self._rows, self._pending, self._remind_after = None, (), next_reminder(now - began)
         self._progress = Progress(
-            self.log, began=time.monotonic() - waited, interval=self.poke_interval, timeout=self.timeout
+            self.log,
+            began=time.monotonic() - max(0.0, now - began),
+            interval=self.poke_interval,
+            deadline=began + self.timeout,
         )
         return self._progress
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -130,7 +131,8 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         if self.deferrable:
             end_task = self._can_end_in_trigger() if self.end_in_trigger is None else self.end_in_trigger
             self.defer_wait(context, end_task=end_task)
-        progress = self._begin(seconds_since_first_poke(self, context) if self.reschedule else 0.0)
+        waited = seconds_since_first_poke(self, context) if self.reschedule else 0.0
+        progress = self._begin(time.time() - waited)
         try:
             return super().execute(context)
         except AirflowSensorTimeout:

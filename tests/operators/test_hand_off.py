@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from tests.support.deferrals import run_through
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 from tests.support.tasks import TaskInstance
+from tests.support.waits import own_poll, resume_with
 
 
 @pytest.fixture(autouse=True)
@@ -276,6 +278,21 @@ def test_a_person_who_denied_is_asked_again_with_a_new_url(
     assert log().count("'failed': The user denied access. Asking again.") == 2
     assert len({about["expires_at"] for _, about in outbox.sent}) == 1
     assert len([row for row in control.connections() if row["is_runtime_user"]]) == 1
+
+
+def test_a_deny_does_not_restart_the_clock(sandbox: RunningSandbox, connect: Connect, ti: Task) -> None:
+    outbox = Outbox()
+    options = {"notifiers": outbox, "ask_again": True, "deferrable": True}
+    with pytest.raises(TaskDeferred) as first:
+        make_login(**options).execute(ti.context)
+    sandbox.control.click_deny(outbox.sent[0][1]["url"])
+    fired = asyncio.run(own_poll(first.value.trigger))
+    with pytest.raises(TaskDeferred) as second:
+        make_login(**options).resume_execution(*resume_with(fired, first.value.method_name), ti.context)
+    before, now = first.value.trigger, second.value.trigger
+    assert (now.began, now.deadline) == (before.began, before.deadline)
+    # What came before the latest question proves nothing.
+    assert now.since > before.since
 
 
 def looked(control: SandboxControl) -> None:

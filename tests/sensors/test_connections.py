@@ -77,6 +77,7 @@ def test_the_wait_is_handed_over_with_all_it_needs() -> None:
     _, kwargs = handed.trigger.serialize()
     since, deadline = kwargs.pop("since"), kwargs.pop("deadline")
     assert deadline - since == 60
+    assert kwargs.pop("began") == since
     assert kwargs == {
         "connection_id": [36, 37],
         "workato_conn_id": "workato_default",
