@@ -65,7 +65,7 @@ class AuthorizationWait(WorkatoOperator):
     _progress: Progress | None = None
     _rows: Sequence[WorkatoConnection] | None = None
     _pending: Sequence[WorkatoConnection] = ()
-    _remind_after: float = 0.0
+    _tell_after: float = 0.0
 
     def _waits_for(self) -> Any:
         """Return the connection's id, or a sequence of ids, as the user or an upstream task gave them."""
@@ -220,14 +220,17 @@ class AuthorizationWait(WorkatoOperator):
             self.hook.list_connections(include_runtime_connections=True, **self._list_filters())
         )
 
-    def _begin(self, began: float | None = None) -> Progress:
+    def _begin(self, began: float | None = None, *, polled: float | None = None) -> Progress:
         """Begin a wait that an earlier process may have begun.
 
         :param began: when the wait began, in seconds since the epoch; ``None`` for now.
+        :param polled: after how many seconds an earlier process polled last; ``None`` to tell what the wait
+            waits for before the next reminder.
         """
         now = time.time()
         began = now if began is None else began
-        self._rows, self._pending, self._remind_after = None, (), next_reminder(now - began)
+        self._rows, self._pending = None, ()
+        self._tell_after = 0.0 if polled is None else next_reminder(polled)
         self._progress = Progress(
             self.log,
             began=time.monotonic() - max(0.0, now - began),
@@ -255,9 +258,9 @@ class AuthorizationWait(WorkatoOperator):
             progress.changed([(known[row["id"]], row) for row in self._rows if row["id"] in known])
         if verdict.error is not None:
             raise verdict.error
-        if verdict.pending and (before is None or progress.elapsed >= self._remind_after):
-            progress.waiting(verdict.pending, reminds=before is not None)
-            self._remind_after = next_reminder(progress.elapsed)
+        if verdict.pending and progress.elapsed >= self._tell_after:
+            progress.waiting(verdict.pending, reminds=self._tell_after > 0)
+            self._tell_after = next_reminder(progress.elapsed)
         return verdict.connections
 
     def _trigger(self, **kwargs: Any) -> WorkatoConnectionTrigger:

@@ -132,7 +132,10 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
             end_task = self._can_end_in_trigger() if self.end_in_trigger is None else self.end_in_trigger
             self.defer_wait(context, end_task=end_task)
         waited = seconds_since_first_poke(self, context) if self.reschedule else 0.0
-        progress = self._begin(time.time() - waited)
+        # Each poll of mode reschedule is a process of its own. Only the first one tells of the wait; a later
+        # one reminds if a reminder became due since the previous one.
+        polled = waited - self.poke_interval if waited else None
+        progress = self._begin(time.time() - waited, polled=polled)
         try:
             return super().execute(context)
         except AirflowSensorTimeout:
