@@ -129,18 +129,29 @@ def has_unknown_status(connection: WorkatoConnection) -> bool:
     )
 
 
-def pending_text(pending: Sequence[WorkatoConnection], *, changed: bool = False) -> str:
+def pending_text(pending: Sequence[WorkatoConnection], *, dated: bool = False) -> str:
     """Name connections with their status, such as ``connection 36 (no status yet)``.
 
     :param pending: the connections that are not authorized yet.
-    :param changed: also tell when each connection was last changed.
+    :param dated: also tell when each was lost, failed or, if it did neither, was created.
     """
 
     def one(row: WorkatoConnection) -> str:
-        moment = moment_text(parse_time(row.get("updated_at"))) if changed else ""
-        return f"connection {row.get('id')} ({status_text(row)}{moment and f', last changed {moment}'})"
+        return f"connection {row.get('id')} ({status_text(row)}{_moment_of(row) if dated else ''})"
 
     return _listed([one(row) for row in pending[:_NAMED]], len(pending))
+
+
+def _moment_of(connection: WorkatoConnection) -> str:
+    # A new name changes updated_at, too.
+    moments = [(", created", connection.get("created_at"))]
+    match state_of(connection):
+        case State.LOST:
+            moments.insert(0, (" at", connection.get("connection_lost_at")))
+        case State.FAILED:
+            moments.insert(0, (", last attempt", connection.get("authorized_at")))
+    texts = ((word, moment_text(parse_time(value))) for word, value in moments)
+    return next((f"{word} {text}" for word, text in texts if text), "")
 
 
 def ids_text(ids: Sequence[int]) -> str:

@@ -183,7 +183,7 @@ class AuthorizationWait(WorkatoOperator):
         raise from_traceback(traceback) or TaskDeferralError(str(getattr(reason, "value", reason)))
 
     def _timed_out(self, pending: str | None = None) -> AirflowSensorTimeout:
-        pending = pending or pending_text(self._pending, changed=True)
+        pending = pending or pending_text(self._pending, dated=True)
         pending = pending or f"{ids_text(self._wanted)} (Workato's list was not received)"
         return AirflowSensorTimeout(
             f"Still waiting for {pending} after the specified timeout of {self.timeout:g} s. Finish the "

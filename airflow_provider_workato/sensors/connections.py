@@ -76,8 +76,8 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     :raises WorkatoNotFoundError: if a connection was deleted, or the token cannot see it.
     :raises WorkatoError: if a poll failed. While deferred, if too many in a row failed, or the last one
         before *timeout*.
-    :raises AirflowSensorTimeout: after *timeout*; names the connections, their last status and their last
-        change.
+    :raises AirflowSensorTimeout: after *timeout*; names the connections, their last status, and when each was
+        lost, failed or, if it did neither, created.
     """
 
     template_fields: Sequence[str] = (

@@ -186,7 +186,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             if self._failure is not None and self.max_failed_polls is not None:
                 # As on a worker, an outage is not a timeout, so that the task's retries apply.
                 raise for_traceback(self._failure) from None
-            pending = pending_text(self._pending(), changed=True)
+            pending = pending_text(self._pending(), dated=True)
             event = TriggerEvent({"status": TIMED_OUT, "pending": pending})
         except Exception:
             # A worker resumes the task to raise the error.

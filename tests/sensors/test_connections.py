@@ -373,7 +373,7 @@ def test_the_ids_of_mapped_tasks_are_asked_for_once(sandbox: RunningSandbox, con
     asked = Asked(*ids)
     waiting = sensor(asked, poke_interval=0.05, timeout=0.4)
     with pytest.raises(
-        AirflowSensorTimeout, match=r"connection \d+ \(no status yet, last changed .* and 15 more after"
+        AirflowSensorTimeout, match=r"connection \d+ \(no status yet, created .* and 15 more after"
     ):
         waiting.execute(TaskInstance().context)
     assert len(sandbox.control.requests()) > 2

@@ -174,19 +174,19 @@ def test_a_deferral_tells_what_it_takes(
 
 
 @pytest.mark.parametrize("way", [POKE, RESCHEDULE, DEFERRED, ENDED_IN_TRIGGER])
-def test_a_timeout_names_the_status_and_its_last_change(
+def test_a_timeout_names_the_status_and_the_last_attempt(
     way: Way, sandbox: RunningSandbox, make_task_instance: Callable[[], TaskInstance]
 ) -> None:
     (number,) = sandbox.control.seed([{}])
     sandbox.control.fail(number, error="no")
     (row,) = (row for row in sandbox.control.connections() if row["id"] == number)
-    changed = row["updated_at"]
+    attempted = row["authorized_at"]
     with pytest.raises(AirflowSensorTimeout) as caught:
         way(make(number, timeout=0.5), make_task_instance())
     (moment,) = re.findall(
-        rf"waiting for connection {number} \(failed, last changed (.*) UTC\)", str(caught.value)
+        rf"waiting for connection {number} \(failed, last attempt (.*) UTC\)", str(caught.value)
     )
-    assert moment == f"{datetime.fromisoformat(changed).astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    assert moment == f"{datetime.fromisoformat(attempted).astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 @pytest.mark.parametrize("way", [POKE, DEFERRED])

@@ -334,7 +334,7 @@ def test_the_deadline_of_a_wait_that_started_there(waiting: int) -> None:
 def test_a_wait_that_is_overdue_looks_once(sandbox: RunningSandbox, waiting: int, number: int | None) -> None:
     event = run(ends(wait_for(number or waiting, since=time.time() - 10, deadline=time.time() - 5)))
     assert event["status"] == ("settled" if number else "timeout")
-    assert number or event["pending"].startswith(f"connection {waiting} (no status yet, last changed 20")
+    assert number or event["pending"].startswith(f"connection {waiting} (no status yet, created 20")
     assert lists(sandbox) == 1
 
 
@@ -381,7 +381,7 @@ def test_an_outage_that_is_over_by_the_deadline_ends_in_a_timeout(
 ) -> None:
     sandbox.control.add_fault("server_error", times=2)
     event = run(ends(wait_for(waiting, deadline=time.time() + 2)))
-    assert event["pending"].startswith(f"connection {waiting} (no status yet, last changed 20")
+    assert event["pending"].startswith(f"connection {waiting} (no status yet, created 20")
 
 
 @pytest.mark.usefixtures("impatient")
@@ -443,7 +443,7 @@ def test_the_deadline_holds_between_two_polls(waiting: int) -> None:
     deadline = time.time() + 0.5
     event = run(ends(wait_for(waiting, poke_interval=3600, deadline=deadline)))
     assert event["status"] == "timeout"
-    assert event["pending"].startswith(f"connection {waiting} (no status yet, last changed 20")
+    assert event["pending"].startswith(f"connection {waiting} (no status yet, created 20")
     assert time.time() >= deadline
 
 
