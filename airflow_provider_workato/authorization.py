@@ -33,6 +33,19 @@ class State(StrEnum):
     LOST = "lost"
 
 
+class Advice(StrEnum):
+    """What to do about a connection that failed or was lost, by the task that reports it."""
+
+    REFUSED = "Correct 'input' and clear this task, which repairs the connection."
+    ASKED = "Clear this task to ask again, or set ask_again=True."
+    WAITED = "Correct the credentials or log in again in Workato, then clear this task."
+    #: What *WAITED* is for a connection with a parent, such as that of a runtime user, who needs a login URL.
+    WAITED_FOR_LOGIN = (
+        "Log in again, then clear this task. For a new login URL, clear the task that fetches it, or use "
+        "ask_again=True on the create."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The outcome of a wait: authorized connections, an error, or neither yet.
@@ -116,18 +129,29 @@ def has_unknown_status(connection: WorkatoConnection) -> bool:
     )
 
 
-def pending_text(pending: Sequence[WorkatoConnection], *, changed: bool = False) -> str:
+def pending_text(pending: Sequence[WorkatoConnection], *, dated: bool = False) -> str:
     """Name connections with their status, such as ``connection 36 (no status yet)``.
 
     :param pending: the connections that are not authorized yet.
-    :param changed: also tell when each connection was last changed.
+    :param dated: also tell when each was lost, failed or, if it did neither, was created.
     """
 
     def one(row: WorkatoConnection) -> str:
-        moment = moment_text(parse_time(row.get("updated_at"))) if changed else ""
-        return f"connection {row.get('id')} ({status_text(row)}{moment and f', last changed {moment}'})"
+        return f"connection {row.get('id')} ({status_text(row)}{_moment_of(row) if dated else ''})"
 
     return _listed([one(row) for row in pending[:_NAMED]], len(pending))
+
+
+def _moment_of(connection: WorkatoConnection) -> str:
+    # A new name changes updated_at, too.
+    moments = [(", created", connection.get("created_at"))]
+    match state_of(connection):
+        case State.LOST:
+            moments.insert(0, (" at", connection.get("connection_lost_at")))
+        case State.FAILED:
+            moments.insert(0, (", last attempt", connection.get("authorized_at")))
+    texts = ((word, moment_text(parse_time(value))) for word, value in moments)
+    return next((f"{word} {text}" for word, text in texts if text), "")
 
 
 def ids_text(ids: Sequence[int]) -> str:
@@ -185,19 +209,21 @@ def reason_text(connection: WorkatoConnection, *, secrets: Sequence[str] = ()) -
 
 
 def failure(
-    connection: WorkatoConnection, *, secrets: Sequence[str] = ()
+    connection: WorkatoConnection, *, advice: Advice | None = None, secrets: Sequence[str] = ()
 ) -> WorkatoAuthorizationError | None:
     """Return the error for a connection that failed or was lost, ``None`` for any other.
 
     :param connection: a connection as Workato describes it.
+    :param advice: what the error says after the fact, ``None`` for nothing.
     :param secrets: strings that the error must not quote.
     """
     state = state_of(connection)
     if state not in (State.FAILED, State.LOST):
         return None
     connection_id, status = connection.get("id"), connection.get("authorization_status")
-    lost = state is State.LOST
     quoted = reason_text(connection, secrets=secrets)
+    if advice is Advice.WAITED and connection.get("parent_id"):
+        advice = Advice.WAITED_FOR_LOGIN
 
     def shown(key: str) -> str:
         return redact(connection.get(key) or "", secrets, limit=80)
@@ -205,13 +231,12 @@ def failure(
     return WorkatoAuthorizationError(
         f"Connection {connection_id} ({shown('name')!r}, {shown('provider')}) "
         + (
-            f"was lost at {shown('connection_lost_at')}: {quoted or 'no reason given'}. "
-            "Authorize it again in Workato, or update it with valid credentials."
-            if lost
-            else f"has authorization_status {shown('authorization_status')!r}: "
-            f"{quoted or 'no reason given'}. Correct the credentials (or log in again in Workato) and clear "
-            "this task."
-        ),
+            f"was lost at {shown('connection_lost_at')}"
+            if state is State.LOST
+            else f"has authorization_status {shown('authorization_status')!r}"
+        )
+        + f": {quoted or 'no reason given'}."
+        + (f" {advice}" if advice else ""),
         connection_id=connection_id,
         authorization_status=status,
         authorization_error=quoted,
@@ -235,6 +260,7 @@ def judge(
     *,
     fail_fast: bool = True,
     known_failures: Collection[str] = (),
+    advice: Advice = Advice.WAITED,
 ) -> Verdict:
     """Decide a wait for one or more connections.
 
@@ -243,6 +269,7 @@ def judge(
     :param fail_fast: give up on the first connection that failed or was lost; otherwise keep waiting, since
         a person may log in again. A missing connection always ends the wait.
     :param known_failures: the marks of failures that do not count, from :func:`failure_mark`.
+    :param advice: what the error for a connection that failed or was lost advises.
     """
     if missing := [connection_id for connection_id in wanted if connection_id not in found]:
         return Verdict(error=not_in_list(missing))
@@ -252,7 +279,7 @@ def judge(
         pending = zip(rows, states, strict=True)
         return Verdict(pending=[row for row, state in pending if state is not State.AUTHORIZED])
     ended = (row for row, state in zip(rows, states, strict=True) if state is not State.WAITING)
-    error = next(filter(None, map(failure, ended)), None)
+    error = next(filter(None, (failure(row, advice=advice) for row in ended)), None)
     return Verdict(error=error) if error else Verdict(connections=rows)
 
 

@@ -68,16 +68,16 @@ class Progress:
     :param log: the logger of the task or the trigger.
     :param began: when the wait began, on the clock of ``time.monotonic()``.
     :param interval: seconds between two lists.
-    :param timeout: seconds from the beginning to the deadline, ``None`` for no deadline.
+    :param deadline: when the wait fails, in seconds since the epoch, ``None`` for no deadline.
     """
 
-    __slots__ = ("_log", "began", "interval", "timeout")
+    __slots__ = ("_log", "began", "deadline", "interval")
 
-    def __init__(self, log: Any, *, began: float, interval: float, timeout: float | None) -> None:
+    def __init__(self, log: Any, *, began: float, interval: float, deadline: float | None) -> None:
         self._log = log
         self.began = began
         self.interval = interval
-        self.timeout = timeout
+        self.deadline = deadline
 
     @property
     def elapsed(self) -> float:
@@ -100,7 +100,7 @@ class Progress:
             "%s %s. %s",
             f"Still waiting after {duration_text(elapsed)} for" if going_on else "Waiting for",
             pending_text(pending) if pending else ids_text(ids),
-            schedule_text(self.interval, None if self.timeout is None else self.timeout - elapsed),
+            schedule_text(self.interval, self.deadline),
         )
 
     def changed(self, pairs: Iterable[tuple[WorkatoConnection, WorkatoConnection]]) -> None:
@@ -132,17 +132,17 @@ class Progress:
         self._log.info("Authorized after %s: %s.", duration_text(self.elapsed), ids_text(ids))
 
 
-def schedule_text(interval: float, left: float | None) -> str:
+def schedule_text(interval: float, deadline: float | None) -> str:
     """Return how a wait polls, such as ``Polling every 30 s.``, with the deadline if there is one.
 
     :param interval: seconds between two lists.
-    :param left: seconds until the deadline, ``None`` for no deadline.
+    :param deadline: when the wait fails, in seconds since the epoch, ``None`` for no deadline.
     """
     until = ""
-    if left is not None:
+    if deadline is not None:
         # A timeout may end after the last day of the calendar.
         try:
-            until = f" until {moment_text(datetime.fromtimestamp(round(time.time() + left), UTC))}"
+            until = f" until {moment_text(datetime.fromtimestamp(round(deadline), UTC))}"
         except (OverflowError, ValueError, OSError):
             until = ""
     every = f"{interval:g} s" if interval < 60 else duration_text(interval)

@@ -22,8 +22,8 @@ from airflow_provider_workato.operators.connections import (
 )
 
 MAIL = """\
-<p>Please <a href="{{ workato.url | e }}">log in to Salesforce</a>, so that Workato can act in your name.
-The link works once, until {{ workato.expires_at.strftime("%A, %H:%M UTC") }}.</p>
+<p>Please <a href="{{ workato.url | e }}">log in to Salesforce</a> before
+{{ workato.expires_at.strftime("%A, %H:%M UTC") }}, so that Workato can act in your name.</p>
 {% if workato.reason %}<p>Your last login did not work: {{ workato.reason | e }}</p>{% endif %}
 """
 

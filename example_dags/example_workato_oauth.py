@@ -38,7 +38,8 @@ with DAG(
         deferrable=True,
         poke_interval=timedelta(seconds=5),
         timeout=timedelta(days=3),
-        # Keep waiting after a Deny: the person may change their mind.
+        # Keep waiting after a Deny, which uses up the URL: for another login, clear `login_page` and all
+        # downstream tasks. The DAG example_workato_email asks again by itself.
         fail_fast=False,
     )
 

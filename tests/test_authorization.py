@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 
 from airflow_provider_workato.authorization import (
+    Advice,
     State,
     failure,
     has_unknown_status,
@@ -160,12 +161,39 @@ def test_failure_of_a_lost_connection() -> None:
     }
     error = failure(row)
     assert error is not None
-    assert f"was lost at {AFTER}: gone. Authorize it again" in str(error)
+    assert str(error).endswith(f" was lost at {AFTER}: gone.")
     assert error.authorization_error == "gone"
 
 
 def test_failure_without_a_reason() -> None:
     assert "'exception': no reason given" in str(failure({"id": 7, "authorization_status": "exception"}))
+
+
+@pytest.mark.parametrize(
+    ("advice", "parent_id", "ends"),
+    [
+        (None, None, "no reason given."),
+        (Advice.REFUSED, 36, "Correct 'input' and clear this task, which repairs the connection."),
+        (Advice.ASKED, 36, "Clear this task to ask again, or set ask_again=True."),
+        (Advice.WAITED, None, "Correct the credentials or log in again in Workato, then clear this task."),
+        (
+            Advice.WAITED,
+            36,
+            "For a new login URL, clear the task that fetches it, or use ask_again=True on the create.",
+        ),
+    ],
+)
+def test_the_advice_fits_the_task_and_the_connection(
+    advice: Advice | None, parent_id: int | None, ends: str
+) -> None:
+    row = {"id": 7, "authorization_status": "failed", "parent_id": parent_id}
+    assert str(failure(row, advice=advice)).endswith(f" {ends}")
+
+
+def test_a_wait_advises_what_its_task_can_do() -> None:
+    waited, asked = judge(FOUND, [2]).error, judge(FOUND, [2], advice=Advice.ASKED).error
+    assert str(waited).endswith(Advice.WAITED)
+    assert str(asked).endswith(Advice.ASKED)
 
 
 @pytest.mark.parametrize("status", ["success", None, "pending"])

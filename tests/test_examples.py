@@ -132,6 +132,7 @@ def test_a_person_is_asked_by_mail_and_again_after_a_deny(
     assert len(mailbox.mails) == 2
     mail = mailbox.mails[0]
     assert (mail["To"], mail["Subject"]) == ("grace@example.com", "Please log in to Salesforce")
+    assert "log in to Salesforce</a> before" in mailbox.body(0)
     assert "did not work" not in mailbox.body(0)
     assert "Your last login did not work: The user denied access" in mailbox.body(1)
     user = control.connection(run.xcom("login"))

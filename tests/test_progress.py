@@ -12,6 +12,13 @@ import pytest
 from airflow_provider_workato.authorization import ids_text, not_in_list, pending_text
 from airflow_provider_workato.progress import Progress, duration_text, next_reminder, schedule_text
 
+FAILED = {
+    "authorization_status": "failed",
+    "authorized_at": "2026-01-31T08:00:00-08:00",
+    "created_at": "2026-01-01T08:00:00Z",
+}
+LOST = FAILED | {"authorization_status": "success", "connection_lost_at": "2026-01-31T17:00:00Z"}
+
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
@@ -41,34 +48,40 @@ def test_reminders_become_rarer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("interval", "left", "text"),
+    ("interval", "deadline", "text"),
     [
         (30, None, "Polling every 30 s."),
         (0.5, None, "Polling every 0.5 s."),
         (90, None, "Polling every 1 min 30 s."),
+        (30, 1769850000.4, "Polling every 30 s until 2026-01-31 09:00:00 UTC."),
         (30, 1e12, "Polling every 30 s."),
         (30, math.inf, "Polling every 30 s."),
     ],
 )
-def test_what_is_said_of_the_schedule(interval: float, left: float | None, text: str) -> None:
-    assert schedule_text(interval, left) == text
+def test_what_is_said_of_the_schedule(interval: float, deadline: float | None, text: str) -> None:
+    assert schedule_text(interval, deadline) == text
 
 
 @pytest.mark.parametrize(
     ("row", "text"),
     [
         (
-            {"updated_at": "2026-01-31T08:00:00.5-08:00"},
-            "no status yet, last changed 2026-01-31 16:00:00 UTC",
+            {"created_at": "2026-01-31T08:00:00.5-08:00"},
+            "no status yet, created 2026-01-31 16:00:00 UTC",
         ),
-        ({"updated_at": "2026-01-31T08:00:00"}, "no status yet"),
-        ({"updated_at": "yesterday"}, "no status yet"),
-        ({"updated_at": "0001-01-01T00:00:00+10:00"}, "no status yet"),
-        ({}, "no status yet"),
+        (FAILED, "failed, last attempt 2026-01-31 16:00:00 UTC"),
+        (FAILED | {"authorized_at": None}, "failed, created 2026-01-01 08:00:00 UTC"),
+        (LOST, "lost at 2026-01-31 17:00:00 UTC"),
+        (LOST | {"connection_lost_at": "recently"}, "lost, created 2026-01-01 08:00:00 UTC"),
+        ({"created_at": "2026-01-31T08:00:00"}, "no status yet"),
+        ({"created_at": "yesterday"}, "no status yet"),
+        ({"created_at": "0001-01-01T00:00:00+10:00"}, "no status yet"),
+        # It may be the time of a new name.
+        ({"updated_at": "2026-01-31T08:00:00Z"}, "no status yet"),
     ],
 )
-def test_when_a_connection_was_changed(row: Any, text: str) -> None:
-    assert pending_text([{"id": 36} | row], changed=True) == f"connection 36 ({text})"
+def test_since_when_a_connection_is_not_authorized(row: Any, text: str) -> None:
+    assert pending_text([{"id": 36} | row], dated=True) == f"connection 36 ({text})"
 
 
 def test_a_long_list_of_ids_is_cut() -> None:
@@ -81,7 +94,7 @@ def test_a_long_list_of_ids_is_cut() -> None:
 
 def test_only_a_change_of_the_status_is_told(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    progress = Progress(logging.getLogger("wait"), began=time.monotonic() - 232, interval=30, timeout=None)
+    progress = Progress(logging.getLogger("wait"), began=time.monotonic() - 232, interval=30, deadline=None)
     before: Any = {"id": 36, "authorization_status": "success", "name": "A"}
     progress.changed([(before, before | {"name": "B"})])
     assert caplog.messages == []

@@ -34,7 +34,7 @@ def push_folder_url(context: Context, settings: WorkatoSettings, folder_id: int 
     :param folder_id: the folder or project, ``None`` for the workspace's first page.
     """
     url = f"{settings.web_url}/" + (f"?fid={folder_id}#assets" if folder_id else "")
-    context["ti"].xcom_push(key=CONNECTION_URL_KEY, value=url)
+    push_link(context, WorkatoConnectionLink(), url)
 
 
 def push_connection_url(context: Context, settings: WorkatoSettings, connection_id: int) -> None:
@@ -44,20 +44,29 @@ def push_connection_url(context: Context, settings: WorkatoSettings, connection_
     :param settings: the workspace.
     :param connection_id: the connection.
     """
-    context["ti"].xcom_push(key=CONNECTION_URL_KEY, value=connection_url(settings, connection_id))
+    push_link(context, WorkatoConnectionLink(), connection_url(settings, connection_id))
 
 
-def push_at_once(context: Context, link: _XComLink, url: str) -> None:
-    """Push the URL that a link opens, so that the link works while the task is still running.
+def push_link(context: Context, link: _XComLink, url: str) -> None:
+    """Push the URL that a link opens.
 
     :param context: the context of the task that pushes it.
     :param link: the link.
     :param url: the URL.
     """
-    context["ti"].xcom_push(key=link.key, value=url)
-    # Airflow 3 looks for the URL here. It copies it itself, but only when the task leaves its worker.
-    if shown_under := getattr(link, "xcom_key", None):
-        context["ti"].xcom_push(key=shown_under, value=url)
+    for key, value in link_xcoms(link, url).items():
+        context["ti"].xcom_push(key=key, value=value)
+
+
+def link_xcoms(link: _XComLink, url: str) -> dict[str, str]:
+    """Return the XComs that make a link work, also while the task is still running.
+
+    :param link: the link.
+    :param url: the URL that it opens.
+    """
+    # Airflow 3 looks under its own key. It copies the URL there, but only when the task leaves its worker.
+    own_key = getattr(link, "xcom_key", None)
+    return {key: url for key in (link.key, own_key) if key}
 
 
 def push_login_url(
@@ -80,7 +89,7 @@ def push_login_url(
         for map_index in dict.fromkeys((ti.map_index, -1)):
             pull = partial(ti.xcom_pull, task_ids=each.task_id, map_indexes=map_index)
             if pull(key=CONNECTION_URL_KEY) == wanted and (url := pull(key=OAUTH_URL_KEY)):
-                push_at_once(context, WorkatoOAuthLink(), url)
+                push_link(context, WorkatoOAuthLink(), url)
                 return
 
 

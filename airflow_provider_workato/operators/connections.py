@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from airflow_provider_workato.arguments import one_of, to_flag, to_id, to_optional_flag
-from airflow_provider_workato.authorization import failure
+from airflow_provider_workato.authorization import Advice, failure
 from airflow_provider_workato.client.answers import display_name
 from airflow_provider_workato.client.filters import LIST_FILTERS
 from airflow_provider_workato.exceptions import (
@@ -23,11 +23,11 @@ from airflow_provider_workato.exceptions import (
 )
 from airflow_provider_workato.hooks.connections import MISSING
 from airflow_provider_workato.links.connections import (
-    OAUTH_URL_KEY,
     WorkatoConnectionLink,
     WorkatoOAuthLink,
     push_connection_url,
     push_folder_url,
+    push_link,
 )
 from airflow_provider_workato.operators.base import (
     NOT_GIVEN,
@@ -267,7 +267,8 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         changed = [name for name in _CHANGEABLE if getattr(self, name) is not None]
         self.log.info("Updated %s of %s.", ", ".join(changed), display_name(connection))
         if credentials is not None and not shell_connection:
-            refused = failure(connection, secrets=secret_texts(credentials.leaves()))
+            secrets = secret_texts(credentials.leaves())
+            refused = failure(connection, advice=Advice.REFUSED, secrets=secrets)
             if refused is not None:
                 raise refused
         return connection
@@ -611,7 +612,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator, LoginHandOffOp
             with_url=not waits,
         )
         if "url" in connection:
-            context["ti"].xcom_push(key=OAUTH_URL_KEY, value=connection["url"])
+            push_link(context, WorkatoOAuthLink(), connection["url"])
             context["ti"].xcom_push(key=CONNECTION_KEY, value=connection)
         return self.hand_off(context, connection)
 
@@ -638,9 +639,10 @@ class WorkatoGetOAuthUrlOperator(WorkatoOperator):
         number = to_id(self.connection_id)
         push_connection_url(context, self.hook.settings, number)
         url = self.hook.get_oauth_url(number)
-        context["ti"].xcom_push(key=OAUTH_URL_KEY, value=url)
+        push_link(context, WorkatoOAuthLink(), url)
         self.log.info(
-            "Fetched a login URL for connection %s. The button %r on this task's page opens it.",
+            "Fetched a login URL for connection %s. The button %r on this task's page (tab Details) opens "
+            "it.",
             number,
             WorkatoOAuthLink.name,
         )

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_workato.arguments import to_flag, to_seconds
-from airflow_provider_workato.authorization import State, failure, failure_mark, state_of
+from airflow_provider_workato.authorization import Advice, State, failure, failure_mark, state_of
 from airflow_provider_workato.exceptions import WorkatoAuthorizationError, WorkatoError
 from airflow_provider_workato.links.connections import (
     WorkatoConnectionLink,
     WorkatoOAuthLink,
     connection_url,
-    push_at_once,
+    push_link,
 )
 from airflow_provider_workato.operators.base import FlagArgument, check_flag
 from airflow_provider_workato.operators.waiting import AuthorizationWait
@@ -70,6 +70,7 @@ class HandOffOperator(AuthorizationWait):
 
     #: The button on the task's page that opens the URL.
     _button: WorkatoConnectionLink | WorkatoOAuthLink = WorkatoConnectionLink()
+    _advice = Advice.ASKED
 
     def __init__(
         self,
@@ -161,7 +162,7 @@ class HandOffOperator(AuthorizationWait):
                     row_key=CONNECTION_KEY,
                 )
             try:
-                connections = self.wait(waited=self.timeout - (deadline - time.time()))
+                connections = self.wait(deadline=deadline)
             except WorkatoAuthorizationError as error:
                 self._ask_again(context, error, deadline=deadline)
             else:
@@ -171,7 +172,8 @@ class HandOffOperator(AuthorizationWait):
     def _ask_again(self, context: Context, error: WorkatoAuthorizationError, *, deadline: float) -> None:
         if not self.ask_again or self._seen is None:
             raise error
-        self.log.warning("%s Asking again.", error)
+        # Without the error's advice: nobody has to do what the task does itself.
+        self.log.warning("%s Asking again.", failure(self._seen))
         self._ask(context, self._seen, deadline=deadline)
 
     def _ask(self, context: Context, connection: WorkatoConnection, *, deadline: float) -> None:
@@ -194,8 +196,8 @@ class HandOffOperator(AuthorizationWait):
             return
         called = self._notify(context, connection, url, deadline=deadline)
         self.log.info(
-            "Asked a person to authorize connection %s: the URL is behind the button %r on this task's page"
-            "%s.",
+            "Asked a person to authorize connection %s: the URL is behind the button %r on this task's page "
+            "(tab Details)%s.",
             number,
             self._button.name,
             f" and was given to {called} notifier{'s' if called > 1 else ''}" if called else "",
@@ -224,7 +226,7 @@ class HandOffOperator(AuthorizationWait):
         return connection_url(self.hook.settings, connection["id"])
 
     def _publish(self, context: Context, connection: WorkatoConnection, url: str) -> None:  # noqa: ARG002
-        push_at_once(context, self._button, url)
+        push_link(context, self._button, url)
 
     def _push_authorized(self, context: Context) -> None:
         if self._seen is not None:
@@ -259,5 +261,4 @@ class LoginHandOffOperator(HandOffOperator):
 
     def _publish(self, context: Context, connection: WorkatoConnection, url: str) -> None:
         super()._publish(context, connection, url)
-        push_at_once(context, WorkatoConnectionLink(), connection_url(self.hook.settings, connection["id"]))
         context["ti"].xcom_push(key=CONNECTION_KEY, value={**connection, "url": url})

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_workato.arguments import connection_ids
-from airflow_provider_workato.authorization import ids_text, judge, pending_text
+from airflow_provider_workato.authorization import Advice, ids_text, judge, pending_text
 from airflow_provider_workato.exceptions import WorkatoError, from_traceback
 from airflow_provider_workato.operators.base import WorkatoOperator
 from airflow_provider_workato.progress import Progress, next_reminder, schedule_text
@@ -53,6 +53,8 @@ class AuthorizationWait(WorkatoOperator):
     max_failed_polls: int = 5
     #: The marks of failures that happened before the wait and do not end it.
     known_failures: Sequence[str] = ()
+    #: What the error for a connection that failed or was lost advises.
+    _advice: Advice = Advice.WAITED
 
     # Only sensors have these options.
     soft_fail: bool = False
@@ -63,7 +65,7 @@ class AuthorizationWait(WorkatoOperator):
     _progress: Progress | None = None
     _rows: Sequence[WorkatoConnection] | None = None
     _pending: Sequence[WorkatoConnection] = ()
-    _remind_after: float = 0.0
+    _tell_after: float = 0.0
 
     def _waits_for(self) -> Any:
         """Return the connection's id, or a sequence of ids, as the user or an upstream task gave them."""
@@ -80,12 +82,12 @@ class AuthorizationWait(WorkatoOperator):
         """
         raise NotImplementedError
 
-    def wait(self, *, waited: float = 0.0) -> Sequence[WorkatoConnection]:
+    def wait(self, *, deadline: float | None = None) -> Sequence[WorkatoConnection]:
         """Wait on the worker; return the connections once all are authorized.
 
-        :param waited: for how many seconds the task has waited before.
+        :param deadline: when the wait fails, in seconds since the epoch; ``None`` for the task's timeout.
         """
-        progress = self._begin(waited)
+        progress = self._begin(None if deadline is None else deadline - self.timeout)
         while (connections := self._look()) is None:
             if progress.elapsed > self.timeout:
                 raise self._timed_out()
@@ -115,6 +117,7 @@ class AuthorizationWait(WorkatoOperator):
         connection_id = self._waits_for()
         trigger = self._trigger(
             deadline=deadline,
+            began=deadline - self.timeout,
             since=now,
             # An upstream task may just have changed the connection.
             accept_newest=not self.upstream_task_ids if accept_newest is None else accept_newest,
@@ -128,7 +131,7 @@ class AuthorizationWait(WorkatoOperator):
             "Deferring to the triggerer, to wait for %s. %s If no triggerer is running, the task stays "
             "deferred; start one with `airflow triggerer`.",
             ids_text(self._wanted),
-            schedule_text(self.poke_interval, deadline - now),
+            schedule_text(self.poke_interval, deadline),
         )
         # Do not list from here: one call for each of thousands of tasks would use up the quota, too.
         self.defer(
@@ -147,7 +150,7 @@ class AuthorizationWait(WorkatoOperator):
             raise self._timed_out(event.get("pending"))
         if status == "settled" and isinstance(event.get("connections"), list):
             waited = event.get("waited")
-            self._begin(waited if isinstance(waited, (int, float)) else 0.0)
+            self._begin(time.time() - waited if isinstance(waited, (int, float)) else None)
             connections = self._decide(event["connections"])
             if connections is not None:
                 return self._result(connections)
@@ -165,10 +168,8 @@ class AuthorizationWait(WorkatoOperator):
                 self._raise_what_ended_the_trigger(arguments.get("error"), arguments.get("traceback"))
             return getattr(self, next_method)(context, **arguments)
         except Exception as error:
-            option = self._option_that_skips(error)
-            if option is None:
-                raise
-            raise AirflowSkipException(f"Skipping due to {option} is set to True.") from error
+            self._skip_after(error)
+            raise
 
     def _raise_what_ended_the_trigger(self, reason: object, traceback: Sequence[str] | None) -> NoReturn:
         if is_trigger_timeout(reason):
@@ -182,19 +183,28 @@ class AuthorizationWait(WorkatoOperator):
         raise from_traceback(traceback) or TaskDeferralError(str(getattr(reason, "value", reason)))
 
     def _timed_out(self, pending: str | None = None) -> AirflowSensorTimeout:
-        pending = pending or pending_text(self._pending, changed=True)
+        pending = pending or pending_text(self._pending, dated=True)
         pending = pending or f"{ids_text(self._wanted)} (Workato's list was not received)"
         return AirflowSensorTimeout(
-            f"Still waiting for {pending} after the specified timeout of {self.timeout:g} s. Authorize it in "
-            "Workato and clear this task, or set a longer timeout."
+            f"Still waiting for {pending} after the specified timeout of {self.timeout:g} s. Finish the "
+            "authorization and clear this task, or set a longer timeout."
         )
 
-    def _option_that_skips(self, error: Exception) -> str | None:
+    def _skip_after(self, error: BaseException | None) -> None:
+        """Skip the task if an option says so. Airflow logs the message only, so it quotes the error.
+
+        :param error: what would fail the task otherwise.
+        """
+        if option := self._option_that_skips(error):
+            raise AirflowSkipException(f"Skipping, since {option} is set: {error}") from error
+
+    def _option_that_skips(self, error: BaseException | None) -> str | None:
         """Return the option for which mode ``poke`` would skip the task instead of failing it."""
         if self.soft_fail and isinstance(error, (AirflowFailException, AirflowSensorTimeout)):
             return "soft_fail"
         # In mode poke, a timeout fails the task even with never_fail.
-        return "never_fail" if self.never_fail and not isinstance(error, AirflowSensorTimeout) else None
+        fails_anyway = not isinstance(error, Exception) or isinstance(error, AirflowSensorTimeout)
+        return "never_fail" if self.never_fail and not fails_anyway else None
 
     @property
     def _wanted(self) -> list[int]:
@@ -210,21 +220,35 @@ class AuthorizationWait(WorkatoOperator):
             self.hook.list_connections(include_runtime_connections=True, **self._list_filters())
         )
 
-    def _begin(self, waited: float = 0.0) -> Progress:
+    def _begin(self, began: float | None = None, *, polled: float | None = None) -> Progress:
         """Begin a wait that an earlier process may have begun.
 
-        :param waited: for how many seconds the wait has lasted.
+        :param began: when the wait began, in seconds since the epoch; ``None`` for now.
+        :param polled: after how many seconds an earlier process polled last; ``None`` to tell what the wait
+            waits for before the next reminder.
         """
-        self._rows, self._pending, self._remind_after = None, (), next_reminder(waited)
+        now = time.time()
+        began = now if began is None else began
+        self._rows, self._pending = None, ()
+        self._tell_after = 0.0 if polled is None else next_reminder(polled)
         self._progress = Progress(
-            self.log, began=time.monotonic() - waited, interval=self.poke_interval, timeout=self.timeout
+            self.log,
+            began=time.monotonic() - max(0.0, now - began),
+            interval=self.poke_interval,
+            deadline=began + self.timeout,
         )
         return self._progress
 
     def _decide(self, listed: Sequence[WorkatoConnection]) -> Sequence[WorkatoConnection] | None:
         wanted, progress = self._wanted, self._progress or self._begin()
         found = {row["id"]: row for row in listed}
-        verdict = judge(found, wanted, fail_fast=self.fail_fast, known_failures=self.known_failures)
+        verdict = judge(
+            found,
+            wanted,
+            fail_fast=self.fail_fast,
+            known_failures=self.known_failures,
+            advice=self._advice,
+        )
         before, self._rows = self._rows, [found[number] for number in wanted if number in found]
         self._pending = verdict.pending
         if verdict.connections is not None:
@@ -234,9 +258,9 @@ class AuthorizationWait(WorkatoOperator):
             progress.changed([(known[row["id"]], row) for row in self._rows if row["id"] in known])
         if verdict.error is not None:
             raise verdict.error
-        if verdict.pending and (before is None or progress.elapsed >= self._remind_after):
-            progress.waiting(verdict.pending, reminds=before is not None)
-            self._remind_after = next_reminder(progress.elapsed)
+        if verdict.pending and progress.elapsed >= self._tell_after:
+            progress.waiting(verdict.pending, reminds=self._tell_after > 0)
+            self._tell_after = next_reminder(progress.elapsed)
         return verdict.connections
 
     def _trigger(self, **kwargs: Any) -> WorkatoConnectionTrigger:

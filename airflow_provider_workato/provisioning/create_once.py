@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from airflow_provider_workato.arguments import one_of, parse_time
-from airflow_provider_workato.authorization import State, failure, state_of
+from airflow_provider_workato.authorization import Advice, State, failure, state_of
 from airflow_provider_workato.client.retries import is_ambiguous, may_still_run
 from airflow_provider_workato.exceptions import WorkatoError, WorkatoExistsError
 from airflow_provider_workato.provisioning.claims import Claim, Slot, claimed
@@ -335,7 +335,7 @@ class Provisioning:
 
     def _accepted(self, row: WorkatoConnection) -> WorkatoConnection:
         if self.credentials is not None and self.tests_credentials:
-            refused = failure(row, secrets=self._secrets())
+            refused = failure(row, advice=Advice.REFUSED, secrets=self._secrets())
             if refused is not None:
                 raise refused
         return row

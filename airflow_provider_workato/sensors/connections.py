@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
+    AirflowSkipException,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
@@ -74,8 +76,8 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     :raises WorkatoNotFoundError: if a connection was deleted, or the token cannot see it.
     :raises WorkatoError: if a poll failed. While deferred, if too many in a row failed, or the last one
         before *timeout*.
-    :raises AirflowSensorTimeout: after *timeout*; names the connections, their last status and their last
-        change.
+    :raises AirflowSensorTimeout: after *timeout*; names the connections, their last status, and when each was
+        lost, failed or, if it did neither, created.
     """
 
     template_fields: Sequence[str] = (
@@ -129,11 +131,20 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         if self.deferrable:
             end_task = self._can_end_in_trigger() if self.end_in_trigger is None else self.end_in_trigger
             self.defer_wait(context, end_task=end_task)
-        self._begin(seconds_since_first_poke(self, context) if self.reschedule else 0.0)
+        waited = seconds_since_first_poke(self, context) if self.reschedule else 0.0
+        # Each poll of mode reschedule is a process of its own. Only the first one tells of the wait; a later
+        # one reminds if a reminder became due since the previous one.
+        polled = waited - self.poke_interval if waited else None
+        progress = self._begin(time.time() - waited, polled=polled)
         try:
             return super().execute(context)
         except AirflowSensorTimeout:
             raise self._timed_out() from None
+        except AirflowSkipException as skip:
+            # Airflow's message names no connection. A timeout that skips the task has no cause.
+            late = skip.__cause__ is None and progress.elapsed > self.timeout
+            self._skip_after(self._timed_out() if late else skip.__cause__)
+            raise
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """List the connections once."""

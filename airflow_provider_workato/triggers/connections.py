@@ -26,7 +26,7 @@ from airflow_provider_workato.authorization import (
 )
 from airflow_provider_workato.client.answers import WorkatoConnection, single_or_list
 from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, for_traceback
-from airflow_provider_workato.links.connections import CONNECTION_URL_KEY, WorkatoConnectionLink
+from airflow_provider_workato.links.connections import WorkatoConnectionLink, link_xcoms
 from airflow_provider_workato.progress import Progress
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
 from airflow_provider_workato.triggers.registry import REGISTRY
@@ -64,7 +64,10 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         Each poll repeats its call for the Airflow connection's retry budget before it fails.
     :param deadline: when to give up, in seconds since the epoch; kept across triggerer restarts. A wait
         that starts after its deadline still looks once.
-    :param since: when the wait began, in seconds since the epoch. An older list does not prove a failure.
+    :param since: when the task was deferred, in seconds since the epoch. An older list does not prove a
+        failure.
+    :param began: when the whole wait began, for the log; ``None`` for *since*. A task that asks a person
+        again is deferred again.
     :param accept_newest: accept a list that was fetched up to one *poke_interval* before the wait began as
         proof of success.
     :param end_task: end the task in the triggerer, without a worker, if all connections are authorized. With
@@ -106,6 +109,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         max_failed_polls: int | None = MAX_FAILED_POLLS,
         deadline: float | None = None,
         since: float | None = None,
+        began: float | None = None,
         accept_newest: bool = False,
         end_task: bool | None = False,
         handover: Sequence[str] | None = None,
@@ -123,6 +127,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         self.max_failed_polls = max_failed_polls
         self.deadline = deadline
         self.since = since
+        self.began = began
         self.accept_newest = accept_newest
         self.end_task = end_task
         self.handover = None if handover is None else list(handover)
@@ -147,6 +152,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 "max_failed_polls": self.max_failed_polls,
                 "deadline": self.deadline,
                 "since": self.since,
+                "began": self.began,
                 "accept_newest": self.accept_newest,
                 "end_task": self.end_task,
                 "handover": self.handover,
@@ -167,69 +173,74 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             if AIRFLOW_3_3:
                 # `dag.test()` resumes the task itself.
                 self.min_seconds = 0.0
-        # The worker's clock may differ: accept an earlier start, but not one in the future, which would make
-        # every list too old. From here on, only the monotonic clock counts.
-        began = time.monotonic() - max(0.0, time.time() - (self.since or time.time()))
+        # From here on, only the monotonic clock counts.
+        since = _monotonic(self.since)
         try:
             # One timer for the whole wait: a timer for each list would be most of the cost of many waits.
             async with asyncio.timeout(self._seconds_left(grace=self.GRACE)) as limit:
-                event = await self._settled(began, limit)
+                event = await self._settled(since, limit)
         except TimeoutError:
             if not limit.expired():
                 raise
-            await self._last_long_enough(began)
+            await self._last_long_enough(since)
             if self._failure is not None and self.max_failed_polls is not None:
                 # As on a worker, an outage is not a timeout, so that the task's retries apply.
                 raise for_traceback(self._failure) from None
-            pending = pending_text(self._pending(), changed=True)
+            pending = pending_text(self._pending(), dated=True)
             event = TriggerEvent({"status": TIMED_OUT, "pending": pending})
         except Exception:
             # A worker resumes the task to raise the error.
-            await self._last_long_enough(began)
+            await self._last_long_enough(since)
             raise
         else:
             if not isinstance(event, TaskSuccessEvent):
-                await self._last_long_enough(began)
+                await self._last_long_enough(since)
         yield event
 
+    def _deadline(self) -> float | None:
+        if self.deadline is not None:
+            return self.deadline
+        # Only Airflow knows the timeout of a task that started here. Give up before Airflow does, with a
+        # message that names the connections.
+        after: datetime | None = getattr(self, "timeout_after", None)
+        if after is None:
+            return None
+        aware = after if after.tzinfo else after.replace(tzinfo=UTC)
+        return aware.timestamp() - self.SLACK
+
     def _seconds_left(self, *, grace: float = 0.0) -> float | None:
-        deadline = self.deadline
-        if deadline is None:
-            # Only Airflow knows the timeout of a task that started here. Give up before Airflow does, with a
-            # message that names the connections.
-            after: datetime | None = getattr(self, "timeout_after", None)
-            if after is None:
-                return None
-            aware = after if after.tzinfo else after.replace(tzinfo=UTC)
-            deadline = aware.timestamp() - self.SLACK
-        return max(0.0, deadline + grace - time.time())
+        deadline = self._deadline()
+        return None if deadline is None else max(0.0, deadline + grace - time.time())
 
-    async def _last_long_enough(self, began: float) -> None:
-        await asyncio.sleep(max(0.0, began + self.min_seconds - time.monotonic()))
+    async def _last_long_enough(self, since: float) -> None:
+        await asyncio.sleep(max(0.0, since + self.min_seconds - time.monotonic()))
 
-    async def _settled(self, began: float, limit: asyncio.Timeout) -> TriggerEvent:
+    async def _settled(self, since: float, limit: asyncio.Timeout) -> TriggerEvent:
         wanted = connection_ids(self.connection_id)
-        left = self._seconds_left()
-        timeout = None if left is None else time.monotonic() + left - began
-        # One logger for all triggers: one for each would add a kilobyte to every wait.
-        progress = Progress(self.logger(), began=began, interval=self.poke_interval, timeout=timeout)
+        progress = Progress(
+            # One logger for all triggers: one for each would add a kilobyte to every wait.
+            self.logger(),
+            began=since if self.began is None else _monotonic(self.began),
+            interval=self.poke_interval,
+            deadline=self._deadline(),
+        )
         key = self.list_key(self.serialize()[1])
         item = REGISTRY.latest(key, max_age=self.poke_interval)
         looked = False
         failed = refused = 0
         counted: PollFailed | None = None
         with REGISTRY.subscribe_to_rows(
-            key, self.poke_interval, ids=tuple(wanted), since=began
+            key, self.poke_interval, ids=tuple(wanted), since=since
         ) as subscription:
             while True:
                 if item is None and (item := await subscription.next()) is None:
                     progress.waiting(self._pending(), ids=wanted, reminds=True)
                     continue
-                ours = item.moment >= began
+                ours = item.moment >= since
                 if isinstance(item, Snapshot):
                     failed = refused = 0
                     self._failure = None
-                    if verdict := self._verdict(item, wanted, progress):
+                    if verdict := self._verdict(item, wanted, progress, since=since):
                         return await self._event(item, wanted, verdict, progress)
                 elif ours and item is not counted:
                     # A failure from before the wait does not count, and a new feed can repeat one.
@@ -268,18 +279,20 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             return isinstance(item.error, AirflowFailException) and refused > self.MAX_FAILED_POLLS
         return failed > self.max_failed_polls
 
-    def _verdict(self, snapshot: Snapshot, wanted: Sequence[int], progress: Progress) -> Verdict | None:
+    def _verdict(
+        self, snapshot: Snapshot, wanted: Sequence[int], progress: Progress, *, since: float
+    ) -> Verdict | None:
         """Return how the wait ends, ``None`` if it goes on."""
         rows = [snapshot.rows.get(number) for number in wanted]
         if settles([None if row is None else self._state(row) for row in rows], fail_fast=self.fail_fast):
             # Decode whole rows only now that they are needed.
             found = {row.id: row.connection() for row in rows if row is not None}
             verdict = judge(found, wanted, fail_fast=self.fail_fast, known_failures=self.known_failures)
-            if snapshot.moment >= progress.began:
+            if snapshot.moment >= since:
                 if verdict.error is not None:
                     progress.changed(self._changes(rows))
                 return verdict
-            recent = snapshot.moment >= progress.began - self.poke_interval
+            recent = snapshot.moment >= since - self.poke_interval
             return verdict if recent and self.accept_newest and verdict.connections is not None else None
         if self._rows:
             progress.changed(self._changes(rows))
@@ -349,9 +362,19 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             if len(wanted) == 1:
                 # A task that started here has no worker to push its link.
                 url = snapshot.web_url.format(wanted[0])
-                others |= {CONNECTION_URL_KEY: url, WorkatoConnectionLink().xcom_key: url}
+                others |= link_xcoms(WorkatoConnectionLink(), url)
             await hand_on(ti, result, handover, others=others)
         except Exception:
             self.log.exception("The triggerer cannot hand on the result; a worker will end the task.")
             return False
         return True
+
+
+def _monotonic(moment: float | None) -> float:
+    """Return a time since the epoch on the monotonic clock, now for ``None``.
+
+    The worker's clock may differ: accept an earlier time, but not one in the future, which would make every
+    list too old.
+    """
+    now = time.time()
+    return time.monotonic() - max(0.0, now - (moment or now))

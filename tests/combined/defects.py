@@ -88,11 +88,11 @@ def _a_list_of_any_age_is_an_answer() -> None:
         item = source.latest(max_age=math.inf) if source else None
         return item if isinstance(item, Snapshot) else None
 
-    def verdict(self: Any, snapshot: Any, wanted: Any, progress: Any) -> Any:
+    def verdict(self: Any, snapshot: Any, wanted: Any, progress: Any, *, since: float) -> Any:
         found = {number: snapshot.rows[number].connection() for number in wanted if number in snapshot.rows}
         verdict = judge(found, wanted, fail_fast=self.fail_fast)
         if verdict.settled and (
-            snapshot.moment >= progress.began or (self.accept_newest and verdict.connections is not None)
+            snapshot.moment >= since or (self.accept_newest and verdict.connections is not None)
         ):
             return verdict
         return None

@@ -265,6 +265,7 @@ def test_refused_credentials_say_which_connection(scene: Scene) -> None:
     assert scene.control.connection(error.connection_id or 0)["name"] == "Refused"
     assert update.connection_id == 1
     assert "jira: 401 Unauthorized, the app refused the credentials" in str(error)
+    assert "Correct 'input' and clear this task" in str(update)
 
 
 def test_an_invalid_id_is_not_requested(scene: Scene) -> None:
@@ -439,9 +440,11 @@ def test_each_operator_logs_what_it_did(
     (created,) = lines(user)
     number = next(row["id"] for row in sandbox.control.connections() if row["external_id"] == "ada")
     assert created == f"Created connection {number} (external_id='ada', parent_id=36)."
-    assert lines(WorkatoGetOAuthUrlOperator(task_id="l", connection_id=number)) == [
-        f"Fetched a login URL for connection {number}. The button 'Authorize' on this task's page opens it."
-    ]
+    (fetched,) = lines(WorkatoGetOAuthUrlOperator(task_id="l", connection_id=number))
+    assert fetched == (
+        f"Fetched a login URL for connection {number}. The button 'Authorize' on this task's page "
+        "(tab Details) opens it."
+    )
 
 
 def test_a_deleted_connections_folder_is_what_the_link_opens(

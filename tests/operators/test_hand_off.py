@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from tests.support.deferrals import run_through
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 from tests.support.tasks import TaskInstance
+from tests.support.waits import own_poll, resume_with
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +71,13 @@ class Task(TaskInstance):
 @pytest.fixture
 def ti() -> Task:
     return Task(task_id="create")
+
+
+@pytest.fixture
+def log(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
+    """Return what was logged: Airflow 3 prints it, Airflow 2 logs it."""
+    caplog.set_level("INFO")
+    return lambda: caplog.text if AIRFLOW.major == 2 else capsys.readouterr().out
 
 
 class Outbox(BaseNotifier):
@@ -221,15 +230,11 @@ def test_the_log_tells_where_the_url_is(
     sandbox: RunningSandbox,
     connect: Connect,
     ti: Task,
-    caplog: pytest.LogCaptureFixture,
-    capsys: pytest.CaptureFixture[str],
+    log: Callable[[], str],
 ) -> None:
-    caplog.set_level("INFO")
     with pytest.raises(TaskDeferred):
         make(deferrable=True, notifiers=[Outbox()] * count).execute(ti.context)
-    # Airflow 3 prints it, Airflow 2 logs it.
-    log = caplog.text if AIRFLOW.major == 2 else capsys.readouterr().out
-    assert f": the URL is behind the button {button!r} on this task's page{given}" in log
+    assert f": the URL is behind the button {button!r} on this task's page (tab Details){given}" in log()
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -239,7 +244,7 @@ def test_after_a_deny_the_task_fails(
     outbox = Outbox()
     with (
         person(lambda: sandbox.control.click_deny(told(outbox)["url"])),
-        pytest.raises(WorkatoAuthorizationError, match="The user denied access"),
+        pytest.raises(WorkatoAuthorizationError, match=r"denied access\. Clear this task to ask again"),
     ):
         way(lambda **mode: make_login(notifiers=outbox, **mode), ti)
     assert len(outbox.sent) == 1
@@ -247,7 +252,11 @@ def test_after_a_deny_the_task_fails(
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_person_who_denied_is_asked_again_with_a_new_url(
-    way: Callable[[Make, TaskInstance], Any], sandbox: RunningSandbox, connect: Connect, ti: Task
+    way: Callable[[Make, TaskInstance], Any],
+    sandbox: RunningSandbox,
+    connect: Connect,
+    ti: Task,
+    log: Callable[[], str],
 ) -> None:
     outbox, control = Outbox(), sandbox.control
 
@@ -266,8 +275,24 @@ def test_a_person_who_denied_is_asked_again_with_a_new_url(
     assert result == ti.xcoms["return_value"]
     assert len({text for text, _ in outbox.sent}) == 3
     assert [about["reason"] for _, about in outbox.sent] == [None, *["The user denied access"] * 2]
+    assert log().count("'failed': The user denied access. Asking again.") == 2
     assert len({about["expires_at"] for _, about in outbox.sent}) == 1
     assert len([row for row in control.connections() if row["is_runtime_user"]]) == 1
+
+
+def test_a_deny_does_not_restart_the_clock(sandbox: RunningSandbox, connect: Connect, ti: Task) -> None:
+    outbox = Outbox()
+    options = {"notifiers": outbox, "ask_again": True, "deferrable": True}
+    with pytest.raises(TaskDeferred) as first:
+        make_login(**options).execute(ti.context)
+    sandbox.control.click_deny(outbox.sent[0][1]["url"])
+    fired = asyncio.run(own_poll(first.value.trigger))
+    with pytest.raises(TaskDeferred) as second:
+        make_login(**options).resume_execution(*resume_with(fired, first.value.method_name), ti.context)
+    before, now = first.value.trigger, second.value.trigger
+    assert (now.began, now.deadline) == (before.began, before.deadline)
+    # What came before the latest question proves nothing.
+    assert now.since > before.since
 
 
 def looked(control: SandboxControl) -> None:

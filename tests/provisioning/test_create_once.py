@@ -119,6 +119,7 @@ def test_an_update_may_be_refused(hook: WorkatoConnectionsHook, sandbox: Running
         hook.ensure_connection(**JIRA, input=WRONG, if_exists="update")
     assert caught.value.connection_id == first["id"]
     assert caught.value.authorization_error is not None
+    assert "Correct 'input' and clear this task" in str(caught.value)
 
 
 def test_fails_if_it_exists(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:

@@ -77,6 +77,7 @@ def test_the_wait_is_handed_over_with_all_it_needs() -> None:
     _, kwargs = handed.trigger.serialize()
     since, deadline = kwargs.pop("since"), kwargs.pop("deadline")
     assert deadline - since == 60
+    assert kwargs.pop("began") == since
     assert kwargs == {
         "connection_id": [36, 37],
         "workato_conn_id": "workato_default",
@@ -372,7 +373,7 @@ def test_the_ids_of_mapped_tasks_are_asked_for_once(sandbox: RunningSandbox, con
     asked = Asked(*ids)
     waiting = sensor(asked, poke_interval=0.05, timeout=0.4)
     with pytest.raises(
-        AirflowSensorTimeout, match=r"connection \d+ \(no status yet, last changed .* and 15 more after"
+        AirflowSensorTimeout, match=r"connection \d+ \(no status yet, created .* and 15 more after"
     ):
         waiting.execute(TaskInstance().context)
     assert len(sandbox.control.requests()) > 2

@@ -105,6 +105,7 @@ EVERYTHING: dict[str, Any] = {
     "max_failed_polls": 2,
     "deadline": 1_900_000_000.5,
     "since": 1_800_000_000.5,
+    "began": 1_799_999_000.5,
     "accept_newest": True,
     "end_task": True,
     "handover": ["do_xcom_push", "mapped_over"],
@@ -333,7 +334,7 @@ def test_the_deadline_of_a_wait_that_started_there(waiting: int) -> None:
 def test_a_wait_that_is_overdue_looks_once(sandbox: RunningSandbox, waiting: int, number: int | None) -> None:
     event = run(ends(wait_for(number or waiting, since=time.time() - 10, deadline=time.time() - 5)))
     assert event["status"] == ("settled" if number else "timeout")
-    assert number or event["pending"].startswith(f"connection {waiting} (no status yet, last changed 20")
+    assert number or event["pending"].startswith(f"connection {waiting} (no status yet, created 20")
     assert lists(sandbox) == 1
 
 
@@ -380,7 +381,7 @@ def test_an_outage_that_is_over_by_the_deadline_ends_in_a_timeout(
 ) -> None:
     sandbox.control.add_fault("server_error", times=2)
     event = run(ends(wait_for(waiting, deadline=time.time() + 2)))
-    assert event["pending"].startswith(f"connection {waiting} (no status yet, last changed 20")
+    assert event["pending"].startswith(f"connection {waiting} (no status yet, created 20")
 
 
 @pytest.mark.usefixtures("impatient")
@@ -442,7 +443,7 @@ def test_the_deadline_holds_between_two_polls(waiting: int) -> None:
     deadline = time.time() + 0.5
     event = run(ends(wait_for(waiting, poke_interval=3600, deadline=deadline)))
     assert event["status"] == "timeout"
-    assert event["pending"].startswith(f"connection {waiting} (no status yet, last changed 20")
+    assert event["pending"].startswith(f"connection {waiting} (no status yet, created 20")
     assert time.time() >= deadline
 
 
@@ -487,7 +488,14 @@ def test_an_older_list_proves_no_failure(
         async with running(wait_for(waiting, poke_interval=1)):
             await until(lambda: REGISTRY.latest(KEY, max_age=3600))
             event = await ends(
-                wait_for(number, poke_interval=1, accept_newest=accept_newest, since=time.time())
+                wait_for(
+                    number,
+                    poke_interval=1,
+                    accept_newest=accept_newest,
+                    since=time.time(),
+                    # As if a person had been asked again: what counts is the latest question.
+                    began=time.time() - 60,
+                )
             )
             taken_over = accept_newest and before == {"authorization_status": "success"}
             assert lists(sandbox) == (1 if taken_over else 2)
@@ -500,6 +508,13 @@ def test_an_earlier_beginning_counts_a_later_one_does_not(sandbox: RunningSandbo
     # The worker's clock is ahead: a list of now must do all the same.
     assert run(ends(wait_for(36, since=time.time() + 3600)))["status"] == "settled"
     assert lists(sandbox) == 1
+
+
+def test_the_whole_wait_is_what_lasted(sandbox: RunningSandbox) -> None:
+    now = time.time()
+    assert run(ends(wait_for(36, since=now, began=now - 300)))["waited"] >= 300
+    # A trigger that an earlier version stored has no such beginning.
+    assert run(ends(wait_for(36, since=now - 300)))["waited"] >= 300
 
 
 def test_a_token_that_is_replaced_meanwhile(connect: Connect) -> None:
