@@ -64,6 +64,7 @@ with DAG(
                 "email": "{{ conn.get(task.external_id, conn.jira).login }}",
                 "apitoken": "{{ conn.get(task.external_id, conn.jira).password }}",
             },
+            public_input_keys=["host_name", "auth_type"],
             # The UI shows the connections' names instead of numbers.
             map_index_template="{{ task.name }}",
         )
