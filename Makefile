@@ -24,7 +24,7 @@ ui: .venv/.installed ## Open the example DAGs and the sandbox in a browser; Ctrl
 sandbox: .venv/.installed ## Run the sandbox in the foreground (ARGS="--port 8090")
 	.venv/bin/python -m airflow_provider_workato.sandbox $(ARGS)
 
-test: .venv/.installed ## Run all tests on Airflow 3.3; fails below 95 % branch coverage
+test: .venv/.installed ## Run the tests on Airflow 3.3; fails below 95 % branch coverage
 	.venv/bin/python -m pytest $(IN_PARALLEL) --cov $(ARGS)
 
 test-2.11: .venv-2.11/.installed ## Run the same tests on Airflow 2.11.2

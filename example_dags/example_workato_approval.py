@@ -48,6 +48,7 @@ else:
                 "email": "{{ conn.jira.login }}",
                 "apitoken": "{{ conn.jira.password }}",
             },
+            public_input_keys=["host_name", "auth_type"],
         )
         wait = WorkatoConnectionSensor(task_id="wait", connection_id=create.output, deferrable=True)
 

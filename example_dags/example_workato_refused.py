@@ -34,6 +34,7 @@ with DAG(
         task_id="create",
         provider="jira",
         folder_id=1892,
+        public_input_keys=["host_name", "auth_type"],
         # Do not fail on refused credentials. The next run repairs the connection once they are correct.
         on_refused="return",
         # The UI shows the connections' names instead of numbers.

@@ -64,9 +64,18 @@ with DAG(
                 "email": "{{ conn.get(task.external_id, conn.jira).login }}",
                 "apitoken": "{{ conn.get(task.external_id, conn.jira).password }}",
             },
+            public_input_keys=["host_name", "auth_type"],
+            # The UI shows the connections' names instead of numbers.
             map_index_template="{{ task.name }}",
         )
-        wait = WorkatoConnectionSensor(task_id="wait", connection_id=rotate.output, deferrable=True)
+        # The wait knows only the connection's id, and takes the name from the XCom of `rotate`.
+        label = "{{ ti.xcom_pull('tenant.rotate', key='connection', map_indexes=ti.map_index).name }}"
+        wait = WorkatoConnectionSensor(
+            task_id="wait",
+            connection_id=rotate.output,
+            deferrable=True,
+            map_index_template=label,
+        )
         rotate >> wait
 
     # The external id is also the id of the Airflow connection with the tenant's credentials.

@@ -35,6 +35,7 @@ with DAG(
             "email": "{{ conn.jira.login }}",
             "apitoken": "{{ conn.jira.password }}",
         },
+        public_input_keys=["host_name", "auth_type"],
         # The UI shows the tenants' names instead of numbers.
         map_index_template="{{ task.name }}",
         # The pool has one slot, so that two DAGs never create at the same time. Workato allows only one

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 import airflow_provider_workato
 from airflow_provider_workato import __version__
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(airflow_provider_workato.__file__).parent
@@ -53,18 +56,53 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
     assert [name for name in named if not any((root / name).exists() for root in (ROOT, PACKAGE))] == []
 
 
-def test_every_public_class_has_a_page() -> None:
-    """Each class that is named after Workato is in the reference: by its module, or by itself."""
-    listed = re.findall(r"^   (airflow_provider_workato\.\S+)$", REFERENCE.read_text(), re.MULTILINE)
-    missing = [
-        f"{module}.{name}"
+def _classes() -> dict[str, type]:
+    """Return every class of the package by its name, without those of the sandbox."""
+    modules = [
+        importlib.import_module(".".join((PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts)))
         for path in PACKAGE.rglob("*.py")
-        for module in [".".join((PACKAGE.name, *path.relative_to(PACKAGE).with_suffix("").parts))]
-        for name in re.findall(r"^class (Workato\w+)", path.read_text(), re.MULTILINE)
-        if module not in listed and f"{module}.{name}" not in listed
+        if path.name != "__init__.py" and not path.is_relative_to(PACKAGE / "sandbox")
     ]
-    assert missing == []
+    return {
+        name: value
+        for module in modules
+        for name, value in vars(module).items()
+        if inspect.isclass(value) and value.__module__ == module.__name__
+    }
+
+
+def _named_by(kind: type, known: Mapping[str, type]) -> Iterator[type]:
+    """Yield the package's classes on the page of a class: its bases, and those that its signatures name."""
+    yield from (base for base in kind.__mro__ if base in known.values() and not base.__name__.startswith("_"))
+    # Of the others, the page shows the constructor only.
+    methods = inspect.getmembers(kind, inspect.isroutine) if issubclass(kind, WorkatoConnectionsHook) else []
+    for name, method in [*methods, ("__init__", kind.__init__)]:  # type: ignore[misc]
+        if name == "__init__" or not name.startswith("_"):
+            types = " ".join(map(str, getattr(method, "__annotations__", {}).values()))
+            yield from (known[word] for word in re.findall(r"\w+", types) if word in known)
+
+
+def test_every_public_class_has_a_page() -> None:
+    """Each class that is named after Workato, and each that the page of such a class names.
+
+    It is in the reference by its module, or by itself.
+    """
+    listed = re.findall(r"^   (airflow_provider_workato\.\S+)$", REFERENCE.read_text(), re.MULTILINE)
     assert "airflow_provider_workato.operators.connections" in listed
+    known = _classes()
+    public = {kind for name, kind in known.items() if name.startswith("Workato")}
+    public |= {named for kind in public for named in _named_by(kind, known)}
+    assert {"AuthorizationWait", "Ledger", "Sealed"} <= {kind.__name__ for kind in public}
+    pages = {f"{kind.__module__}.{kind.__qualname__}": kind.__module__ for kind in public}
+    assert [name for name, module in pages.items() if module not in listed and name not in listed] == []
+
+
+def test_every_key_of_a_connection_is_explained(hook: WorkatoConnectionsHook) -> None:
+    """The sandbox's connection has the keys of the vendor's description; tests/sandbox checks that."""
+    section = REFERENCE.read_text().partition("## A connection\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    (connection,) = hook.list_connections()
+    assert {key for row in rows for key in re.findall(r"`(\w+)`", row)} == connection.keys()
 
 
 def test_the_changelog_begins_with_this_version() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import runpy
 import shlex
 import subprocess
 import sys
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +31,9 @@ WALKTHROUGHS = ("docs/tutorial.md", "docs/guides/testing.md")
 #: The folders whose files the tests run. A page includes its code from them.
 RUN = (ROOT / "example_dags", DOCS / "snippets")
 _INCLUDED = re.compile(r"^```\{literalinclude\} (\S+)$", re.MULTILINE)
+_EXCERPT = re.compile(
+    r"^```\{literalinclude\} (?P<file>\S+\.py)\n(?P<options>(?:^:.*\n)*)^```$", re.MULTILINE
+)
 _BLOCK = re.compile(r"^```(?P<language>\S*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -113,6 +118,37 @@ def test_pages_include_their_code_from_files_that_are_run() -> None:
     assert [file for file in files if not file.is_file()] == []
     assert [file for file in files if not any(file.is_relative_to(folder) for folder in RUN)] == []
     assert {file for folder in RUN for file in folder.rglob("*.py")} <= set(files), "each is on a page"
+
+
+EXCERPTS = [
+    pytest.param(
+        page, found, id=f"{page.relative_to(ROOT)}:{page.read_text().count(chr(10), 0, found.start()) + 1}"
+    )
+    for page in sorted(DOCS.rglob("*.md"))
+    for found in _EXCERPT.finditer(page.read_text())
+]
+
+
+@pytest.mark.parametrize(("page", "found"), EXCERPTS)
+def test_an_excerpt_shows_whole_statements(page: Path, found: re.Match[str]) -> None:
+    """None ends in a decorator, which would not parse, or leaves out the decorator of its first function."""
+    lines = (page.parent / found["file"]).read_text().splitlines()
+    options = dict(re.findall(r"^:([\w-]+): *(.*)$", found["options"], re.MULTILINE))
+    assert options.keys() <= {"caption", "dedent", "start-at", "start-after", "end-before"}
+
+    def line_with(text: str, *, after: int) -> int:
+        return next(number for number in range(after, len(lines)) if text in lines[number])
+
+    first, end = 0, len(lines)
+    if "start-at" in options:
+        first = line_with(options["start-at"], after=0)
+    if "start-after" in options:
+        first = line_with(options["start-after"], after=0) + 1
+    if "end-before" in options:
+        end = line_with(options["end-before"], after=first)
+    ast.parse(textwrap.dedent("\n".join(lines[first:end])))
+    above = [line.strip() for line in lines[:first] if line.strip()]
+    assert not (above and above[-1].startswith("@")), above[-1]
 
 
 def _run_all(names: dict[str, Any]) -> None:

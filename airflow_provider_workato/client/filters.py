@@ -23,7 +23,7 @@ _FILTERS_CHECKED_IN_ANSWER = ("provider", "external_id", "parent_id", "project_i
 
 
 class ListFilters(TypedDict, total=False):
-    """What narrows a list of connections. All filters are optional; those given must all hold.
+    """The filters of a list of connections, all optional. A connection must match every one that is given.
 
     :param folder_id: only connections in this folder.
     :param project_id: only connections in this project.

@@ -1,7 +1,7 @@
 """Make links between files of the repository work in the built pages.
 
-On a code host, a page links to any file. Of these the site has the pages, the example DAGs and the files that
-a page includes as a whole. Any other link becomes the file's path.
+On a code host, a page links to any file. Of these the site has the pages, their images, the example DAGs and
+the files that a page includes as a whole. Any other link becomes the file's path.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _page_of(file: Path) -> Path | None:
     if file.is_relative_to(DOCS):
         if file.is_dir():
             file /= "README.md"
-        return file if file.suffix == ".md" else None
+        return file if file.suffix == ".md" or file.parent == DOCS / "images" else None
     name = file.relative_to(ROOT)
     shown = SHOWN_BY.get(str(name)) or SHOWN_BY.get(str(name.parent))
     return None if shown is None else DOCS / shown

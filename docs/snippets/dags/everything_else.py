@@ -38,12 +38,15 @@ with DAG("everything_else", schedule=None, max_active_runs=1) as dag:
     def names(connections: Any) -> list[str]:
         return [connection["name"] for connection in connections]
 
+    # [START hook]
     @task
     def folder() -> int:
         connection = WorkatoConnectionsHook("workato_default").find_matching(
             provider="jira", external_id="everything-else"
         )
         return int(connection["folder_id"])
+
+    # [END hook]
 
     disconnect = WorkatoDisconnectConnectionOperator(
         task_id="disconnect", external_id="everything-else", provider="jira", force=True

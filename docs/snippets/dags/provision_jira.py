@@ -19,5 +19,6 @@ with DAG("provision_jira", schedule=None, max_active_runs=1) as dag:
             "email": "{{ conn.jira.login }}",
             "apitoken": "{{ conn.jira.password }}",
         },
+        public_input_keys=["host_name", "auth_type"],
     )
     WorkatoConnectionSensor(task_id="wait", connection_id=create.output, deferrable=True)
