@@ -14,6 +14,8 @@ _HOME = tempfile.mkdtemp(prefix="airflow-provider-workato-")
 _OWNER = os.getpid()
 os.environ.update(
     AIRFLOW_HOME=_HOME,
+    # With some versions of svcs, dag.test() fails in Airflow 3.2 without it.
+    AIRFLOW__API_AUTH__JWT_SECRET="only-for-tests" * 5,
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     AIRFLOW__CORE__DAGS_FOLDER=f"{_HOME}/dags",
     NO_PROXY="127.0.0.1,localhost",
