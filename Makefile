@@ -51,7 +51,7 @@ test-cluster: .venv-cluster/.installed ## Play scenarios on Celery workers and t
 test-browser: .venv-browser/.installed ## Click through Airflow and the sandbox in Chromium (minutes; ARGS=--update-docs)
 	.venv-browser/bin/python -m pytest -m browser tests/browser $(ARGS)
 
-soak: .venv-cluster/.installed ## Keep such a cluster busy for 30 minutes (ARGS="--minutes 5"); writes docs/soak.md
+soak: .venv-cluster/.installed ## Keep such a cluster busy for 30 minutes (ARGS="--minutes 5"); writes docs/soak.md, and benchmarks.md
 	.venv-cluster/bin/python -m tools.soak $(ARGS)
 
 matrix: .venv-tools/.installed ## Test every supported Airflow and Python, wheel and sdist; writes docs/compatibility.md (minutes)
