@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer, make and a package registry. PYTHON=/path/to/python chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster test-browser soak matrix matrix-short docs docs-links package bench lint format clean
+.PHONY: help install services demo ui sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster test-browser soak matrix matrix-short docs docs-links package bench lint format clean
 SHELL := /bin/bash
 
 # Most tests wait for something. Files share what they start, so each runs in one process.
@@ -14,6 +14,9 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9.%-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: .venv/.installed ## Create .venv with Airflow 3.3, pinned (the other targets run it themselves)
+
+services: ## Find PostgreSQL, Redis and Chromium, which some tests need; install them if this is root's Debian
+	"$$(tools/find_python.sh "make services" "$(MINORS_3)")" -m tools.debian
 
 demo: .venv/.installed ## Run the example DAGs on a real Airflow 3.3 against the sandbox
 	.venv/bin/python -m tools.demo

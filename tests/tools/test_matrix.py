@@ -130,6 +130,7 @@ def test_ci_runs_what_github_runs() -> None:
     listed = set(
         re.findall(r"^ {10}- ([\w.-]+)$", (ROOT / ".github/workflows/ci.yml").read_text(), re.MULTILINE)
     )
-    assert steps - listed == set()
+    # GitHub's machines have the services, or the workflow installs them.
+    assert steps - listed == {"services"}
     targets = set(re.findall(r"^([a-z][\w.-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {name for name in listed if not name.startswith("test-airflow-")} <= targets
