@@ -94,6 +94,7 @@ format: .venv/.installed ## Format the code with ruff, and write the table of se
 
 clean: ## Remove the environments and all caches
 	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-cluster .venv-browser .venv-docs .venv-bench .venv-tools .nox
+	rm -rf .venv-uv
 	rm -rf .coverage .coverage.* htmlcov build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis docs/reference/generated
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
