@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer, make and a package registry. PYTHON=/path/to/python chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help install demo ui sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster test-browser soak matrix matrix-short docs docs-links package bench lint format clean
+.PHONY: help install services demo ui sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster test-browser soak matrix matrix-short docs docs-links package bench lint format clean
 SHELL := /bin/bash
 
 # Most tests wait for something. Files share what they start, so each runs in one process.
@@ -14,6 +14,9 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9.%-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: .venv/.installed ## Create .venv with Airflow 3.3, pinned (the other targets run it themselves)
+
+services: ## Find PostgreSQL, Redis and Chromium, which some tests need; install them if this is root's Debian
+	"$$(tools/find_python.sh "make services" "$(MINORS_3)")" -m tools.debian
 
 demo: .venv/.installed ## Run the example DAGs on a real Airflow 3.3 against the sandbox
 	.venv/bin/python -m tools.demo
@@ -51,7 +54,7 @@ test-cluster: .venv-cluster/.installed ## Play scenarios on Celery workers and t
 test-browser: .venv-browser/.installed ## Click through Airflow and the sandbox in Chromium (minutes; ARGS=--update-docs)
 	.venv-browser/bin/python -m pytest -m browser tests/browser $(ARGS)
 
-soak: .venv-cluster/.installed ## Keep such a cluster busy for 30 minutes (ARGS="--minutes 5"); writes docs/soak.md
+soak: .venv-cluster/.installed ## Keep such a cluster busy for 30 minutes (ARGS="--minutes 5"); writes docs/soak.md, and benchmarks.md
 	.venv-cluster/bin/python -m tools.soak $(ARGS)
 
 matrix: .venv-tools/.installed ## Test every supported Airflow and Python, wheel and sdist; writes docs/compatibility.md (minutes)
@@ -91,6 +94,7 @@ format: .venv/.installed ## Format the code with ruff, and write the table of se
 
 clean: ## Remove the environments and all caches
 	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-cluster .venv-browser .venv-docs .venv-bench .venv-tools .nox
+	rm -rf .venv-uv
 	rm -rf .coverage .coverage.* htmlcov build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis docs/reference/generated
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

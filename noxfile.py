@@ -8,9 +8,6 @@ import shutil
 import sys
 import tarfile
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,19 +16,18 @@ from nox.command import CommandFailed
 
 from tools.matrix import outcomes, table
 from tools.matrix.distributions import PACKAGE, built
-from tools.matrix.legs import LEGS, PYTHONS, ROOT, SMOKE, Leg, interpreter
-from tools.matrix.outcomes import Outcome
+from tools.matrix.legs import LEGS, PYTHONS, ROOT, SMOKE, Leg, interpreter, newest
+from tools.matrix.outcomes import Entry, recording
 
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "never"
 
-#: What is built, and the leg whose Airflow and Python it is installed beside.
-DISTRIBUTIONS = {"wheel": "airflow-3.3-python-3.12", "sdist": "airflow-2.11-python-3.11"}
-_LEGS = {leg.name: leg for leg in LEGS}
-#: Every row of the table, and the leg whose environment it uses.
-_ALL = _LEGS | {kind: _LEGS[name] for kind, name in DISTRIBUTIONS.items()}
-
 _FOUND = {python: path for python in PYTHONS if (path := interpreter(python))}
+#: What is built, and the leg whose Airflow and Python it is installed beside.
+DISTRIBUTIONS = {"wheel": newest("3.3", found=_FOUND), "sdist": newest("2.11", found=_FOUND)}
+#: Every row of the table, and the leg whose environment it uses.
+_ALL = {leg.name: leg for leg in LEGS} | DISTRIBUTIONS
+
 # nox and uv look on PATH.
 os.environ["PATH"] = os.pathsep.join([*(str(path.parent) for path in _FOUND.values()), os.environ["PATH"]])
 # Airflow reads whatever else a developer's shell says about it.
@@ -74,7 +70,8 @@ def distributions(session: nox.Session) -> None:
 def leg(session: nox.Session, leg: Leg) -> None:
     """Install an Airflow line on a Python and run tests: the chosen ones, or all with `-- --full`."""
     everything = "--full" in session.posargs
-    with _recorded(session, Outcome(leg=leg.name, result=outcomes.PASSED, everything=everything)) as run:
+    with recording(leg.name, everything=everything) as entry:
+        run = _Run(session, entry)
         run.install(leg, "--editable", ".[sandbox]", "--group", "test")
         if not leg.constraints:
             session.run("python", "-W", "error::DeprecationWarning", "-c", _IMPORT_ALL)
@@ -92,10 +89,8 @@ def leg(session: nox.Session, leg: Leg) -> None:
 )
 def installed(session: nox.Session, kind: str) -> None:
     """Install a built distribution where the repository is not, and use it."""
-    with (
-        _recorded(session, Outcome(leg=kind, result=outcomes.PASSED)) as run,
-        tempfile.TemporaryDirectory(prefix="workato-installed-") as folder,
-    ):
+    with recording(kind) as entry, tempfile.TemporaryDirectory(prefix="workato-installed-") as folder:
+        run = _Run(session, entry)
         with tarfile.open(built("sdist")) as archive:
             archive.extractall(folder, filter="data")
         (unpacked,) = Path(folder).glob(f"{PACKAGE}-*")
@@ -115,6 +110,9 @@ def show(session: nox.Session) -> None:
     missing = {name for name, leg in _ALL.items() if leg.python not in _FOUND}
     every = [replace(one, result=outcomes.NO_INTERPRETER) if one.leg in missing else one for one in found]
     print(table.plain(every))
+    for name, leg in _ALL.items():
+        if leg.python not in _FOUND and (leg.short or name in DISTRIBUTIONS):
+            session.warn(f"NOT RUN: {name}, because Python {leg.python} was not found.")
     if all(one.result in outcomes.RAN for one in every):
         table.write_record(every)
         session.log(f"Wrote {table.RECORD.relative_to(ROOT)}.")
@@ -125,9 +123,9 @@ def show(session: nox.Session) -> None:
 class _Run:
     """A leg while it runs."""
 
-    def __init__(self, session: nox.Session, outcome: Outcome) -> None:
+    def __init__(self, session: nox.Session, entry: Entry) -> None:
         self.session = session
-        self.outcome = outcome
+        self.entry = entry
 
     def install(self, leg: Leg, *what: str) -> None:
         """Install something beside a leg's Airflow, in its new environment."""
@@ -135,32 +133,19 @@ class _Run:
         try:
             self.session.install("--quiet", *constraints, *what)
         except CommandFailed:
-            self.outcome = replace(self.outcome, result=outcomes.NOT_INSTALLABLE, python=leg.python)
+            self.entry.note(result=outcomes.NOT_INSTALLABLE, python=leg.python)
             raise
         shown = self.session.run("python", "-c", _VERSIONS, silent=True)
         python, versions = json.loads(str(shown).splitlines()[-1])
-        self.outcome = replace(self.outcome, python=python, versions=versions)
+        self.entry.note(python=python, versions=versions)
 
     def test(self, *what: str) -> None:
         """Run tests and count them."""
-        report = outcomes.FOLDER / f"{self.outcome.leg}.xml"
+        report = outcomes.FOLDER / f"{self.entry.outcome.leg}.xml"
         report.unlink(missing_ok=True)
         try:
             self.session.run("python", "-m", "pytest", "-q", *_IN_PARALLEL, f"--junitxml={report}", *what)
         finally:
             if report.exists():
                 passed, skipped = outcomes.count(report)
-                self.outcome = replace(self.outcome, passed=passed, skipped=skipped)
-
-
-@contextmanager
-def _recorded(session: nox.Session, outcome: Outcome) -> Iterator[_Run]:
-    run, began = _Run(session, outcome), time.monotonic()
-    try:
-        yield run
-    except CommandFailed:
-        if run.outcome.result == outcomes.PASSED:
-            run.outcome = replace(run.outcome, result=outcomes.FAILED)
-        raise
-    finally:
-        replace(run.outcome, seconds=time.monotonic() - began).save()
+                self.entry.note(passed=passed, skipped=skipped)

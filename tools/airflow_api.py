@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -227,6 +228,16 @@ class AirflowApi:
         :param conn_id: the connection.
         """
         self._request("DELETE", f"/connections/{quote(conn_id)}").raise_for_status()
+
+    def has_job(self, job_type: str, *, since: datetime) -> bool:
+        """Return whether a component that started after a moment has sent a heartbeat.
+
+        :param job_type: its job, for example ``TriggererJob``.
+        :param since: the moment.
+        """
+        jobs = self._get("/jobs", job_type=job_type, job_state="running", start_date_gte=since.isoformat())
+        moment = datetime.fromisoformat
+        return any(moment(job["latest_heartbeat"]) > moment(job["start_date"]) for job in jobs["jobs"])
 
     def asset_events(self, uri: str) -> list[dict[str, Any]]:
         """Return the events of an asset.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tools.cluster import AirflowCluster
@@ -11,15 +13,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-#: Shorter times after which Airflow notices that a process died; the defaults are minutes.
+#: Shorter times after which Airflow notices that a process died; the defaults are minutes. But a process
+#: on a busy machine must not seem dead.
 _NOTICED_SOON = {
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "60",
     "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "10",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
-    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "30",
+}
+
+
+#: The components that have a job in Airflow's database, by the first part of their names.
+_JOBS = {
+    "triggerer": "TriggererJob",
+    "scheduler": "SchedulerJob",
+    "dag-processor": "DagProcessorJob",
 }
 
 
@@ -47,6 +58,7 @@ class CeleryCluster(AirflowCluster):
         **options: Any,
     ) -> None:
         self._first_workers = workers
+        self._broker = broker
         self._slots = slots
         celery = {
             "AIRFLOW__CELERY__BROKER_URL": broker,
@@ -78,12 +90,12 @@ class CeleryCluster(AirflowCluster):
         command = ["celery", "worker", "--skip-serve-logs", "--concurrency", str(self._slots)]
         self.spawn(*command, "--celery-hostname", f"{name}@%h", name=name)
 
-    def restart(self, name: str) -> None:
-        """Terminate a component gracefully and start it again.
+    def start_again(self, name: str) -> None:
+        """Start a component that was ended, and wait until it works.
 
         :param name: the component, as :meth:`component_pid` takes it.
         """
-        self.end(name)
+        began = datetime.now(tz=UTC)
         kind, _, number = name.rpartition("-")
         if kind == "worker":
             self.start_worker(int(number))
@@ -91,7 +103,21 @@ class CeleryCluster(AirflowCluster):
             self.start_triggerer(int(number))
         else:
             self.start_component(name)
-        wait_until(self.is_up, what=f"a healthy Airflow after the restart of {name}", deadline=180)
+        wait_until(lambda: self._is_back(name, since=began), what=f"the return of {name}", deadline=180)
+
+    def _is_back(self, name: str, *, since: datetime) -> bool:
+        if not self.is_up():
+            return False
+        if name.startswith("worker-"):
+            return self._answers(name)
+        job_type = _JOBS.get(name if name in _JOBS else name.rpartition("-")[0])
+        return job_type is None or self.api.has_job(job_type, since=since)
+
+    def _answers(self, worker: str) -> bool:
+        from celery import Celery
+
+        with Celery(broker=self._broker) as app:
+            return bool(app.control.ping(destination=[f"{worker}@{socket.gethostname()}"], timeout=2))
 
     def environment_of(self, name: str) -> dict[str, str]:
         """Return a component's environment, with its own temporary folder.

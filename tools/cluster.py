@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
 
 _AIRFLOW_2 = version("apache-airflow").startswith("2.")
+
+_LEFT = re.compile(
+    r"Received executor event with state success for task instance TaskInstanceKey\(dag_id='(?P<dag>[^']+)', "
+    r"task_id='(?P<task>[^']+)', run_id='(?P<run>[^']+)', try_number=1, map_index=(?P<index>-?\d+)"
+)
 
 
 class AirflowCluster:
@@ -94,6 +100,8 @@ class AirflowCluster:
             # The same settings on Airflow 2.
             "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
             "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
+            # By default, Airflow fails a task if its API does not answer within 5 s, as on a busy machine.
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
             # A shorter deferral can fail the task, because Airflow learns too late that it left its worker.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "PYTHONUNBUFFERED": "1",
@@ -259,6 +267,21 @@ class AirflowCluster:
         """
         text = (self.logs / f"{name}.log").read_text(errors="replace")
         return "\n".join(text.splitlines()[-lines:])
+
+    def left_workers(self, dag_id: str, run_id: str) -> set[tuple[str, int]]:
+        """Return the tasks, with their map indexes, of which the scheduler knows that they left a worker.
+
+        Airflow can fail a task that resumes earlier (https://github.com/apache/airflow/issues/66374).
+
+        :param dag_id: the DAG.
+        :param run_id: the run.
+        """
+        log = (self.logs / "scheduler.log").read_text(errors="replace")
+        return {
+            (found["task"], int(found["index"]))
+            for found in _LEFT.finditer(log)
+            if (found["dag"], found["run"]) == (dag_id, run_id)
+        }
 
     def _import_connections(self) -> None:
         if not self._connections:

@@ -140,16 +140,24 @@ class ExampleRun:
         return self.api.xcom(self.dag_id, self.run_id, task["task_id"], key, map_index=task["map_index"])
 
 
-def follow(runs: list[ExampleRun], *, authorize: Callable[[str], object], deadline: float) -> None:
+def follow(
+    runs: list[ExampleRun],
+    *,
+    authorize: Callable[[str], object],
+    deadline: float,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> None:
     """Follow runs until all have ended, and give the consent that they wait for.
 
     :param runs: the runs.
     :param authorize: called once with the URL of each consent page to which a waiting run links.
     :param deadline: seconds to wait at most.
+    :param meanwhile: called again and again.
     """
     authorized: set[str] = set()
 
     def all_ended() -> bool:
+        meanwhile()
         ended = [run.look() for run in runs]
         for run in runs:
             if run.waits() and (url := run.oauth_url()) and url not in authorized:

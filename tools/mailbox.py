@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from email.message import EmailMessage
 
+    from airflow_provider_workato.sandbox.client import SandboxControl
+
 
 @dataclass(kw_only=True)
 class Mailbox:
@@ -48,6 +50,28 @@ class Mailbox:
         """The Airflow connection to the server, as JSON."""
         extra = {"disable_ssl": True, "disable_tls": True, "from_email": "airflow@example.com"}
         return json.dumps({"conn_type": "smtp", "host": "127.0.0.1", "port": self.port, "extra": extra})
+
+
+class MailReader:
+    """A person who clicks on the consent page to which each mail links.
+
+    The answer to the first mail is Deny, so that another one follows.
+
+    :param mailbox: the mails.
+    :param control: the workspace with the consent page.
+    """
+
+    def __init__(self, mailbox: Mailbox, *, control: SandboxControl) -> None:
+        self._mailbox = mailbox
+        self._control = control
+        self._read = 0
+
+    def look(self) -> None:
+        """Answer the mails that are new."""
+        while len(self._mailbox.mails) > self._read:
+            click = self._control.click_authorize if self._read else self._control.click_deny
+            click(self._mailbox.link(self._read))
+            self._read += 1
 
 
 @contextmanager

@@ -11,29 +11,29 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tools import debian
 from tools.cluster import free_port
-from tools.debian import find_or_install
 from tools.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PROGRAMS = ("initdb", "pg_isready", "postgres")
-
 
 @contextlib.contextmanager
 def running_postgres() -> Iterator[str]:
     """Run a server with an empty database, yield its SQLAlchemy URL, and remove everything afterwards."""
-    programs = _programs()
+    programs = debian.postgres()
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="workato-postgres-") as directory:
         data = Path(directory, "data")
         as_owner = _give_away(directory)
-        subprocess.run(
-            [*as_owner, programs["initdb"], "-D", data, "-A", "trust", "-U", "postgres", "--no-sync"],
-            check=True,
-            capture_output=True,
+        # A machine without a locale would get an ASCII database.
+        options = ["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+        made = subprocess.run(
+            [*as_owner, programs["initdb"], "-D", data, *options], capture_output=True, text=True, check=False
         )
+        if made.returncode:
+            raise RuntimeError(f"initdb failed: {made.stderr}")
         # Durability does not matter: the database is deleted afterwards.
         settings = {
             "fsync": "off",
@@ -58,18 +58,6 @@ def running_postgres() -> Iterator[str]:
             yield f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"
         finally:
             _stop(server, data)
-
-
-def _programs() -> dict[str, str]:
-    return find_or_install(_find, package="postgresql")
-
-
-def _find() -> dict[str, str]:
-    # Debian keeps the server's programs off PATH.
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
-    path = os.pathsep.join([*map(str, reversed(versions)), os.environ.get("PATH", os.defpath)])
-    found = {name: where for name in _PROGRAMS if (where := shutil.which(name, path=path))}
-    return found if len(found) == len(_PROGRAMS) else {}
 
 
 def _give_away(directory: str) -> list[str]:

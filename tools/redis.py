@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import socket
 import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tools import debian
 from tools.cluster import free_port
-from tools.debian import find_or_install
 from tools.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PROGRAM = "redis-server"
-
 
 @contextlib.contextmanager
 def running_redis() -> Iterator[str]:
     """Run an empty server on a free port, yield its URL, and remove everything afterwards."""
-    program = _program()
+    program = debian.redis()
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="workato-redis-") as directory:
         options = ["--port", str(port), "--bind", "127.0.0.1", "--dir", directory]
@@ -47,10 +44,6 @@ def running_redis() -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
-
-
-def _program() -> str:
-    return find_or_install(lambda: shutil.which(_PROGRAM), package="redis-server")
 
 
 def _answers(port: int) -> bool:

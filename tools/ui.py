@@ -108,8 +108,6 @@ def serve(*, home: Path, button: StopButton) -> None:
             button=button,
             home=home,
             dags_folder=DAGS_FOLDER,
-            # By default, Airflow fails a task if its API does not answer within 5 s, as on a busy machine.
-            env={"AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60"},
             connections=connections(sandbox, mailbox),
             pools=EXAMPLE_POOLS,
         ) as cluster,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ import pytest
 from airflow_provider_workato.sandbox.client import SandboxProcess, running_sandbox
 from tests.browser.screenshots import Screenshots
 from tests.support.ui import Ui
-from tools.debian import find_or_install
+from tools import debian
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 #: Only the browser's environment can import these tests.
 collect_ignore_glob = [] if find_spec("playwright") else ["test_*.py"]
 
-#: The first one found is used.
-PROGRAMS = ("chromium", "google-chrome")
 DESKTOP = {"width": 1280, "height": 800}
 #: Pages of Airflow can take seconds on a busy machine.
 PATIENCE = 60_000
@@ -75,11 +72,8 @@ def chromium() -> Iterator[Browser]:
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=PATIENCE)
-    program = find_or_install(
-        lambda: next(filter(None, map(shutil.which, PROGRAMS)), None), package="chromium"
-    )
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program)
+        browser = playwright.chromium.launch(executable_path=debian.chromium())
         yield browser
         browser.close()
 

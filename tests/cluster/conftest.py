@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,21 +15,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_workato.sandbox.client import SandboxProcess, running_sandbox, wait_until
-from tests.cluster.figures import Figures, Meter
+from tests.cluster.figures import TRIGGERERS, Figures, Meter
 
 if TYPE_CHECKING:
     from tools.airflow_api import AirflowApi
     from tools.celery_cluster import CeleryCluster
+    from tools.mailbox import Mailbox
 
 WATCHED = ("salesforce", "jira")
-EXAMPLES = (
-    "example_workato_connection",
-    "example_workato_oauth",
-    "example_workato_tenants",
-    "example_workato_refused",
-    "example_workato_lost",
-)
-_ROOT = Path(__file__).parents[2]
+WORKERS = 2
+_EXAMPLES_FOLDER = Path(__file__).parents[2] / "example_dags"
+EXAMPLES = tuple(path.stem for path in sorted(_EXAMPLES_FOLDER.glob("*.py")))
 _FIGURES = pytest.StashKey[list[Figures]]()
 
 
@@ -60,6 +57,7 @@ class Stage:
 
     cluster: CeleryCluster
     sandbox: SandboxProcess
+    mailbox: Mailbox
     size: Size
     ids: dict[str, list[int]]
     figures: list[Figures] = field(default_factory=list)
@@ -99,6 +97,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
     # Import here: where these tests are not selected, the dependencies are not installed.
     from tools.celery_cluster import CeleryCluster
     from tools.example_runs import EXAMPLE_POOLS
+    from tools.mailbox import running_mailbox
     from tools.postgres import running_postgres
     from tools.redis import running_redis
 
@@ -111,7 +110,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
     creates = {"cluster_creates": size.creates, "cluster_one_run": 8, "cluster_one_slot": 4}
     plan = {"interval": size.interval, "waits": ids, "creates": creates, "watched": WATCHED}
     dags = tmp_path_factory.mktemp("dags")
-    for path in [Path(__file__).parent / "dags" / "cluster.py", *_example_files()]:
+    for path in [Path(__file__).parent / "dags" / "cluster.py", *_EXAMPLES_FOLDER.glob("*.py")]:
         source = path.read_text()
         if path.stem == "example_workato_lost":
             given = source
@@ -120,49 +119,52 @@ def stage(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
             )
             assert source != given
         (dags / path.name).write_text(source)
+    home = tmp_path_factory.mktemp("airflow")
     began = time.monotonic()
     with ExitStack() as stack:
         sandbox = stack.enter_context(running_sandbox())
+        mailbox = stack.enter_context(running_mailbox())
         cluster = stack.enter_context(
             CeleryCluster(
-                home=tmp_path_factory.mktemp("airflow"),
+                home=home,
                 dags_folder=dags,
                 database=stack.enter_context(running_postgres()),
                 broker=stack.enter_context(running_redis()),
-                triggerers=2,
+                triggerers=TRIGGERERS,
+                workers=WORKERS,
                 env={"CLUSTER_TESTS_PLAN": json.dumps(plan)},
-                connections=_connections(sandbox),
+                connections=_connections(sandbox, mailbox, interval=size.interval),
                 pools=EXAMPLE_POOLS,
             )
         )
         cluster.api.wait_for_dags(*ids, *creates, *EXAMPLES, *(f"cluster_watch_{app}" for app in WATCHED))
         print(f"\ncluster started in {time.monotonic() - began:.0f} s", flush=True)
-        stage = Stage(cluster=cluster, sandbox=sandbox, size=size, ids=ids)
+        stage = Stage(cluster=cluster, sandbox=sandbox, mailbox=mailbox, size=size, ids=ids)
         request.config.stash[_FIGURES] = stage.figures
         # From now on it counts; the watches are to have seen the workspace before anything changes in it.
         wait_until(lambda: _polls(sandbox) >= 2, what="the first polls", deadline=120)
         stage.whole.seconds()
         yield stage
+    if not request.session.testsfailed:
+        shutil.rmtree(home, ignore_errors=True)
 
 
-def _connections(sandbox: SandboxProcess) -> dict[str, dict[str, Any]]:
-    # Each worker paces only itself, so each gets its share: two workers make creates, and two triggerers
-    # poll besides.
-    shares = {"list_calls_per_minute": 22, "calls_per_second": 0.5}
+def _connections(sandbox: SandboxProcess, mailbox: Mailbox, *, interval: float) -> dict[str, dict[str, Any]]:
+    # Each worker limits only itself, so each gets its share of what the triggerers leave of Workato's quotas.
+    # Waits that follow other tasks may need a list of their own, together, twice a minute.
+    polls = TRIGGERERS * (60 / interval + 2)
+    shares = {"list_calls_per_minute": int((60 - polls) / WORKERS), "calls_per_second": 1 / WORKERS}
     jira = {"conn_type": "generic", "host": "acme.atlassian.net", "login": "ada", "password": "a-credential"}
     return {
         "workato_default": json.loads(sandbox.airflow_conn) | {"extra": shares},
         "jira": jira,
         "jira_hooli": jira | {"password": "wrong-credentials-of-hooli"},
+        "smtp_default": json.loads(mailbox.airflow_conn),
     }
 
 
 def _polls(sandbox: SandboxProcess) -> int:
     return len(sandbox.control.requests(operation="list_connections"))
-
-
-def _example_files() -> list[Path]:
-    return [_ROOT / "example_dags" / f"{name}.py" for name in EXAMPLES]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -22,9 +22,12 @@ class Figures:
     """The figures of one scenario.
 
     :param duplicates: connections of the workspace that have the app and external id of another
-    :param lost_waits: waits that did not end, or not with their own connection
+    :param lost_waits: waits that did not end, or not with their own connection; None if the scenario has none
     :param polls: when list calls without a filter came, as only triggerers make them, and their answer
     :param list_calls: all list calls
+    :param refused_lists: list calls answered with 429
+    :param other_calls: all other calls
+    :param refused_calls: other calls answered with 429
     """
 
     scenario: str
@@ -32,11 +35,13 @@ class Figures:
     succeeded: int
     failed: int
     duplicates: int
-    lost_waits: int
+    lost_waits: int | None
     told: Told
     polls: list[tuple[float, int | None]]
     list_calls: int
-    refused: int
+    refused_lists: int
+    other_calls: int
+    refused_calls: int
     seconds: float
 
     @property
@@ -44,12 +49,14 @@ class Figures:
         return self.list_calls / self.seconds * 60
 
     def __str__(self) -> str:
+        lost = "-" if self.lost_waits is None else self.lost_waits
         return (
             f"{self.scenario}: {self.tasks} tasks, {self.succeeded} succeeded, {self.failed} failed, "
-            f"{self.duplicates} duplicates, {self.lost_waits} lost waits, {self.told.count} changes, "
+            f"{self.duplicates} duplicates, {lost} lost waits, {self.told.count} changes, "
             f"{len(self.told.twice)} told twice, {len(self.told.missed)} missed, "
             f"{self.list_calls_per_minute:.1f} list calls a minute ({len(self.polls)} polls in all), "
-            f"{self.refused} x 429, {self.seconds:.0f} s"
+            f"429 for {self.refused_lists} of {self.list_calls} list calls and {self.refused_calls} of "
+            f"{self.other_calls} others, {self.seconds:.0f} s"
         )
 
 
@@ -76,7 +83,6 @@ class Meter:
         self._watched = watched
         self._lasting = lasting
         self._began = time.monotonic()
-        self._refused = self._count_refused()
         self._request = max((row["seq"] for row in control.requests()), default=0)
         self._change = max((row["seq"] for row in control.changes()), default=0)
 
@@ -105,18 +111,21 @@ class Meter:
         )
 
     def wait_until_told(self) -> None:
-        """Wait until every change is reported; the figures show any that stay unreported."""
+        """Wait until every change is reported.
+
+        :raises AssertionError: if some stay unreported, although the triggerers had time to take over watches
+        """
         try:
             wait_until(
                 lambda: not self.told(so_far=True).missed,
                 what="the changes to be told",
-                deadline=6 * self._lasting,
+                deadline=180 + 6 * self._lasting,
                 interval=1,
             )
         except TimeoutError as error:
-            print(error)
+            raise AssertionError(f"{error}: {self.told(so_far=True).missed}") from error
 
-    def figures(self, runs: Mapping[str, Collection[str]], *, lost_waits: int = 0) -> Figures:
+    def figures(self, runs: Mapping[str, Collection[str]], *, lost_waits: int | None = None) -> Figures:
         """Return the figures of everything since the start.
 
         :param runs: the runs by DAG
@@ -129,8 +138,11 @@ class Meter:
             for run_id in run_ids
             for task in self._api.task_instances(dag_id, run_id)
         )
-        lists = self._control.requests(operation="list_connections", since=self._request)
-        polls = [row for row in lists if _is_poll(row) and row["status"] != 429]
+        calls = self._control.requests(since=self._request)
+        lists = [row for row in calls if row["operation"] == "list_connections"]
+        refused = Counter(row["operation"] for row in calls if row["status"] == 429)
+        refused_lists = refused["list_connections"]
+        polls = [row for row in lists if is_poll(row) and row["status"] != 429]
         return Figures(
             scenario=self._scenario,
             tasks=states.total(),
@@ -141,12 +153,11 @@ class Meter:
             told=self.told(),
             polls=[(round(row["at"] - self._began, 1), row["status"]) for row in polls],
             list_calls=len(lists),
-            refused=self._count_refused() - self._refused,
+            refused_lists=refused_lists,
+            other_calls=len(calls) - len(lists),
+            refused_calls=refused.total() - refused_lists,
             seconds=seconds,
         )
-
-    def _count_refused(self) -> int:
-        return int(self._control.counts()["too_many_requests"])
 
 
 def most_polls(seconds: float, *, interval: float, starts: int = 2 * TRIGGERERS) -> float:
@@ -158,7 +169,8 @@ def most_polls(seconds: float, *, interval: float, starts: int = 2 * TRIGGERERS)
     return TRIGGERERS * seconds / interval + starts
 
 
-def _is_poll(row: Mapping[str, Any]) -> bool:
+def is_poll(row: Mapping[str, Any]) -> bool:
+    """Tell whether a list call has no filter, as only triggerers make them."""
     return not {"external_id", "folder_id", "parent_id", "project_id"} & set(parse_qs(row["query"]))
 
 

@@ -55,7 +55,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         # The API server serves all tasks at once; by default it has database connections for fifteen.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "60",
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
-        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+        # A takeover takes this long, 30 s by default. A busy triggerer must not seem dead.
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "20",
         "KILL_TESTS_ANSWERED": str(answered),
     }
     workspaces = {}

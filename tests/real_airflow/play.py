@@ -39,6 +39,7 @@ from tests.real_airflow.cells import (
     producers,
 )
 from tools.airflow_api import FINISHED
+from tools.mailbox import MailReader
 from tools.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -59,10 +60,6 @@ APPROVAL_EXAMPLE = "example_workato_approval"
 _SINCE = {LOST_EXAMPLE: (3, 0), APPROVAL_EXAMPLE: (3, 1)}
 EXAMPLES = tuple(
     path.stem for path in sorted(_EXAMPLES_FOLDER.glob("*.py")) if _SINCE.get(path.stem, (2, 11)) <= AIRFLOW
-)
-_LEFT = re.compile(
-    r"Received executor event with state success for task instance TaskInstanceKey\(dag_id='(?P<dag>[^']+)', "
-    r"task_id='(?P<task>[^']+)', run_id='(?P<run>[^']+)', try_number=1, map_index=(?P<index>-?\d+)"
 )
 _STARTED = re.compile(r"trigger \S.* starting")
 
@@ -167,20 +164,12 @@ class _Run:
         return self.over
 
     def _is_heard(self, stage: Stage) -> bool:
-        """Return whether the scheduler has learned that each deferred task left its worker.
-
-        Airflow can fail a task that resumes earlier (https://github.com/apache/airflow/issues/66374).
-        """
+        """Return whether the scheduler has learned that each deferred task left its worker."""
         away = ("deferred", "awaiting_input")
         deferred = {task for task, state in self.waits.items() if state in away} & self.by_worker
         if not deferred:
             return True
-        log = (stage.cluster.logs / "scheduler.log").read_text(errors="replace")
-        heard = {
-            (found["task"], int(found["index"]))
-            for found in _LEFT.finditer(log)
-            if (found["dag"], found["run"]) == (self.dag_id, self.run_id)
-        }
+        heard = stage.cluster.left_workers(self.dag_id, self.run_id)
         return heard >= {one for one in self.seen if one[0] in deferred}
 
 
@@ -324,8 +313,8 @@ class _Person:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._workato = stage.workspaces["workato_default"]
+        self._mails = MailReader(stage.mailbox, control=self._workato.control)
         self._logged_in = False
-        self._mails_read = 0
 
     def look(self) -> None:
         control = self._workato.control
@@ -339,11 +328,7 @@ class _Person:
             )
             control.click_authorize(link.json()["data"]["url"])
             self._logged_in = True
-        while len(self._stage.mailbox.mails) > self._mails_read:
-            # Deny the first time, to be asked again.
-            click = control.click_authorize if self._mails_read else control.click_deny
-            click(self._stage.mailbox.link(self._mails_read))
-            self._mails_read += 1
+        self._mails.look()
 
 
 def _watches_have_begun(stage: Stage, count: int) -> None:

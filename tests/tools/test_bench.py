@@ -45,6 +45,14 @@ def test_what_was_missed_is_named() -> None:
     assert "\nMissed: Waiting: memory.\n" in document.markdown()
 
 
+def test_a_section_can_be_added_without_the_facts_of_the_others() -> None:
+    document = Document(facts=[("machine", "2 cores"), ("Python", "3.13")])
+    document.put(Section(title="One", method="How.", tables=[]), load=1)
+    later = Document(document.markdown())
+    later.put(Section(title="Two", method="How.", tables=[]), load=1)
+    assert later.markdown().startswith(document.markdown().partition("\n## ")[0])
+
+
 def test_a_later_run_replaces_its_own_section_only() -> None:
     document = Document(facts=[])
     for title in ("One", "Two", "Three"):

@@ -19,16 +19,19 @@ machine, which is also where the server, the database and all of Airflow ran. Ra
 the figures: another machine has other figures. The sandbox stands in for Workato, so there is no network in
 any time. [The soak](soak.md) has a page of its own."""
 
+_FACT = re.compile(r"^\| (?!---)([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+
 
 class Document:
     """A report in Markdown.
 
     :param text: what an earlier run wrote.
-    :param facts: versions and machine.
+    :param facts: versions and machine, by default those of the earlier run.
     """
 
-    def __init__(self, text: str = "", *, facts: Sequence[tuple[str, str]]) -> None:
-        self._facts = facts
+    def __init__(self, text: str = "", *, facts: Sequence[tuple[str, str]] | None = None) -> None:
+        head = text.partition("\n## ")[0]
+        self._facts = _FACT.findall(head) if facts is None else facts
         self._sections: dict[str, str] = {
             part.partition("\n")[0]: f"## {part.rstrip()}"
             for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]

@@ -38,6 +38,8 @@ def main(dags: Path) -> None:
     with sandbox() as workato:
         os.environ.update(
             AIRFLOW_HOME=os.path.abspath("airflow"),  # noqa: PTH100 - it need not exist
+            # With some versions of svcs, `airflow dags test` fails in Airflow 3.2 without it.
+            AIRFLOW__API_AUTH__JWT_SECRET="only-for-tests" * 5,
             AIRFLOW__CORE__LOAD_EXAMPLES="False",
             AIRFLOW__CORE__DAGS_FOLDER=str(dags),
             AIRFLOW_CONN_WORKATO_DEFAULT=workato["airflow_conn"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,16 @@ LEGS = (
     ),
     Leg(name="newest", python=PYTHONS[-1]),
 )
+
+
+def newest(line: str, *, found: Container[str]) -> Leg:
+    """Return the leg of an Airflow line with its newest Python that is installed, or else its newest.
+
+    :param line: the Airflow line.
+    :param found: the Python versions that are installed.
+    """
+    legs = [leg for leg in reversed(LEGS) if leg.line == line]
+    return next((leg for leg in legs if leg.python in found), legs[0])
 
 
 def interpreter(python: str) -> Path | None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from tools.matrix.legs import ROOT
 
@@ -47,6 +50,39 @@ class Outcome:
         """Leave it for the table."""
         FOLDER.mkdir(parents=True, exist_ok=True)
         (FOLDER / f"{self.leg}.json").write_text(json.dumps(asdict(self), indent=2))
+
+
+class Entry:
+    """The outcome of a leg that still runs.
+
+    :param outcome: what is known so far.
+    """
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+    def note(self, **facts: Any) -> None:
+        """Replace some fields of the outcome.
+
+        :param facts: the fields.
+        """
+        self.outcome = replace(self.outcome, **facts)
+
+
+@contextmanager
+def recording(leg: str, *, everything: bool = False) -> Iterator[Entry]:
+    """Save the outcome of the block: failed unless its end is reached.
+
+    :param leg: the leg's name.
+    :param everything: whether all tests run.
+    """
+    entry, began = Entry(Outcome(leg=leg, result=FAILED, everything=everything)), time.monotonic()
+    try:
+        yield entry
+        entry.note(result=PASSED)
+    finally:
+        entry.note(seconds=time.monotonic() - began)
+        entry.outcome.save()
 
 
 def load(names: Iterable[str]) -> list[Outcome]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -14,18 +15,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_workato.sandbox.client import SandboxProcess, running_sandbox
+from tools.bench.cli import REPORT as BENCHMARKS
+from tools.bench.document import Document
 from tools.celery_cluster import CeleryCluster
 from tools.postgres import running_postgres
 from tools.redis import running_redis
 from tools.soak.memory import Memory
 from tools.soak.play import INTERVAL, WATCHED, Soak
-from tools.soak.report import passed, report
+from tools.soak.report import FULL, page, passed, section
 from tools.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-REPORT = Path(__file__).parents[2] / "docs" / "soak.md"
+_ROOT = Path(__file__).parents[2]
+REPORT = _ROOT / "docs" / "soak.md"
+#: Where the logs of failed tasks are kept.
+LOGS = _ROOT / "build" / "soak"
 _DAGS = Path(__file__).parent / "dags"
 
 
@@ -40,11 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--output",
         type=Path,
-        help=f"report to write (default: docs/{REPORT.name} if it takes 30 minutes, otherwise none)",
+        help=f"report to write (default: docs/{REPORT.name} if it takes {FULL} minutes, otherwise none)",
     )
     options = parser.parse_args(arguments)
     # As Ctrl-C does: everything that was started has to be ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    shutil.rmtree(LOGS, ignore_errors=True)
     began, load = time.monotonic(), os.getloadavg()[0]
 
     def say(what: str) -> None:
@@ -64,8 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 slots=6,
                 env={
                     "SOAK_INTERVAL": str(INTERVAL),
-                    # Airflow's default: a machine that is busy for ten seconds is not dead.
-                    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "30",
+                    # Airflow's default: no worker is killed.
                     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "300",
                 },
                 connections=_connections(sandbox),
@@ -77,16 +83,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             lambda: len(control.requests(operation="list_connections")) >= 2, what="polls", deadline=180
         )
         say("the cluster is ready")
-        soak = Soak(cluster=cluster, control=control, database=database, waits=options.waits, say=say)
+        soak = Soak(
+            cluster=cluster, control=control, database=database, waits=options.waits, logs=LOGS, say=say
+        )
         memory = stack.enter_context(Memory(cluster))
         outcome = soak.run(seconds=60 * options.minutes)
         ended = cluster.ended_components()
-    text = report(outcome, memory, minutes=options.minutes, load=load, ended=ended)
+    found = section(outcome, memory, minutes=options.minutes, waits=options.waits, ended=ended)
+    text = page(found, load=load)
     print(text)
-    output = options.output or (REPORT if options.minutes >= 30 else None)
+    is_full = options.minutes >= FULL
+    output = options.output or (REPORT if is_full else None)
     if output is not None:
         output.write_text(text, encoding="utf-8")
-    return 0 if passed(text) else 1
+    if is_full and options.output is None:
+        benchmarks = Document(BENCHMARKS.read_text(encoding="utf-8"))
+        benchmarks.put(found, load=load)
+        BENCHMARKS.write_text(benchmarks.markdown(), encoding="utf-8")
+    return 0 if passed(found) else 1
 
 
 def _connections(sandbox: SandboxProcess) -> dict[str, dict[str, object]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from collections import Counter
 from contextlib import closing
@@ -16,6 +17,7 @@ from tools.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from airflow_provider_workato.sandbox.client import SandboxControl
     from tools.celery_cluster import CeleryCluster
@@ -24,8 +26,11 @@ INTERVAL = 10.0
 TRIGGERERS = 2
 WATCHED = ("salesforce", "jira")
 WAITS_PER_RUN = 50
-#: Seconds for which a connection is not authorized, from the start of its run.
-LIFE = (120.0, 540.0)
+#: Seconds for which a connection is not authorized, from the start of its run. Two cores start a wait or two
+#: a second beside all else, so waits must last some minutes for 500 to wait at once.
+LIFE = (240.0, 720.0)
+#: No connection is authorized while fewer than this share of the waits are waiting.
+FEWEST = 0.9
 #: Seconds between two of each.
 FAULT_EVERY, CREATES_EVERY, RESTART_EVERY = 20.0, 60.0, 240.0
 #: Seconds after which a finished connection is deleted.
@@ -65,7 +70,7 @@ class Outcome:
 
     :param seconds: for how long it went on.
     :param waits: waits that ended.
-    :param most_waits: most waits at one moment.
+    :param waits_at_once: number of waits, each second.
     :param creates: connections that were to be created.
     :param failed: waits and creates that failed.
     :param failed_beside: other tasks that failed: those that the watches start.
@@ -76,13 +81,14 @@ class Outcome:
     :param restarts: restarts of a triggerer by kind.
     :param minutes: list calls in each minute.
     :param polls: list calls of the triggerers.
+    :param calls: all calls.
     :param refused: calls answered with 429, apart from those of a fault.
     :param told: what the watches told.
     """
 
     seconds: float = 0.0
     waits: int = 0
-    most_waits: int = 0
+    waits_at_once: list[int] = field(default_factory=list)
     creates: int = 0
     failed: int = 0
     failed_beside: int = 0
@@ -93,6 +99,7 @@ class Outcome:
     restarts: Counter[str] = field(default_factory=Counter)
     minutes: list[int] = field(default_factory=list)
     polls: int = 0
+    calls: int = 0
     refused: int = 0
     told: Told = field(default_factory=lambda: Told(count=0, twice=[], missed=[]))
 
@@ -104,6 +111,7 @@ class Soak:
     :param control: the workspace.
     :param database: the SQLAlchemy URL of Airflow's database.
     :param waits: number of waits to keep going.
+    :param logs: the folder for the logs of tasks that fail.
     :param say: told how far it is.
     """
 
@@ -114,6 +122,7 @@ class Soak:
         control: SandboxControl,
         database: str,
         waits: int,
+        logs: Path,
         say: Callable[[str], None],
     ) -> None:
         self.outcome = Outcome()
@@ -122,6 +131,7 @@ class Soak:
         self._control = control
         self._dsn = database.replace("+psycopg2", "")
         self._waits = waits
+        self._logs = logs
         self._say = say
         self._random = random.Random(500)  # noqa: S311 - no secret
         self._next_id = 1_000_000
@@ -141,7 +151,6 @@ class Soak:
         """
         began = time.monotonic()
         first = max((row["seq"] for row in self._control.requests()), default=0)
-        refused = int(self._control.counts()["too_many_requests"])
         restart_every = min(RESTART_EVERY, seconds / 4)
         due = {"fault": began + FAULT_EVERY, "creates": began, "restart": began + restart_every, "say": began}
         while (now := time.monotonic()) < began + seconds:
@@ -162,8 +171,6 @@ class Soak:
         self._end()
         self.outcome.seconds = time.monotonic() - began
         self._count_calls(since=first, began=began)
-        faulty = sum(count for name, count in self.outcome.faults.items() if name.startswith("rate_limited"))
-        self.outcome.refused = int(self._control.counts()["too_many_requests"]) - refused - faulty
         return self.outcome
 
     def _step(self) -> None:
@@ -172,7 +179,7 @@ class Soak:
         deferred = self._count("deferred")
         # On a slow machine they go no faster than they come.
         waiting = deferred - (self._authorized - self._count("success"))
-        self._authorize(until=now, most=waiting - int(0.8 * self._waits))
+        self._authorize(until=now, most=waiting - int(FEWEST * self._waits))
         for at, number in [entry for entry in self._to_lose if entry[0] <= now]:
             self._to_lose.remove((at, number))
             self._control.lose(number)
@@ -185,7 +192,7 @@ class Soak:
         room = not queued and deferred <= self._waits - WAITS_PER_RUN
         if room and self._all_expanded():
             self._start_waits()
-        self.outcome.most_waits = max(self.outcome.most_waits, deferred)
+        self.outcome.waits_at_once.append(deferred)
 
     def _check_ended(self) -> None:
         # Asking Airflow's API for each run every second would be a load of its own.
@@ -255,12 +262,11 @@ class Soak:
         for task in tasks:
             if task["state"] != "success":
                 self.outcome.failed += 1
-                log = self._log(dag_id, run_id, task)
-                self._say(f"{dag_id} {run_id} {task['task_id']} {task['map_index']}: {task['state']}\n{log}")
+                self._keep_log(dag_id, run_id, task)
 
-    def _log(self, dag_id: str, run_id: str, task: dict[str, Any]) -> str:
+    def _keep_log(self, dag_id: str, run_id: str, task: dict[str, Any]) -> None:
         try:
-            found = self._api.log(
+            log = self._api.log(
                 dag_id,
                 run_id,
                 task["task_id"],
@@ -268,8 +274,12 @@ class Soak:
                 map_index=task["map_index"],
             )
         except RuntimeError as error:
-            return str(error)
-        return found[-2000:]
+            log = str(error)
+        name = f"{dag_id} {run_id} {task['task_id']} {task['map_index']}"
+        self._logs.mkdir(parents=True, exist_ok=True)
+        path = self._logs / f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', name)}.log"
+        path.write_text(log, encoding="utf-8")
+        self._say(f"{name}: {task['state']}, see {path}\n{log[-2000:]}")
 
     def _add_fault(self) -> None:
         name, parameters = self._random.choice(FAULTS)
@@ -298,12 +308,19 @@ class Soak:
             self._check_ended()
             return not self._creates and not self._compare(lasting=None).missed
 
+        # The outcome shows what stays untold.
         try:
             wait_until(all_told, what="the changes", deadline=180, interval=2)
         except TimeoutError:
             self._say(f"not told yet: {self._compare(lasting=None).missed[:10]}")
         polls = self._poll_count()
-        wait_until(lambda: self._poll_count() >= polls + TRIGGERERS, what="polls", deadline=120, interval=1)
+        try:
+            # The second round begins later than a watch notes what it told in the first.
+            wait_until(
+                lambda: self._poll_count() >= polls + 2 * TRIGGERERS, what="polls", deadline=120, interval=1
+            )
+        except TimeoutError as error:
+            self._say(str(error))
 
     def _end(self) -> None:
         self._say("letting all end")
@@ -323,10 +340,14 @@ class Soak:
             self.outcome.lost_waits += WAITS_PER_RUN * len(self._active)
         self._settle()
         self.outcome.told = self._compare(lasting=3 * INTERVAL)
-        [(failed,)] = self._rows(
-            "select count(*) from task_instance where state = 'failed' and dag_id like 'soak_watch_%%'"
+        failed = self._rows(
+            "select dag_id, run_id, task_id, try_number, map_index from task_instance "
+            "where state = 'failed' and dag_id like 'soak_watch_%%'"
         )
-        self.outcome.failed_beside = int(failed)
+        self.outcome.failed_beside = len(failed)
+        for dag_id, run_id, task_id, try_number, map_index in failed:
+            task = {"task_id": task_id, "try_number": try_number, "map_index": map_index, "state": "failed"}
+            self._keep_log(dag_id, run_id, task)
 
     def _compare(self, *, lasting: float | None) -> Told:
         events = [{"extra": extra} for (extra,) in self._rows("select extra from asset_event")]
@@ -334,10 +355,13 @@ class Soak:
         return compare(changes, events, providers=WATCHED, now=time.monotonic(), lasting=lasting)
 
     def _count_calls(self, *, since: int, began: float) -> None:
-        rows = self._control.requests(operation="list_connections", since=since)
-        minutes = Counter(int((row["at"] - began) // 60) for row in rows)
+        calls = self._control.requests(since=since)
+        lists = [row for row in calls if row["operation"] == "list_connections"]
+        minutes = Counter(int((row["at"] - began) // 60) for row in lists)
         self.outcome.minutes = [minutes[number] for number in range(int(self.outcome.seconds // 60))]
-        self.outcome.polls = sum(_is_poll(row) for row in rows)
+        self.outcome.polls = sum(_is_poll(row) for row in lists)
+        self.outcome.calls = len(calls)
+        self.outcome.refused = sum(row["status"] == 429 and row["fault"] is None for row in calls)
 
     def _poll_count(self) -> int:
         rows = self._control.requests(operation="list_connections")

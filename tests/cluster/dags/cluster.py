@@ -69,6 +69,7 @@ def creates(count: int, **options: Any) -> None:
 with dag("cluster_creates", max_active_runs=1):
     creates(PLAN["creates"]["cluster_creates"])
 
+# Its runs take turns, as the guide advises for creates on several workers.
 with dag("cluster_one_run", max_active_runs=1):
     creates(PLAN["creates"]["cluster_one_run"])
 
@@ -77,7 +78,8 @@ with dag("cluster_one_slot", max_active_runs=2):
     creates(PLAN["creates"]["cluster_one_slot"], pool="workato")
 
 
-@task
+# A worker may be killed while it runs.
+@task(retries=2)
 def told(triggering_asset_events: Any = None) -> list[int]:
     """Read the changes that started the run."""
     return [
