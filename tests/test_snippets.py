@@ -183,8 +183,8 @@ def test_a_console_session_goes_as_shown(
             request.getfixturevalue("airflow_db")
             subprocess.run([Path(sys.executable).with_name(program), *words], check=True)
         elif program == "workato":
-            # The vendor's command line is not installed here.
-            assert words == ["connections", "list"]
+            # tests/vendor runs it, in an environment that has it.
+            assert words[0] == "connections"
         else:
             assert program == "workato-sandbox"
             with running_sandbox(*(word for word in words if word != "&")) as process:
