@@ -27,7 +27,8 @@ def shown(page: requests.Response) -> dict[str, str]:
 
 
 def target(page: requests.Response, link: str) -> str:
-    (address,) = re.findall(rf'<a href="([^"]*)">{link}</a>', page.text)
+    links: list[str] = re.findall(rf'<a href="([^"]*)">{link}</a>', page.text)
+    (address,) = links
     return urljoin(page.url, address)
 
 
