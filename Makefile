@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer, make and a package registry. PYTHON=/path/to/python chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help install services demo ui sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster test-browser soak matrix matrix-short docs docs-links package bench lint format clean
+.PHONY: help install services demo ui sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster test-browser test-vendor soak matrix matrix-short docs docs-links package bench lint format clean
 SHELL := /bin/bash
 
 # Most tests wait for something. Files share what they start, so each runs in one process.
@@ -54,6 +54,9 @@ test-cluster: .venv-cluster/.installed ## Play scenarios on Celery workers and t
 test-browser: .venv-browser/.installed ## Click through Airflow and the sandbox in Chromium (minutes; ARGS=--update-docs)
 	.venv-browser/bin/python -m pytest -m browser tests/browser $(ARGS)
 
+test-vendor: .venv/.installed .venv-vendor/.installed ## Run the vendor's command line against the sandbox
+	.venv/bin/python -m pytest -n 2 -m vendor tests/vendor $(ARGS)
+
 soak: .venv-cluster/.installed ## Keep such a cluster busy for 30 minutes (ARGS="--minutes 5"); writes docs/soak.md, and benchmarks.md
 	.venv-cluster/bin/python -m tools.soak $(ARGS)
 
@@ -93,7 +96,7 @@ format: .venv/.installed ## Format the code with ruff, and write the table of se
 	.venv/bin/python -m tools.settings_table
 
 clean: ## Remove the environments and all caches
-	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-cluster .venv-browser .venv-docs .venv-bench .venv-tools .nox
+	rm -rf .venv .venv-2.11 .venv-3.0 .venv-3.1 .venv-3.2 .venv-lowest .venv-cluster .venv-browser .venv-docs .venv-bench .venv-tools .venv-vendor .nox
 	rm -rf .venv-uv
 	rm -rf .coverage .coverage.* htmlcov build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis docs/reference/generated
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -125,3 +128,6 @@ clean: ## Remove the environments and all caches
 
 .venv-tools/.installed: $(PINS) constraints/tools.txt
 	tools/venv.sh .venv-tools constraints/tools.txt "$(MINORS_3)" tools
+
+.venv-vendor/.installed: $(PINS) constraints/vendor.txt
+	tools/venv.sh .venv-vendor constraints/vendor.txt "$(MINORS_3)" vendor

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import runpy
 import shlex
+import signal
 import subprocess
 import sys
 import textwrap
@@ -20,7 +22,7 @@ import pytest
 import requests
 
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.sandbox.client import running_sandbox
+from airflow_provider_workato.sandbox.client import running_sandbox, wait_until
 from tests.support.dags import own_workspace, run_dag
 from tests.support.sandbox import RunningSandbox
 
@@ -69,6 +71,8 @@ SNIPPETS = list(_snippets())
 PYTHON = [snippet for snippet in SNIPPETS if snippet.language == "python"]
 CONSOLE = [snippet for snippet in SNIPPETS if snippet.language == "console"]
 ALONE = [snippet for snippet in CONSOLE if snippet.page not in WALKTHROUGHS]
+#: Their lines use what an earlier one has printed.
+IN_A_SHELL = [snippet for snippet in ALONE if "$(" in snippet.text]
 PLAIN = [snippet for snippet in SNIPPETS if snippet.language == ""]
 COMMANDS = [
     line for snippet in PLAIN for line in snippet.text.splitlines() if line.startswith(("make ", "pip "))
@@ -193,11 +197,43 @@ def _is_ours(requirement: str, project: dict[str, Any]) -> bool:
     return name == project["name"] and extras in known
 
 
-@pytest.mark.parametrize("snippet", ALONE, ids=str)
+@pytest.mark.parametrize("snippet", IN_A_SHELL, ids=str)
+def test_a_shell_gets_what_the_sandbox_prints(
+    snippet: Snippet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    with subprocess.Popen(
+        ["bash"],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": path},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as shell:
+        stdin, stdout = shell.stdin, shell.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            background, *lines = (line[2:] for line in snippet.text.splitlines())
+            assert background.endswith("&")
+            # The default port may be in use.
+            print(background.replace("workato-sandbox", "workato-sandbox --port 0"), file=stdin, flush=True)
+            ready = json.loads(stdout.readline())
+            wait_until((tmp_path / "sandbox.json").read_text, what="the file")
+            print(*lines, 'echo "$AIRFLOW_CONN_WORKATO_DEFAULT"', sep="\n", file=stdin, flush=True)
+            monkeypatch.setenv("AIRFLOW_CONN_WORKATO_DEFAULT", stdout.readline().strip())
+            hook = WorkatoConnectionsHook()
+            assert hook.settings.token.reveal() == ready["token"]
+            assert [connection["id"] for connection in hook.iter_connections()] == [36]
+        finally:
+            os.killpg(shell.pid, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("snippet", [one for one in ALONE if one not in IN_A_SHELL], ids=str)
 def test_a_console_session_goes_as_shown(
     snippet: Snippet,
     sandbox: RunningSandbox,
-    monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
     joined = snippet.text.replace("\\\n", " ")
@@ -214,35 +250,27 @@ def test_a_console_session_goes_as_shown(
         elif program == "export":
             # The page names the default port, the sandbox of the tests has another.
             local = [word.replace("http://127.0.0.1:8090", sandbox.url) for word in words]
-            _check_environment(dict(word.split("=", 1) for word in local), sandbox, monkeypatch)
+            _check_environment(dict(word.split("=", 1) for word in local), sandbox)
         elif program == "airflow":
             request.getfixturevalue("airflow_db")
             subprocess.run([Path(sys.executable).with_name(program), *words], check=True)
         elif program == "workato":
-            # The vendor's command line is not installed here.
-            assert words == ["connections", "list"]
+            # tests/vendor runs it, in an environment that has it.
+            assert words[0] == "connections"
         else:
             assert program == "workato-sandbox"
-            with running_sandbox(*(word for word in words if word != "&")) as process:
-                if "&" not in words:
-                    shown = re.search(r"^\{.*\}$", snippet.text, re.MULTILINE)
-                    assert shown is not None
-                    assert all(word in shown[0] for word in ("url", "token", "airflow_conn"))
+            with running_sandbox(*words) as process:
+                shown = re.search(r"^\{.*\}$", snippet.text, re.MULTILINE)
+                assert shown is not None
+                assert all(word in shown[0] for word in ("url", "token", "airflow_conn"))
                 assert process.url
                 assert process.token
                 assert process.airflow_conn
 
 
-def _check_environment(
-    variables: dict[str, str], sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _check_environment(variables: dict[str, str], sandbox: RunningSandbox) -> None:
     """Call the sandbox with the host and token of environment variables that a page shows."""
-    sandbox.control.set_tokens("sandbox")
-    if "AIRFLOW_CONN_WORKATO_DEFAULT" in variables:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        assert [connection["id"] for connection in WorkatoConnectionsHook().iter_connections()] == [36]
-    else:
-        headers = {"Authorization": f"Bearer {variables['WORKATO_API_TOKEN']}"}
-        url = f"{variables['WORKATO_HOST']}/api/connections"
-        assert requests.get(url, headers=headers, timeout=30).status_code == 200
+    sandbox.control.set_tokens(variables["WORKATO_API_TOKEN"])
+    headers = {"Authorization": f"Bearer {variables['WORKATO_API_TOKEN']}"}
+    url = f"{variables['WORKATO_HOST']}/api/connections"
+    assert requests.get(url, headers=headers, timeout=30).status_code == 200

@@ -28,3 +28,4 @@ pin bench.txt 3.3.2 --group bench --group cluster
 pin airflow-2.11.txt 2.11.2 --group test --group cluster
 pin lowest.txt 2.11.0 --group test --resolution lowest-direct
 resolve tools.txt --group tools
+resolve vendor.txt --group vendor

@@ -127,6 +127,7 @@ def serve(*, home: Path, button: StopButton) -> None:
             f"\n  API token  {sandbox.token}"
             "\n\nThe Airflow connections workato_default, jira and smtp_default exist."
             "\nMails are printed here."
+            "\nAirflow asks for no login: everyone on this machine is its administrator."
             "\nCtrl-C stops everything.",
             flush=True,
         )

@@ -91,6 +91,13 @@ def _parser() -> argparse.ArgumentParser:
         help="listen on an address that other machines can reach, although the control API needs no token",
     )
     parser.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a host name to accept, beside localhost and that of --host (can be repeated)",
+    )
+    parser.add_argument(
         "--exit-with-stdin",
         action="store_true",
         help="end when standard input ends, for programs that start the sandbox",
@@ -111,7 +118,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         from airflow_provider_workato.sandbox.sandbox import Sandbox
         from airflow_provider_workato.sandbox.server import serve
         from airflow_provider_workato.sandbox.traffic.quota import QuotaLimits
-        from airflow_provider_workato.sandbox.web.fence import loopback_hosts
     except ModuleNotFoundError as error:
         parser.exit(1, f"{error}; install airflow-provider-workato[sandbox]\n")
     limits = QuotaLimits(list_per_minute=options.list_per_minute, calls_per_second=options.calls_per_second)
@@ -142,8 +148,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         serve(
             listener=listener,
             sandbox=Sandbox(token=token, limits=limits, any_provider=options.any_provider),
-            # Other machines may know a remote sandbox by any name.
-            hosts=loopback_hosts(options.host) if _is_loopback(options.host) else ["*"],
+            hosts=[options.host, *options.allowed_host],
             on_ready=announce,
             exit_with_stdin=options.exit_with_stdin,
         )

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import uvicorn
 
@@ -31,7 +31,7 @@ async def serve(
     *,
     listener: socket.socket,
     sandbox: Sandbox,
-    hosts: Sequence[str],
+    hosts: Iterable[str],
     on_ready: Callable[[], None],
     exit_with_stdin: bool = False,
 ) -> None:
@@ -39,7 +39,7 @@ async def serve(
 
     :param listener: the bound socket to listen on.
     :param sandbox: the sandbox to serve.
-    :param hosts: the host names to accept, ``*`` for all.
+    :param hosts: the host names to accept beside ``localhost``.
     :param on_ready: called once, when the server accepts requests.
     :param exit_with_stdin: also end when standard input ends.
     """

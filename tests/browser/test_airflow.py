@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,6 +21,20 @@ pytestmark = pytest.mark.browser
 OAUTH = "example_workato_oauth"
 LIFE_CYCLE = "example_workato_connection"
 EMAIL = "example_workato_email"
+#: What is wrong with a connection to a sandbox, and what the Test button says about it.
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "no token": ({"password": None}, "is missing; create an API client in Workato and paste its token"),
+    "wrong token": ({"password": "another-token"}, "the API token of this connection is not valid there"),
+    "another data center": (
+        {"password": "wrkaeu-another-token"},
+        "The token looks like one of data center 'eu'",
+    ),
+    "misspelt host": (
+        {"host": "https://www.workato.invalid"},
+        "got no answer from host https://www.workato.invalid",
+    ),
+    "sandbox down": ({}, "Nothing listens there. If it is the sandbox, start it"),
+}
 
 
 @pytest.fixture
@@ -62,36 +77,27 @@ def test_a_connection_from_the_form_works(
     connections.save(form)
     message = connections.press_test("workato_default")
     expect(message).to_contain_text("Test Connection Successful")
+    expect(message).to_contain_text(f"Workato at host {ui.wait_for('Sandbox')} accepts the API token")
+    expect(message).to_contain_text(re.compile(r"Visible connections: [1-9]\d*\."))
     screenshots.take(connections.page, "test-success")
 
 
-@pytest.mark.parametrize("mistake", ["wrong token", "another data center", "sandbox down"])
+@pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_test_button_says_what_is_wrong(
-    airflow: AirflowApi,
-    page: Page,
-    ui: Ui,
-    sandbox: SandboxProcess,
-    screenshots: Screenshots,
-    mistake: str,
+    airflow: AirflowApi, page: Page, sandbox: SandboxProcess, screenshots: Screenshots, mistake: str
 ) -> None:
-    url, token = sandbox.url, sandbox.token
-    match mistake:
-        case "wrong token":
-            token, expected = "wrong", "API token"
-        case "another data center":
-            # The token of another workspace.
-            token, expected = ui.wait_for("API token"), "data center"
-        case _:
-            sandbox.stop()
-            expected = "refused"
+    changed, expected = MISTAKES[mistake]
+    fields = {"host": sandbox.url, "port": urlsplit(sandbox.url).port, "password": sandbox.token} | changed
+    if mistake == "sandbox down":
+        sandbox.stop()
     conn_id = f"workato_{mistake.replace(' ', '_')}"
-    airflow.add_connection(conn_id, conn_type="workato", host=url, port=urlsplit(url).port, password=token)
+    airflow.add_connection(conn_id, conn_type="workato", **fields)
     connections = ConnectionsPage(page, airflow.url)
     connections.open()
     message = connections.press_test(conn_id)
     expect(message).to_contain_text("Test Connection Failed")
     expect(message).to_contain_text(expected)
-    expect(message).not_to_contain_text(token)
+    expect(message).not_to_contain_text(fields["password"] or sandbox.token)
     screenshots.take(page, f"test-{mistake}")
 
 

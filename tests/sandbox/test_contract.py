@@ -146,7 +146,7 @@ def test_without_the_right_token(
         ("POST", "connections/-1/disconnect"),
         ("GET", "connections/runtime_user_connections/abc/get_oauth_url"),
         ("PATCH", "connections"),
-        ("GET", "recipes"),
+        ("GET", "properties"),
     ],
 )
 def test_there_is_no_such_thing(sandbox: RunningSandbox, method: str, path: str) -> None:

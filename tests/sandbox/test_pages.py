@@ -26,6 +26,12 @@ def shown(page: requests.Response) -> dict[str, str]:
     return dict(re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page.text))
 
 
+def target(page: requests.Response, link: str) -> str:
+    links: list[str] = re.findall(rf'<a href="([^"]*)">{link}</a>', page.text)
+    (address,) = links
+    return urljoin(page.url, address)
+
+
 def statuses(page: requests.Response) -> list[str]:
     return re.findall(r'<span class="badge[^"]*">(.*?)</span>', page.text)
 
@@ -86,6 +92,7 @@ def test_a_page_says_that_the_connection_is_gone(sandbox: RunningSandbox) -> Non
     page = get(f"{sandbox.url}/connections/36")
     assert page.headers["content-type"].startswith("text/html")
     assert "This workspace has no connection 36" in page.text
+    assert target(page, "All connections") == f"{sandbox.url}/"
 
 
 def press(page: requests.Response, button: str) -> requests.Response:
@@ -119,6 +126,7 @@ def test_a_connection_in_use_is_not_deleted(sandbox: RunningSandbox) -> None:
     after = press(get(sandbox.url), "Delete")
     assert after.status_code == 409
     assert "used by active recipes" in after.text
+    assert target(after, "All connections") == f"{sandbox.url}/"
     assert sandbox.control.connection(36)
 
 
@@ -194,6 +202,12 @@ def test_everything_on_it_is_text(sandbox: RunningSandbox) -> None:
         assert "<script" not in page.text
         assert "<img" not in page.text
         assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["", "connections/36"])
+def test_reload(sandbox: RunningSandbox, path: str) -> None:
+    page = get(f"{sandbox.url}/{path}")
+    assert target(page, "Reload") == page.url
 
 
 def test_looking_is_no_call(sandbox: RunningSandbox) -> None:

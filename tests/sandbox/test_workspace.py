@@ -223,6 +223,7 @@ def test_connectors(sandbox: RunningSandbox) -> None:
     assert oauth == OAUTH_PROVIDERS
     assert sandbox.call("GET", "custom_connectors").json() == {"result": []}
     assert sandbox.call("GET", "export_manifests/folder_assets").json() == {"result": {"assets": []}}
+    assert sandbox.call("GET", "recipes").json() == {"items": []}
 
 
 class TestUpdate:

@@ -23,4 +23,5 @@ class Operation(StrEnum):
     LIST_FOLDER_ASSETS = "list_folder_assets"
     LIST_CONNECTORS = "list_connectors"
     LIST_CUSTOM_CONNECTORS = "list_custom_connectors"
+    LIST_RECIPES = "list_recipes"
     UNKNOWN = "unknown"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -24,11 +24,11 @@ from airflow_provider_workato.sandbox.workspace.refusals import (
 )
 
 
-def create_app(sandbox: Sandbox, *, hosts: Sequence[str]) -> ASGIApp:
+def create_app(sandbox: Sandbox, *, hosts: Iterable[str]) -> ASGIApp:
     """Build the application.
 
     :param sandbox: the sandbox to serve.
-    :param hosts: the host names under which it may be reached, ``*`` for all.
+    :param hosts: the host names under which it may be reached beside ``localhost``.
     """
     app = FastAPI(title="Workato sandbox", openapi_url="/sandbox/openapi.json", docs_url=None, redoc_url=None)
     app.state.sandbox = sandbox

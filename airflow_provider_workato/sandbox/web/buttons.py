@@ -17,6 +17,9 @@ router = APIRouter(include_in_schema=False, prefix="/connections/{connection_id:
 # Only the name of a page, not a URL, or any site could use the sandbox for redirects.
 Origin = Annotated[Literal["workspace", "connection"], Query(alias="from")]
 
+# Relative, so that it also works behind a proxy that serves the sandbox below another path.
+_HOME = "../../"
+
 
 @router.post("/authorize")
 async def authorize(sandbox: TheSandbox, connection_id: int, origin: Origin = "workspace") -> Response:
@@ -51,11 +54,10 @@ async def delete(sandbox: TheSandbox, connection_id: int) -> Response:
         if connection_id in sandbox.workspace.connections:
             sandbox.calls.delete(connection_id)
     except Refused as refused:
-        return page("notice.html", title="Not deleted", text=f"{refused}.", status=409)
+        return page("notice.html", title="Not deleted", text=f"{refused}.", home=_HOME, status=409)
     return _back(connection_id, "workspace")
 
 
 def _back(connection_id: int, origin: str) -> Response:
-    # Relative, so that it also works behind a proxy that serves the sandbox below another path.
-    path = f"../{connection_id}" if origin == "connection" else "../../"
+    path = f"../{connection_id}" if origin == "connection" else _HOME
     return RedirectResponse(path, status_code=303)

@@ -2,36 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import ipaddress
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_UNKNOWN_HOST = "The sandbox is not known by this host name. Start it with --allowed-host NAME to accept it."
 _REFUSAL = {"detail": "This request comes from a page of another site, which may not change the sandbox."}
 
 
-def fenced(app: ASGIApp, *, hosts: Sequence[str]) -> ASGIApp:
+def fenced(app: ASGIApp, *, hosts: Iterable[str]) -> ASGIApp:
     """Refuse requests to foreign host names, and writes by pages of other sites.
 
     A browser takes a host name that was rebound to this machine for the same site, so names are checked, too.
 
     :param app: the application behind the fence.
-    :param hosts: the host names to accept, ``*`` for all.
+    :param hosts: the host names to accept beside ``localhost``.
     """
-    return TrustedHostMiddleware(_SameSiteWrites(app), allowed_hosts=hosts, www_redirect=False)
+    return _KnownHosts(_SameSiteWrites(app), hosts=hosts)
 
 
-def loopback_hosts(host: str) -> list[str]:
-    """Return the host names under which a loopback address is reached.
+class _KnownHosts:
+    """Refuse requests to unknown host names. An address is accepted: only a name can be rebound."""
 
-    :param host: the address or name listened on.
-    """
-    # Older versions of Starlette cut an IPv6 address at its first colon. A bracket never starts a name.
-    return ["localhost", "127.0.0.1", "[::1]", "[", f"[{host}]" if ":" in host else host]
+    def __init__(self, app: ASGIApp, *, hosts: Iterable[str]) -> None:
+        self._app = app
+        self._hosts = {"localhost", *map(str.lower, hosts)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_known(Headers(scope=scope).get("host", "")):
+            await PlainTextResponse(_UNKNOWN_HOST, status_code=400)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _is_known(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        return name in self._hosts or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 class _SameSiteWrites:

@@ -70,7 +70,7 @@ async def connection_page(sandbox: TheSandbox, connection_id: int) -> Response:
     connection = sandbox.workspace.connections.get(connection_id)
     if connection is None:
         text = f"This workspace has no connection {connection_id}. It may have been deleted."
-        return page("notice.html", title="Not found", text=text, status=404)
+        return page("notice.html", title="Not found", text=text, home="../", status=404)
     about = _about(sandbox, connection)
     return page("connection.html", title=connection.name, connection=connection, about=about)
 

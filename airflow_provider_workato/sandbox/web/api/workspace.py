@@ -125,3 +125,9 @@ async def list_connectors(page: ThePage) -> dict[str, Any]:
 async def list_custom_connectors() -> dict[str, Any]:
     """Return an empty list: the sandbox has no custom connectors."""
     return {"result": []}
+
+
+@router.get("/recipes", name=Operation.LIST_RECIPES)
+async def list_recipes() -> dict[str, Any]:
+    """Return an empty list: the sandbox has no recipes."""
+    return {"items": []}
