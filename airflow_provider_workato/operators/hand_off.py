@@ -13,6 +13,7 @@ from airflow.providers.common.compat.sdk import conf
 from airflow_provider_workato.arguments import to_flag, to_seconds
 from airflow_provider_workato.authorization import Advice, State, failure, failure_mark, state_of
 from airflow_provider_workato.exceptions import WorkatoAuthorizationError, WorkatoError
+from airflow_provider_workato.handover import trigger_can_end
 from airflow_provider_workato.links.connections import (
     WorkatoConnectionLink,
     WorkatoOAuthLink,
@@ -22,7 +23,6 @@ from airflow_provider_workato.links.connections import (
 from airflow_provider_workato.operators.base import FlagArgument, check_flag
 from airflow_provider_workato.operators.waiting import AuthorizationWait
 from airflow_provider_workato.provisioning.ledger import TaskStateLedger
-from airflow_provider_workato.version_compat import trigger_can_end
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context

@@ -16,12 +16,12 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_workato.arguments import connection_ids
 from airflow_provider_workato.authorization import Advice, ids_text, judge, pending_text
 from airflow_provider_workato.exceptions import WorkatoError, from_traceback
+from airflow_provider_workato.handover import Handover
 from airflow_provider_workato.operators.base import WorkatoOperator
 from airflow_provider_workato.progress import Progress, next_reminder, schedule_text
 from airflow_provider_workato.version_compat import (
     AIRFLOW_3_3,
     TRIGGER_FAILED,
-    Handover,
     TaskDeferralError,
     is_trigger_timeout,
     shortest_deferral,

@@ -19,6 +19,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow_provider_workato.arguments import drop_none
 from airflow_provider_workato.client.answers import single_or_list
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
+from airflow_provider_workato.handover import has_post_execute, trigger_can_end
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.links.connections import (
     WorkatoConnectionLink,
@@ -29,9 +30,7 @@ from airflow_provider_workato.links.connections import (
 from airflow_provider_workato.operators.waiting import AuthorizationWait
 from airflow_provider_workato.version_compat import (
     AIRFLOW_3_3,
-    has_post_execute,
     seconds_since_first_poke,
-    trigger_can_end,
 )
 
 if TYPE_CHECKING:

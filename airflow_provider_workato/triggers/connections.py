@@ -26,12 +26,13 @@ from airflow_provider_workato.authorization import (
 )
 from airflow_provider_workato.client.answers import WorkatoConnection, single_or_list
 from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, for_traceback
+from airflow_provider_workato.handover import Handover, hand_on, trigger_can_end
 from airflow_provider_workato.links.connections import WorkatoConnectionLink, link_xcoms
 from airflow_provider_workato.progress import Progress
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
 from airflow_provider_workato.triggers.registry import REGISTRY
 from airflow_provider_workato.triggers.snapshots import ListKey, PollFailed, Snapshot
-from airflow_provider_workato.version_compat import AIRFLOW_3_3, Handover, hand_on, trigger_can_end
+from airflow_provider_workato.version_compat import AIRFLOW_3_3
 
 if TYPE_CHECKING:
     from airflow_provider_workato.triggers.rows import ListedConnection
@@ -73,7 +74,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     :param end_task: end the task in the triggerer, without a worker, if all connections are authorized. With
         ``None``, a task that started in the triggerer ends there if it needs nothing from a worker.
     :param handover: how to hand on the result of a task that ends in the triggerer, by the names that
-        :class:`~airflow_provider_workato.version_compat.Handover` gives. ``None`` for a task that started
+        :class:`~airflow_provider_workato.handover.Handover` gives. ``None`` for a task that started
         there.
     :param row_key: push the connection under this XCom key and its id as the task's result, as a create does;
         ``None`` for the connection as the result.

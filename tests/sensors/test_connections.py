@@ -31,12 +31,12 @@ from airflow_provider_workato.exceptions import (
     for_traceback,
     from_traceback,
 )
+from airflow_provider_workato.handover import trigger_can_end
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 from airflow_provider_workato.version_compat import (
     AIRFLOW_3_3,
     TaskDeferralError,
     shortest_deferral,
-    trigger_can_end,
 )
 from tests.support.airflow import on_airflow_2, on_airflow_33
 from tests.support.hook import Connect

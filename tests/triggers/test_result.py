@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator
 
+from airflow_provider_workato.handover import Handover
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
-from airflow_provider_workato.version_compat import Handover
 from tests.support.airflow import on_airflow_33
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
