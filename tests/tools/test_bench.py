@@ -70,6 +70,15 @@ def test_a_later_run_replaces_its_own_section_only() -> None:
     assert "\nAll goals were met.\n" in text
 
 
+def test_a_whole_run_leaves_no_section_of_an_earlier_version() -> None:
+    document = Document(facts=[])
+    for title in ("Renamed since", "Soak", "One"):
+        document.put(Section(title=title, method="How.", tables=[]), load=1)
+    document.keep(["One", "Two", "Soak"])
+    text = document.markdown()
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## One", "## Soak"]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "text"),
     [(1, 100, "0.010 x"), (1, 2, "0.50 x"), (12_000, 6, "2,000 x"), (1, 0, "-")],

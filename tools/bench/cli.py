@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tools.bench import call, crowd, listing, parse, polling, provisioning, waiting
-from tools.bench.document import Document
+from tools.bench.document import SOAK, Document
 from tools.bench.machine import describe
 from tools.bench.measure import airflow_home
 
@@ -45,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output = options.output or (None if options.quick else REPORT)
     before = output.read_text(encoding="utf-8") if output is not None and output.exists() else ""
     document = Document(before, facts=describe())
+    titles = []
     with airflow_home():
         for name, run in _benchmarks(options):
             if name in (options.only or NAMES):
@@ -52,6 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 section = run()
                 print(f"{section.markdown()}\n", flush=True)
                 document.put(section, load=load)
+                titles.append(section.title)
+                if not options.only and len(titles) == len(NAMES):
+                    # What an earlier version measured would be compared with another's.
+                    document.keep([*titles, SOAK])
                 # What was measured so far is kept, should a later one fail.
                 if output is not None:
                     output.parent.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,9 @@ machine, which is also where the server, the database and all of Airflow ran. Ra
 the figures: another machine has other figures. The sandbox stands in for Workato, so there is no network in
 any time. [The soak](soak.md) has a page of its own."""
 
+#: The section that `make soak` writes.
+SOAK = "Soak"
+
 _FACT = re.compile(r"^\| (?!---)([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 
 
@@ -46,6 +49,15 @@ class Document:
         now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         measured = f"Measured {now}; load average of the machine before it began: {load:.1f}."
         self._sections[section.title] = f"{section.markdown()}\n\n{measured}"
+
+    def keep(self, titles: Sequence[str]) -> None:
+        """Remove all other sections and put these into order.
+
+        :param titles: the titles of the sections; those that do not exist are ignored.
+        """
+        self._sections = {
+            title: self._sections[title] for title in dict.fromkeys(titles) if title in self._sections
+        }
 
     def markdown(self) -> str:
         """Return it as Markdown."""

@@ -13,6 +13,7 @@ PACKAGES = (
     "apache-airflow-providers-http",
     "workato-platform-cli",
     "requests",
+    "msgspec",
     "aiohttp",
     "pydantic",
 )

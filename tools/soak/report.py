@@ -6,6 +6,7 @@ import statistics
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from tools.bench.document import SOAK
 from tools.bench.report import Row, Section, Table, megabytes
 from tools.soak.memory import STEADY
 from tools.soak.play import FEWEST, INTERVAL, TRIGGERERS
@@ -88,7 +89,7 @@ def section(outcome: Outcome, memory: Memory, *, minutes: float, waits: int, end
             rows=_memory(memory, seconds=60 * minutes),
         ),
     ]
-    return Section(title="Soak", method=_METHOD, tables=tables)
+    return Section(title=SOAK, method=_METHOD, tables=tables)
 
 
 def page(found: Section, *, load: float) -> str:
