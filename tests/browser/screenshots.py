@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import FloatRect, Locator, Page
 
 _ROOT = Path(__file__).parents[2]
 FOLDER = _ROOT / "build" / "screenshots"
@@ -20,11 +20,44 @@ IN_DOCS = {
     "workspace-dark",
     "workspace-phone",
     "connection-form",
+    "connection-form-extras",
     "consent",
     "waiting-task",
     "log",
 }
 _MAX_SIZE = 150_000
+_MARGIN = 16
+
+
+def around(shown: Locator) -> FloatRect:
+    """Return the part of a page that shows this, with a margin.
+
+    :param shown: what to show
+    """
+    box = _box(shown)
+    return {
+        "x": box["x"] - _MARGIN,
+        "y": box["y"] - _MARGIN,
+        "width": box["width"] + 2 * _MARGIN,
+        "height": box["height"] + 2 * _MARGIN,
+    }
+
+
+def down_to(last: Locator, *, of: Locator, margin: float = 0) -> FloatRect:
+    """Return the upper part of something on a page.
+
+    :param last: what it ends below
+    :param of: what to show a part of
+    :param margin: how far below
+    """
+    box, end = _box(of), _box(last)
+    return {**box, "height": end["y"] + end["height"] + margin - box["y"]}
+
+
+def _box(shown: Locator) -> FloatRect:
+    box = shown.bounding_box()
+    assert box is not None
+    return box
 
 
 class Screenshots:

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from airflow_provider_workato.connection_form import EXTRAS, SETTINGS
 from airflow_provider_workato.sandbox.client import SandboxProcess, wait_until
 from tests.browser.airflow_pages import ConnectionsPage, TaskPage
-from tests.browser.screenshots import Screenshots
+from tests.browser.screenshots import Screenshots, around, down_to
 from tests.support.ui import Ui
 from tools.airflow_api import AirflowApi
 
@@ -21,6 +21,8 @@ pytestmark = pytest.mark.browser
 OAUTH = "example_workato_oauth"
 LIFE_CYCLE = "example_workato_connection"
 EMAIL = "example_workato_email"
+#: The page behind the form would show.
+NO_ROUND_CORNERS = "[role=dialog] { border-radius: 0 !important; }"
 #: What is wrong with a connection to a sandbox, and what the Test button says about it.
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no token": ({"password": None}, "is missing; create an API client in Workato and paste its token"),
@@ -59,7 +61,12 @@ def test_the_form_shows_every_setting(connections: ConnectionsPage, screenshots:
     for setting in EXTRAS:
         expect(form.get_by_text(setting.label, exact=True)).to_be_visible()
         expect(form.get_by_text(setting.plain_help)).to_be_visible()
-    screenshots.take(form, "connection-form-extras")
+    screenshots.take(
+        connections.page,
+        "connection-form-extras",
+        clip=down_to(form.get_by_text(EXTRAS[1].plain_help), of=form, margin=20),
+        style=NO_ROUND_CORNERS,
+    )
 
 
 def test_a_connection_from_the_form_works(
@@ -73,7 +80,7 @@ def test_a_connection_from_the_form_works(
     form.locator("[name=host]").fill(f"http://{address.hostname}")
     form.locator("[name=port]").fill(str(address.port))
     form.locator("[name=password]").fill(ui.wait_for("API token"))
-    screenshots.take(form, "connection-form")
+    screenshots.take(form, "connection-form", style=NO_ROUND_CORNERS)
     connections.save(form)
     message = connections.press_test("workato_default")
     expect(message).to_contain_text("Test Connection Successful")
@@ -122,12 +129,14 @@ def test_a_person_authorizes_from_the_waiting_sensor(
     task = triggered(page, airflow, OAUTH, "wait")
     task.open("details")
     expect(task.link("Authorize")).to_be_visible()
-    screenshots.take(page, "waiting-task")
+    last = page.get_by_role("row").filter(has_text="Latest triggerer heartbeat")
+    expect(last).to_be_visible()
+    screenshots.take(page, "waiting-task", clip=down_to(last, of=page.locator("body")))
     with page.expect_popup() as opened:
         task.link("Authorize").click()
     consent = opened.value
     consent.set_viewport_size({"width": 760, "height": 600})
-    screenshots.take(consent, "consent")
+    screenshots.take(consent, "consent", clip=around(consent.get_by_role("main")))
     consent.get_by_role("button", name="Authorize").click()
     expect(consent.get_by_role("heading", level=1)).to_have_text("Authorized")
     consent.close()

@@ -11,6 +11,7 @@ from airflow_provider_workato.sandbox.sandbox import TheSandbox
 from airflow_provider_workato.sandbox.web.pages import page
 from airflow_provider_workato.sandbox.workspace.connection import StoredConnection
 from airflow_provider_workato.sandbox.workspace.consent_links import ConsentLink
+from airflow_provider_workato.sandbox.workspace.providers import provider_title
 
 router = APIRouter(prefix="/oauth", include_in_schema=False)
 
@@ -47,7 +48,7 @@ OpenLink = Annotated[tuple[ConsentLink, StoredConnection], Depends(_open_link)]
 async def consent_page(opened: OpenLink, state: str) -> Response:
     """Ask for consent."""
     _, connection = opened
-    title = f"Connect {connection.provider}?"
+    title = f"Connect to {provider_title(connection.provider)}?"
     return page("consent.html", title=title, about=_about(connection), state=state)
 
 
@@ -77,6 +78,5 @@ def _about(connection: StoredConnection) -> dict[str, str | int | None]:
     return {
         "Connection": connection.name,
         "Id": connection.id,
-        "Provider": connection.provider,
         "User": connection.external_id,
     }

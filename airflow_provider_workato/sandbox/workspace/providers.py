@@ -1,4 +1,4 @@
-"""Which provider names the sandbox accepts, and which of them use OAuth."""
+"""Which provider names the sandbox accepts, how people read them, and which of them use OAuth."""
 
 from __future__ import annotations
 
@@ -22,6 +22,14 @@ _CUSTOM_CONNECTOR = re.compile(r"[a-z0-9_]+_connector_[0-9]+_[0-9]+")
 _SIMILARITY = 0.75
 
 _REFUSAL = "is not included in the list of connectors"
+
+
+def provider_title(provider: str) -> str:
+    """Return the name of a provider as people read it.
+
+    :param provider: the provider.
+    """
+    return provider.replace("_", " ").title()
 
 
 def provider_error(provider: str, *, any_provider: bool) -> str | None:

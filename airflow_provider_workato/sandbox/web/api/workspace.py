@@ -14,7 +14,7 @@ from airflow_provider_workato.sandbox.workspace import bodies
 from airflow_provider_workato.sandbox.workspace.connection import timestamp
 from airflow_provider_workato.sandbox.workspace.connectors import CONNECTORS
 from airflow_provider_workato.sandbox.workspace.folders import ROOT_FOLDER_ID
-from airflow_provider_workato.sandbox.workspace.providers import OAUTH_PROVIDERS
+from airflow_provider_workato.sandbox.workspace.providers import OAUTH_PROVIDERS, provider_title
 
 router = APIRouter(prefix="/api")
 
@@ -108,7 +108,7 @@ async def list_connectors(page: ThePage) -> dict[str, Any]:
     items = [
         {
             "name": name,
-            "title": name.replace("_", " ").title(),
+            "title": provider_title(name),
             "categories": [],
             "oauth": name in OAUTH_PROVIDERS,
             "deprecated": False,
