@@ -283,6 +283,11 @@ class AirflowCluster:
             if (found["dag"], found["run"]) == (dag_id, run_id)
         }
 
+    def begun_watches(self) -> int:
+        """Return how many watches have seen their first list, whose states they do not tell."""
+        logs = [path.read_text(errors="replace") for path in self.logs.glob("triggerer-*.log")]
+        return sum(log.count("Watching for connections") for log in logs)
+
     def _import_connections(self) -> None:
         if not self._connections:
             return

@@ -141,8 +141,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
         print(f"\ncluster started in {time.monotonic() - began:.0f} s", flush=True)
         stage = Stage(cluster=cluster, sandbox=sandbox, mailbox=mailbox, size=size, ids=ids)
         request.config.stash[_FIGURES] = stage.figures
-        # From now on it counts; the watches are to have seen the workspace before anything changes in it.
-        wait_until(lambda: _polls(sandbox) >= 2, what="the first polls", deadline=120)
+        # From now on it counts: a watch does not tell what already holds when it begins.
+        wait_until(lambda: cluster.begun_watches() > len(WATCHED), what="all watches to begin", deadline=180)
         stage.whole.seconds()
         yield stage
     if not request.session.testsfailed:
@@ -161,10 +161,6 @@ def _connections(sandbox: SandboxProcess, mailbox: Mailbox, *, interval: float) 
         "jira_hooli": jira | {"password": "wrong-credentials-of-hooli"},
         "smtp_default": json.loads(mailbox.airflow_conn),
     }
-
-
-def _polls(sandbox: SandboxProcess) -> int:
-    return len(sandbox.control.requests(operation="list_connections"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

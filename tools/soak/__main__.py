@@ -79,9 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         cluster.api.wait_for_dags("soak_waits", "soak_creates", *(f"soak_watch_{app}" for app in WATCHED))
         control = sandbox.control
-        wait_until(
-            lambda: len(control.requests(operation="list_connections")) >= 2, what="polls", deadline=180
-        )
+        wait_until(lambda: cluster.begun_watches() >= len(WATCHED), what="the watches", deadline=180)
         say("the cluster is ready")
         soak = Soak(
             cluster=cluster, control=control, database=database, waits=options.waits, logs=LOGS, say=say
