@@ -49,7 +49,7 @@ test-combined: .venv/.installed ## Play random histories of tasks, waits, faults
 	.venv/bin/python -m pytest -m combined -s tests/combined $(ARGS)
 
 test-cluster: .venv-cluster/.installed ## Play scenarios on Celery workers and two triggerers (minutes; ARGS=--short)
-	.venv-cluster/bin/python -m pytest -m cluster -s tests/cluster $(ARGS)
+	.venv-cluster/bin/python -m pytest -m cluster -s -o faulthandler_timeout=1200 tests/cluster $(ARGS)
 
 test-browser: .venv-browser/.installed ## Click through Airflow and the sandbox in Chromium (minutes; ARGS=--update-docs)
 	.venv-browser/bin/python -m pytest -m browser tests/browser $(ARGS)
