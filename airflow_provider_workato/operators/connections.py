@@ -267,8 +267,12 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         changed = [name for name in _CHANGEABLE if getattr(self, name) is not None]
         self.log.info("Updated %s of %s.", ", ".join(changed), display_name(connection))
         if credentials is not None and not shell_connection:
-            secrets = secret_texts(credentials.leaves())
-            refused = failure(connection, advice=Advice.REFUSED, secrets=secrets)
+            refused = failure(
+                connection,
+                advice=Advice.REFUSED,
+                # Not in a variable, which a traceback can print.
+                secrets=secret_texts(credentials.leaves()),
+            )
             if refused is not None:
                 raise refused
         return connection
