@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_workato.arguments import to_flag, to_seconds
 from airflow_provider_workato.authorization import Advice, State, failure, failure_mark, state_of
+from airflow_provider_workato.client.answers import without_secrets
 from airflow_provider_workato.exceptions import WorkatoAuthorizationError, WorkatoError
 from airflow_provider_workato.handover import trigger_can_end
 from airflow_provider_workato.links.connections import (
@@ -228,6 +229,10 @@ class HandOffOperator(AuthorizationWait):
     def _publish(self, context: Context, connection: WorkatoConnection, url: str) -> None:  # noqa: ARG002
         push_link(context, self._button, url)
 
+    def _secrets(self) -> Sequence[str]:
+        """Return the strings that no log, notifier or XCom may quote, longest first."""
+        return ()
+
     def _push_authorized(self, context: Context) -> None:
         if self._seen is not None:
             context["ti"].xcom_push(key=CONNECTION_KEY, value=self._seen)
@@ -239,8 +244,11 @@ class HandOffOperator(AuthorizationWait):
         return int(connections[0]["id"])
 
     def _decide(self, listed: Sequence[WorkatoConnection]) -> Sequence[WorkatoConnection] | None:
-        self._seen = next((row for row in listed if row["id"] == self._connection_id), None)
-        return super()._decide(listed)
+        ours = [row for row in listed if row["id"] == self._connection_id]
+        # An app can quote in its error what it refused. A list does not know what that is.
+        ours = [without_secrets(row, self._secrets()) for row in ours]
+        self._seen = ours[0] if ours else None
+        return super()._decide(ours)
 
     def _ends_in_trigger(self) -> bool:
         if self.end_in_trigger is not None:
