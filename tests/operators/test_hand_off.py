@@ -454,6 +454,38 @@ def test_the_connection_is_deleted_meanwhile(
         way(lambda **mode: make_login(notifiers=outbox, ask_again=True, **mode), ti)
 
 
+class BrokenNotifier(BaseNotifier):
+    def notify(self, context: Any) -> None:
+        raise OSError("the mail server refused the message")
+
+
+class AsyncNotifier(BaseNotifier):
+    async def notify(self, context: Any) -> None:  # type: ignore[override]
+        raise AssertionError("nobody awaits this")
+
+
+async def notify_later(context: Any) -> None:
+    raise AssertionError("nobody awaits this")
+
+
+def test_the_task_fails_if_a_notifier_fails(sandbox: RunningSandbox, connect: Connect, ti: Task) -> None:
+    ti.store = Store()
+    with pytest.raises(OSError, match="refused the message"):
+        make_login(notifiers=BrokenNotifier(), deferrable=True).execute(ti.context)
+    # The next try asks.
+    assert "workato_asked" not in ti.store.notes
+
+
+@pytest.mark.parametrize("notifier", [AsyncNotifier(), notify_later])
+def test_an_asynchronous_notifier_is_refused(
+    notifier: Any, sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    ti.store = Store()
+    with pytest.raises(WorkatoConfigurationError, match="asynchronous"):
+        make_login(notifiers=notifier, deferrable=True).execute(ti.context)
+    assert "workato_asked" not in ti.store.notes
+
+
 class TestRetry:
     def test_a_retry_creates_nothing_and_notifies_no_one(
         self, sandbox: RunningSandbox, connect: Connect, ti: Task
