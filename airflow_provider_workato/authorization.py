@@ -102,8 +102,9 @@ def failure_mark(connection: WorkatoConnection) -> str | None:
     """
     if state_of(connection) not in (State.FAILED, State.LOST):
         return None
-    keys = ("id", "authorization_status", "authorization_error", "authorized_at", "connection_lost_at")
-    # The error can quote credentials, and Airflow stores the mark.
+    # Without the error's text: what is masked in it depends on who lists the connection. Each attempt stamps
+    # authorized_at, each loss connection_lost_at.
+    keys = ("id", "authorization_status", "authorized_at", "connection_lost_at")
     return hashlib.sha256(repr([connection.get(key) for key in keys]).encode()).hexdigest()[:16]
 
 

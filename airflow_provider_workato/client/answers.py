@@ -21,6 +21,9 @@ from airflow_provider_workato.redaction import Sealed, redact, without_credentia
 #: A connection as Workato's API describes it; every key but ``id`` may be missing.
 WorkatoConnection = dict[str, Any]
 
+#: What the app says about a connection.
+_SAID = ("authorization_error", "connection_lost_reason")
+
 
 class PicklistItem(TypedDict):
     """One entry of a picklist."""
@@ -219,6 +222,16 @@ def _rows_of(payload: object, operation: str) -> list[Any]:
     return rows
 
 
+def without_secrets(connection: WorkatoConnection, secrets: Sequence[str]) -> WorkatoConnection:
+    """Return a copy of a listed connection in which no message quotes *secrets*.
+
+    :param connection: a connection from the list.
+    :param secrets: strings that must not be quoted, longest first.
+    """
+    said = {key: redact(connection[key], secrets) for key in _SAID if connection.get(key)}
+    return {**connection, **said}
+
+
 def _tidied(rows: list[Any], operation: str, secrets: Sealed | None) -> list[WorkatoConnection]:
     try:
         # Hardly any of many thousand rows needs a change: avoid a function call for each.
@@ -247,7 +260,7 @@ def _tidy(row: object, operation: str, secrets: Sealed | None = None) -> Workato
         row["provider"] = row["application"]
     # No endpoint returns the credentials. Should one ever do so, they must not reach an XCom.
     row.pop("input", None)
-    for key in ("authorization_error", "connection_lost_reason"):
+    for key in _SAID:
         if row.get(key):
             row[key] = _harmless(row[key], secrets)
     return row

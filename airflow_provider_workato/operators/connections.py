@@ -197,6 +197,9 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
             return error.connection_id
         return self.hand_off(context, connection)
 
+    def _secrets(self) -> Sequence[str]:
+        return secret_texts(self.credentials.leaves()) if self.credentials else ()
+
 
 #: What an update can change.
 _CHANGEABLE = ("name", "folder_id", "parent_id", "external_id", "input", "shell_connection")

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.providers.common.compat.sdk import conf
+from airflow.providers.common.compat.sdk import BaseNotifier, conf
 
 from airflow_provider_workato.arguments import to_flag, to_seconds
 from airflow_provider_workato.authorization import Advice, State, failure, failure_mark, state_of
-from airflow_provider_workato.exceptions import WorkatoAuthorizationError, WorkatoError
+from airflow_provider_workato.client.answers import without_secrets
+from airflow_provider_workato.exceptions import (
+    WorkatoAuthorizationError,
+    WorkatoConfigurationError,
+    WorkatoError,
+)
 from airflow_provider_workato.handover import trigger_can_end
 from airflow_provider_workato.links.connections import (
     WorkatoConnectionLink,
@@ -218,7 +224,7 @@ class HandOffOperator(AuthorizationWait):
         notifiers = [given] if callable(given) else given
         for notifier in notifiers:
             # A notifier renders its templates in place: a second call would send the first URL again.
-            copy.copy(notifier)(context)
+            _send(copy.copy(notifier), context)
         return len(notifiers)
 
     def _login_url(self, connection: WorkatoConnection) -> str:
@@ -227,6 +233,10 @@ class HandOffOperator(AuthorizationWait):
 
     def _publish(self, context: Context, connection: WorkatoConnection, url: str) -> None:  # noqa: ARG002
         push_link(context, self._button, url)
+
+    def _secrets(self) -> Sequence[str]:
+        """Return the strings that no log, notifier or XCom may quote, longest first."""
+        return ()
 
     def _push_authorized(self, context: Context) -> None:
         if self._seen is not None:
@@ -239,8 +249,11 @@ class HandOffOperator(AuthorizationWait):
         return int(connections[0]["id"])
 
     def _decide(self, listed: Sequence[WorkatoConnection]) -> Sequence[WorkatoConnection] | None:
-        self._seen = next((row for row in listed if row["id"] == self._connection_id), None)
-        return super()._decide(listed)
+        ours = [row for row in listed if row["id"] == self._connection_id]
+        # An app can quote in its error what it refused. A list does not know what that is.
+        ours = [without_secrets(row, self._secrets()) for row in ours]
+        self._seen = ours[0] if ours else None
+        return super()._decide(ours)
 
     def _ends_in_trigger(self) -> bool:
         if self.end_in_trigger is not None:
@@ -248,6 +261,27 @@ class HandOffOperator(AuthorizationWait):
         # A subclass that processes the result needs a worker.
         plain = type(self).execute_complete is HandOffOperator.execute_complete
         return plain and trigger_can_end(self)
+
+
+def _send(notifier: Notifier, context: Context) -> None:
+    if isinstance(notifier, BaseNotifier):
+        # As Airflow calls a notifier; but before 3.1, Airflow logs its error and goes on.
+        cast("dict[str, Any]", context).update(
+            {name: getattr(notifier, name) for name in notifier.template_fields}
+        )
+        notifier.render_template_fields(context)
+        notify: Notifier = notifier.notify
+        answer = notify(context)
+    else:
+        answer = notifier(context)
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        name = getattr(notifier, "__name__", type(notifier).__name__)
+        raise WorkatoConfigurationError(
+            f"The notifier {name} is asynchronous, so it has notified nobody. Use one with a synchronous "
+            "notify()."
+        )
 
 
 class LoginHandOffOperator(HandOffOperator):

@@ -341,6 +341,61 @@ def test_a_lost_or_failed_connection_is_authorized_again(
     assert ti.xcoms["created"] is False
 
 
+SHELL: dict[str, Any] = {"input": {"client": "acme-corp"}, "shell_connection": True}
+REFUSAL = "The org acme-corp does not allow this user to log in"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_earlier_error_that_quotes_the_input_does_not_end_the_wait(
+    way: Callable[[Make, TaskInstance], Any], sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    outbox, control = Outbox(), sandbox.control
+    number = make_page(wait_for_authorization=False, **SHELL).execute(ti.context)
+    control.fail(number, error=REFUSAL)
+
+    def authorize() -> None:
+        assert told(outbox)["reason"] == "The org *** does not allow this user to log in"
+        looked(control)
+        control.authorize(number)
+
+    with person(authorize):
+        assert way(lambda **mode: make_page(notifiers=outbox, **SHELL, **mode), ti) == number
+    assert len(outbox.sent) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nobody_is_shown_the_input_that_an_app_quotes_while_the_task_waits(
+    way: Callable[[Make, TaskInstance], Any], sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    outbox, control = Outbox(), sandbox.control
+
+    def fail_twice() -> None:
+        number = told(outbox)["connection"]["id"]
+        control.fail(number, error=REFUSAL)
+        told(outbox, 2)
+        control.lose(number, reason=REFUSAL)
+        told(outbox, 3)
+        control.delete(number)
+
+    with person(fail_twice), pytest.raises(WorkatoNotFoundError):
+        way(lambda **mode: make_page(notifiers=outbox, ask_again=True, **SHELL, **mode), ti)
+    assert len(outbox.sent) == 3
+    assert "acme-corp" not in repr((outbox.sent, ti.xcoms))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_error_of_a_failed_wait_does_not_quote_the_input(
+    way: Callable[[Make, TaskInstance], Any], sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    outbox, control = Outbox(), sandbox.control
+    with (
+        person(lambda: control.fail(told(outbox)["connection"]["id"], error=REFUSAL)),
+        pytest.raises(WorkatoAuthorizationError, match=r"The org \*\*\* does not allow") as raised,
+    ):
+        way(lambda **mode: make_page(notifiers=outbox, **SHELL, **mode), ti)
+    assert "acme-corp" not in repr((raised.value, vars(raised.value)))
+
+
 @pytest.mark.parametrize("make", [make_login, make_page])
 def test_an_authorized_connection_is_returned_at_once(
     make: Make, sandbox: RunningSandbox, connect: Connect, ti: Task
@@ -397,6 +452,38 @@ def test_the_connection_is_deleted_meanwhile(
         pytest.raises(WorkatoNotFoundError),
     ):
         way(lambda **mode: make_login(notifiers=outbox, ask_again=True, **mode), ti)
+
+
+class BrokenNotifier(BaseNotifier):
+    def notify(self, context: Any) -> None:
+        raise OSError("the mail server refused the message")
+
+
+class AsyncNotifier(BaseNotifier):
+    async def notify(self, context: Any) -> None:  # type: ignore[override]
+        raise AssertionError("nobody awaits this")
+
+
+async def notify_later(context: Any) -> None:
+    raise AssertionError("nobody awaits this")
+
+
+def test_the_task_fails_if_a_notifier_fails(sandbox: RunningSandbox, connect: Connect, ti: Task) -> None:
+    ti.store = Store()
+    with pytest.raises(OSError, match="refused the message"):
+        make_login(notifiers=BrokenNotifier(), deferrable=True).execute(ti.context)
+    # The next try asks.
+    assert "workato_asked" not in ti.store.notes
+
+
+@pytest.mark.parametrize("notifier", [AsyncNotifier(), notify_later])
+def test_an_asynchronous_notifier_is_refused(
+    notifier: Any, sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    ti.store = Store()
+    with pytest.raises(WorkatoConfigurationError, match="asynchronous"):
+        make_login(notifiers=notifier, deferrable=True).execute(ti.context)
+    assert "workato_asked" not in ti.store.notes
 
 
 class TestRetry:
