@@ -99,7 +99,8 @@ class Sealed:
 
         def shown(path: str, leaf: Any) -> Any:
             known = path in self._public and isinstance(leaf, (str, int, float, type(None)))
-            return leaf if known and _without(secrets, str(leaf)) == str(leaf) else MASK
+            # Unlike a message, a value need not stay readable: mask it for a short secret inside a word, too.
+            return leaf if known and not any(secret in str(leaf) for secret in secrets) else MASK
 
         return _masked(self._value, shown)
 

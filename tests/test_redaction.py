@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from airflow_provider_workato.exceptions import WorkatoAuthorizationError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.operators.connections import WorkatoListConnectionsOperator
-from airflow_provider_workato.redaction import MASK, redact, without_credentials
+from airflow_provider_workato.redaction import MASK, Sealed, redact, without_credentials
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 from tests.support.hook import Connect, create, hooked
 from tests.support.listener import listening
@@ -188,3 +188,9 @@ def test_a_short_secret_is_redacted_where_it_is_not_part_of_a_word(
     shown = redact(f"{before}{secret}{after}", [secret])
     if not glued and secret.isprintable() and secret.strip() == secret and "_" not in before + secret + after:
         assert secret not in shown or secret in before + MASK + after
+
+
+@pytest.mark.parametrize("secret", ["1234", 1234, "corp", "x"])
+def test_a_public_value_that_contains_a_short_secret_is_masked(secret: Any) -> None:
+    sealed = Sealed({"host": "acme1234.corp-x.example", "port": 443, "pin": secret}, public=["host", "port"])
+    assert sealed.masked() == {"host": "***", "port": 443, "pin": "***"}

@@ -67,10 +67,12 @@ class Failures:
     """Turns the failed calls to one workspace into errors.
 
     :param settings: the workspace's settings.
+    :param proxy: host and port of the proxy that the calls go through, ``None`` if they go directly.
     """
 
-    def __init__(self, settings: WorkatoSettings) -> None:
+    def __init__(self, settings: WorkatoSettings, *, proxy: str | None = None) -> None:
         self.settings = settings
+        self.proxy = proxy
 
     def api_error(
         self, answer: Answer, payload: Mapping[str, Any], call: Call, *, refused: bool
@@ -218,8 +220,9 @@ class Failures:
         after = "; the request was not sent"
         if sent:
             after = "" if call.endpoint.reads else "; the request may have been carried out"
+        through = f" through the proxy {self.proxy}" if self.proxy else ""
         return WorkatoTransportError(
-            f"{_what(call)} got no answer from {self.settings.place}: {redact(said, [])}{after}. "
+            f"{_what(call)} got no answer from {self.settings.place}{through}: {redact(said, [])}{after}. "
             f"{self._advice_without_answer(sent=sent, slow=slow, reason=reason)}",
             operation=call.endpoint.operation,
             request_sent=sent,
@@ -227,14 +230,19 @@ class Failures:
 
     def _advice_without_answer(self, *, sent: bool, slow: bool, reason: OSError | None) -> str:
         connection = f"Airflow connection {self.settings.conn_id!r}"
-        if self.settings.is_local and isinstance(reason, ConnectionRefusedError):
+        if self.settings.is_local and not self.proxy and isinstance(reason, ConnectionRefusedError):
             return (
                 "Nothing listens there. If it is the sandbox, start it with the command workato-sandbox; "
                 f"otherwise correct {LABELS['host']!r} of {connection}."
             )
         if not sent:
             labels = f"{LABELS['host']!r}, {LABELS['data_center']!r} and {LABELS['proxies']!r}"
-            return f"Check {labels} of {connection}."
+            environment = (
+                ""
+                if self.settings.proxies.reveal() or not self.proxy
+                else ", and HTTPS_PROXY and HTTP_PROXY of the environment"
+            )
+            return f"Check {labels} of {connection}{environment}."
         if slow:
             return (
                 "Workato or the network is slow; try again later, or raise "

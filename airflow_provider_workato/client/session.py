@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,6 +55,8 @@ class _BearerAuth:
 def open_session(settings: WorkatoSettings) -> requests.Session:
     """Return a session that adds the API token to every request.
 
+    A loopback host is reached without the environment's proxies.
+
     :param settings: the workspace's settings.
     """
     import requests
@@ -63,6 +66,14 @@ def open_session(settings: WorkatoSettings) -> requests.Session:
     session = requests.Session()
     session.auth = _BearerAuth(settings.token)
     session.verify = settings.verify
+    if settings.is_local:
+        # A proxy of the environment would get the token of a local sandbox, unencrypted. So read only the CA
+        # bundle from the environment.
+        session.trust_env = False
+        if settings.verify is True:
+            session.verify = (
+                os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or settings.verify
+            )
     session.proxies.update(settings.proxies.reveal())
     session.headers["Accept"] = "application/json"
     session.headers["User-Agent"] = f"airflow-provider-workato/{__version__} requests/{requests.__version__}"

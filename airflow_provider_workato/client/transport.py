@@ -31,8 +31,9 @@ class Transport:
     """
 
     def __init__(self, settings: WorkatoSettings) -> None:
+        from requests.utils import select_proxy
+
         self.settings = settings
-        self.failures = Failures(settings)
         # The hash distinguishes two tokens of one host without storing either.
         token = hashlib.sha256(settings.token.reveal().encode()).hexdigest()
         self._limiters: dict[Quota, RateLimiter] = {
@@ -54,8 +55,11 @@ class Transport:
         # Merge once: requests would read the environment's proxies and .netrc again for each request.
         self._options: dict[str, Any] = dict(
             self.session.merge_environment_settings(
-                settings.base_url, dict(settings.proxies.reveal()), True, settings.verify, None
+                settings.base_url, dict(settings.proxies.reveal()), True, self.session.verify, None
             )
+        )
+        self.failures = Failures(
+            settings, proxy=_address(select_proxy(settings.base_url, self._options["proxies"]))
         )
 
     def send(self, call: Call) -> Any:
@@ -163,3 +167,8 @@ class Transport:
         return self.failures.api_error(
             answer, payload if isinstance(payload, dict) else {}, call, refused=refused
         )
+
+
+def _address(proxy: str | None) -> str | None:
+    """Return host and port of a proxy's URL, without its password."""
+    return proxy and proxy.rpartition("@")[2].rpartition("://")[2].partition("/")[0]

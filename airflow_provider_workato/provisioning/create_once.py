@@ -8,6 +8,7 @@ next try finds it, and after a lost answer search again before sending again.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -316,7 +317,15 @@ class Provisioning:
         """Return all matches as soon as one is not *known*, or at *until* on the monotonic clock."""
         pause = 0.5
         rows = self._matches() if at_first is None else list(at_first)
+        told = False
         while all(row["id"] in known for row in rows) and (remaining := until - time.monotonic()) > 0:
+            if not told:
+                told = True
+                log.info(
+                    "A create of this connection (%s) may still be under way; searching for up to %d s.",
+                    self.identity,
+                    math.ceil(remaining),
+                )
             time.sleep(min(pause, remaining))
             pause = min(pause * 2, _LONGEST_PAUSE)
             rows = self._matches()

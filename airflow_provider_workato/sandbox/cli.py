@@ -8,6 +8,7 @@ import errno
 import ipaddress
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -43,6 +44,14 @@ def _port(text: str) -> int:
     if number is None or not 0 <= number <= 65_535:
         raise argparse.ArgumentTypeError("must be a whole number from 0 to 65535; 0 takes any free port")
     return number
+
+
+def _host_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", text):
+        raise argparse.ArgumentTypeError(
+            "must be a host name without scheme and port, such as sandbox; addresses need no permission"
+        )
+    return text
 
 
 def _whole_number(text: str) -> int | None:
@@ -92,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--allowed-host",
+        type=_host_name,
         action="append",
         default=[],
         metavar="NAME",

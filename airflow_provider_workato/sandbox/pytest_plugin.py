@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -31,15 +32,22 @@ def workato_sandbox_process() -> Iterator[SandboxProcess]:
 
 @pytest.fixture
 def workato_sandbox(
-    workato_sandbox_process: SandboxProcess, monkeypatch: pytest.MonkeyPatch
+    workato_sandbox_process: SandboxProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[SandboxProcess]:
     """Yield a sandbox with a fresh workspace, to which the Airflow connection ``workato_default`` leads.
 
     All tests of a session share one process. Each test begins with the workspace, faults and request log of a
-    start, and has no quotas. ``control`` of the process changes and inspects the workspace.
+    start, has no quotas, and has its own folder for temporary files. ``control`` of the process changes and
+    inspects the workspace.
     """
     control = workato_sandbox_process.control
     control.reset()
+    # The provider remembers creates without an answer in the temporary folder, and waits for their outcome.
+    folder = str(tmp_path_factory.mktemp("workato_sandbox"))
+    monkeypatch.setattr(tempfile, "tempdir", folder)
+    monkeypatch.setenv("TMPDIR", folder)
     monkeypatch.setenv("AIRFLOW_CONN_WORKATO_DEFAULT", workato_sandbox_process.airflow_conn)
     yield workato_sandbox_process
     # Release held calls, whose clients would wait for ever.

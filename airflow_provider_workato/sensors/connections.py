@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from airflow_provider_workato.client.answers import WorkatoConnection
     from airflow_provider_workato.operators.base import IdArgument, StringArgument
 
+#: How many seconds late the scheduler may start a rescheduled task without a reminder being lost.
+SCHEDULER_DELAY = 60.0
+
 
 class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     """Wait until connections are authorized.
@@ -133,7 +136,7 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         waited = seconds_since_first_poke(self, context) if self.reschedule else 0.0
         # Each poll of mode reschedule is a process of its own. Only the first one tells of the wait; a later
         # one reminds if a reminder became due since the previous one.
-        polled = waited - self.poke_interval if waited else None
+        polled = waited - self._longest_gap(waited) if waited else None
         progress = self._begin(time.time() - waited, polled=polled)
         try:
             return super().execute(context)
@@ -152,6 +155,16 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
             is_done=connections is not None,
             xcom_value=None if connections is None else self._result(connections),
         )
+
+    def _longest_gap(self, waited: float) -> float:
+        """Return how many seconds ago the previous poll of mode ``reschedule`` was, at most.
+
+        Airflow does not tell, so a reminder may come twice, but none is lost.
+        """
+        gap = self.poke_interval
+        if self.exponential_backoff:
+            gap = self.max_wait.total_seconds() if self.max_wait else waited
+        return gap + SCHEDULER_DELAY
 
     def _waits_for(self) -> Any:
         return self.connection_id

@@ -200,6 +200,51 @@ def test_the_proxy_of_the_environment(connect: Connect, monkeypatch: pytest.Monk
     assert len(proxy.heard) == 2
 
 
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_no_proxy_of_the_environment_gets_the_token_of_a_local_sandbox(
+    connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    url = sandbox.url.replace("127.0.0.1", name)
+    with listening() as proxy, hooked(connect, host=url) as hook:
+        behind(monkeypatch, proxy.url)
+        assert [row["id"] for row in hook.list_connections()] == [36]
+        assert hook.get_conn().get(f"{url}/api/connections", timeout=5).status_code == 200
+    assert proxy.heard == []
+    assert len(sandbox.control.requests()) == 2
+
+
+def test_a_local_host_through_the_proxy_of_the_airflow_connection(connect: Connect) -> None:
+    proxy = closed_port()
+    with (
+        hooked(connect, host="http://localhost:8090", proxies=proxy, retry_budget=0) as hook,
+        pytest.raises(WorkatoTransportError, match=r"Check 'Base URL'.*'workato_default'\.$") as caught,
+    ):
+        hook.list_connections()
+    assert f"through the proxy {proxy.removeprefix('http://')}: " in str(caught.value)
+    assert "workato-sandbox" not in str(caught.value)
+
+
+def test_an_unreachable_proxy_of_the_environment_is_named(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = closed_port()
+    behind(monkeypatch, proxy.replace("http://", "http://user:pr0xy-passw0rd@"))
+    with (
+        hooked(connect, host="http://workato.example", allow_http=True, retry_budget=0) as hook,
+        pytest.raises(WorkatoTransportError, match="HTTP_PROXY of the environment") as caught,
+    ):
+        hook.list_connections()
+    assert f"through the proxy {proxy.removeprefix('http://')}: " in str(caught.value)
+    assert "passw0rd" not in str(caught.value)
+
+
+def behind(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    """Set a proxy in the environment, for all hosts."""
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("http_proxy", proxy)
+
+
 def test_a_proxy_that_is_down(connect: Connect) -> None:
     proxy = closed_port().replace("http://", "http://user:pr0xy-passw0rd@")
     with (
@@ -208,6 +253,7 @@ def test_a_proxy_that_is_down(connect: Connect) -> None:
     ):
         create(hook)
     assert caught.value.request_sent is False
+    assert f"through the proxy {proxy.rpartition('@')[2]}: " in str(caught.value)
     assert "pr0xy-passw0rd" not in everything_shown(caught.value)
 
 

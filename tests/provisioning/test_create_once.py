@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -264,6 +266,24 @@ def test_a_lost_answer_makes_no_second_connection(
     assert calls(sandbox)["create_connection"] == (1 if outcome == ADOPTED else 2)
     assert outcome in caplog.text
     assert caplog.text.count(ADOPTED) + caplog.text.count(SENT_AGAIN) == 1, "the log says which happened"
+
+
+def test_a_create_tells_that_it_waits_for_an_earlier_one(
+    connect: Connect, sandbox: RunningSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    connect(retry_budget=0, server_timeout=2)
+    sandbox.control.add_fault("close_before_answer", operation="create_connection", performed=False)
+    sandbox.control.add_fault("server_error", operation="list_connections", times=None, skip=1)
+    with closing(WorkatoConnectionsHook()) as hook, pytest.raises(WorkatoServerError):
+        hook.ensure_connection(**JIRA, input=GOOD)
+    sandbox.control.reset()
+    caplog.clear()
+    with closing(WorkatoConnectionsHook()) as hook, caplog.at_level("INFO"):
+        hook.ensure_connection(**JIRA, input=GOOD)
+    said = re.findall(
+        r"A create of this connection \(.+\) may still be under way; searching for", caplog.text
+    )
+    assert len(said) == 1
 
 
 def test_gives_up_within_the_budget(connect: Connect, sandbox: RunningSandbox) -> None:

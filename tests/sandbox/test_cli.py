@@ -151,6 +151,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["--port=-1"], "--port: must be a whole number from 0 to 65535"),
         (["--port=http"], "--port: must be a whole number from 0 to 65535"),
         (["--port="], "--port: must be a whole number from 0 to 65535"),
+        (["--allowed-host=vm:8090"], "--allowed-host: must be a host name without scheme and port"),
+        (["--allowed-host=http://vm"], "--allowed-host: must be a host name without scheme and port"),
         (["--host=256.1.1.1", "--allow-remote"], "cannot listen on 256.1.1.1"),
     ],
 )

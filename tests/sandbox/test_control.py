@@ -8,9 +8,22 @@ import pytest
 import requests
 
 from airflow_provider_workato.sandbox.client import wait_until
+from tests.support.raw import closed_port
 from tests.support.sandbox import RunningSandbox
 
 SECRET = "s3nt1nel-of-the-control-test"
+
+
+def test_it_ignores_the_proxy_of_the_environment(
+    sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"parent_id": 36, "folder_id": 4515, "external_id": "user@example.com"}
+    data = sandbox.call("POST", "connections/runtime_user_connections", json=body).json()["data"]
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("http_proxy", closed_port())
+    sandbox.control.click_authorize(data["url"])
+    assert sandbox.control.connection(data["id"])["authorization_status"] == "success"
 
 
 class TestSeed:

@@ -124,6 +124,13 @@ def test_a_rebound_name_reads_nothing_of_a_remote_sandbox(remote: SandboxProcess
     assert requests.get(url, headers={"Host": host}, timeout=30).status_code == 400
 
 
+def test_the_api_says_in_json_that_a_host_name_is_unknown(sandbox: RunningSandbox) -> None:
+    # The provider quotes the message of JSON answers only.
+    answer = requests.get(f"{sandbox.url}/api/connections", headers={"Host": "sandbox:8090"}, timeout=30)
+    assert answer.status_code == 400
+    assert "--allowed-host NAME" in answer.json()["message"]
+
+
 def test_a_remote_sandbox_has_names_and_refuses_other_sites_all_the_same(remote: SandboxProcess) -> None:
     url = f"http://127.0.0.1:{port(remote.url)}/sandbox"
     for host in ("workato", "192.0.2.1:8090", "[2001:db8::1]:8090"):

@@ -33,11 +33,37 @@ def test_second(workato_sandbox):
 """
 
 
+_LOST_CREATE = """
+import json, os
+import pytest
+from airflow_provider_workato.exceptions import WorkatoError
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+
+@pytest.fixture
+def ensure(workato_sandbox, monkeypatch):
+    value = json.loads(os.environ["AIRFLOW_CONN_WORKATO_DEFAULT"])
+    value["extra"] |= {"retry_budget": 0, "server_timeout": 10}
+    monkeypatch.setenv("AIRFLOW_CONN_WORKATO_DEFAULT", json.dumps(value))
+    return lambda: WorkatoConnectionsHook().ensure_connection(name="A", provider="jira", folder_id=4515)
+
+def test_first(workato_sandbox, ensure):
+    workato_sandbox.control.add_fault("close_before_answer", operation="create_connection", times=1)
+    workato_sandbox.control.add_fault("server_error", operation="list_connections", times=None, skip=1)
+    with pytest.raises(WorkatoError):
+        ensure()
+
+def test_second(workato_sandbox, ensure):
+    ensure()
+    assert len(workato_sandbox.control.requests(operation="list_connections")) == 1, "it waited for nothing"
+"""
+
+
 def run_pytest(folder: Path, tests: str) -> subprocess.CompletedProcess[str]:
     """Run pytest on a file in an otherwise empty folder."""
     installed_plugin()
     (folder / "test_it.py").write_text(tests)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+    environment["AIRFLOW_HOME"] = str(folder / "airflow")
     environment["PYTHONPATH"] = os.pathsep.join([str(folder), *sys.path])
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "test_it.py"]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -47,6 +73,12 @@ def test_each_test_has_a_fresh_workspace(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, _TESTS)
     assert done.returncode == 0, done.stdout
     assert "3 passed" in done.stdout
+
+
+def test_a_lost_create_does_not_delay_the_next_test(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, _LOST_CREATE)
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
 
 
 def test_it_says_what_is_missing(tmp_path: Path) -> None:

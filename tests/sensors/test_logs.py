@@ -14,7 +14,9 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 
 from airflow_provider_workato import progress
+from airflow_provider_workato.progress import next_reminder
 from airflow_provider_workato.sandbox.client import wait_until
+from airflow_provider_workato.sensors import connections
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 from tests.support import waits
 from tests.support.airflow import on_airflow_33
@@ -128,6 +130,7 @@ def test_a_rescheduled_wait_knows_when_it_began(
     log: Callable[[], str],
 ) -> None:
     monkeypatch.setattr(progress, "FIRST_REMINDER", 0.3)
+    monkeypatch.setattr(connections, "SCHEDULER_DELAY", 0.0)
     (number,) = sandbox.control.seed([{}])
     with pytest.raises(AirflowSensorTimeout):
         waits.reschedule(make(number, timeout=2.5, poke_interval=0.3), make_task_instance())
@@ -138,6 +141,45 @@ def test_a_rescheduled_wait_knows_when_it_began(
     assert 1 <= len(reminders) <= 4
     # All of them give the same deadline.
     assert len(set(re.findall(r"until 20\S+ (\S+) UTC", said))) <= 2
+
+
+@pytest.mark.parametrize(
+    ("delay", "backoff"),
+    [
+        (8.0, {}),
+        (50.0, {}),
+        (8.0, {"exponential_backoff": True}),
+        (8.0, {"exponential_backoff": True, "max_wait": 600}),
+    ],
+)
+def test_a_rescheduled_wait_loses_no_reminder(delay: float, backoff: dict[str, Any]) -> None:
+    """The scheduler is late each time, and backoff makes the intervals longer than *poke_interval*."""
+    sensor = make(1, poke_interval=30, **backoff)(mode="reschedule")
+    polls, gap = [0.0], 30.0
+    while polls[-1] < 86_400:
+        polls.append(polls[-1] + gap + delay)
+        if backoff:
+            gap = min(2 * gap, backoff.get("max_wait", 86_400))
+    reminding = [now for now in polls[1:] if now >= next_reminder(now - sensor._longest_gap(now))]
+    due = 0.0
+    while (due := next_reminder(due)) < 86_400:
+        first = next(now for now in polls if now >= due)
+        assert first in reminding, f"the reminder after {due:g} s"
+    assert backoff or len(reminding) < len(polls) / 4, "most polls say nothing"
+
+
+def test_a_late_poll_reminds(
+    sandbox: RunningSandbox,
+    make_task_instance: Callable[[], TaskInstance],
+    monkeypatch: pytest.MonkeyPatch,
+    log: Callable[[], str],
+) -> None:
+    monkeypatch.setattr(progress, "FIRST_REMINDER", 0.3)
+    (number,) = sandbox.control.seed([{}])
+    with pytest.raises(AirflowSensorTimeout):
+        # Each poll takes longer than the interval.
+        waits.reschedule(make(number, timeout=2, poke_interval=0.001), make_task_instance())
+    assert log().count("Still waiting after") > 1
 
 
 @pytest.mark.parametrize("way", [POKE, DEFERRED, ENDED_IN_TRIGGER])

@@ -35,7 +35,13 @@ class _KnownHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_known(Headers(scope=scope).get("host", "")):
-            await PlainTextResponse(_UNKNOWN_HOST, status_code=400)(scope, receive, send)
+            # The provider quotes JSON only.
+            refusal = (
+                JSONResponse({"message": _UNKNOWN_HOST}, status_code=400)
+                if scope["path"].startswith("/api/")
+                else PlainTextResponse(_UNKNOWN_HOST, status_code=400)
+            )
+            await refusal(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import requests
 
 
 class ControlCaller:
@@ -22,10 +25,18 @@ class ControlCaller:
         :param arguments: further arguments of ``requests.request``.
         :raises RuntimeError: if the sandbox refuses the call; the message quotes the response.
         """
-        import requests
-
-        response = requests.request(method, f"{self.url}/sandbox/{path}", timeout=60, **arguments)
+        with direct_session() as session:
+            response = session.request(method, f"{self.url}/sandbox/{path}", timeout=60, **arguments)
         if not response.ok:
             raise RuntimeError(f"{method} /sandbox/{path}: {response.status_code} {response.text[:500]}")
         body: dict[str, Any] = response.json()
         return body
+
+
+def direct_session() -> requests.Session:
+    """Return a session that ignores the environment's proxies, because they cannot reach this machine."""
+    import requests
+
+    session = requests.Session()
+    session.trust_env = False
+    return session

@@ -5,6 +5,8 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
+from airflow_provider_workato.sandbox.client.control.caller import direct_session
+
 
 class ConsentControl:
     """Authorize or deny on the consent page."""
@@ -27,17 +29,18 @@ class ConsentControl:
 
 
 def _click(oauth_url: str, *, label: str) -> int:
-    import requests
-
-    page = requests.get(oauth_url, timeout=30)
-    page.raise_for_status()
-    buttons = _Buttons()
-    buttons.feed(page.text)
-    action, name, value = buttons.by_label[label]
-    # A redirect leads out of the sandbox, to the URL that the caller of the API gave.
-    clicked = requests.post(urljoin(page.url, action), data={name: value}, timeout=30, allow_redirects=False)
-    clicked.raise_for_status()
-    return clicked.status_code
+    with direct_session() as session:
+        page = session.get(oauth_url, timeout=30)
+        page.raise_for_status()
+        buttons = _Buttons()
+        buttons.feed(page.text)
+        action, name, value = buttons.by_label[label]
+        # A redirect leads out of the sandbox, to the URL that the caller of the API gave.
+        clicked = session.post(
+            urljoin(page.url, action), data={name: value}, timeout=30, allow_redirects=False
+        )
+        clicked.raise_for_status()
+        return clicked.status_code
 
 
 class _Buttons(HTMLParser):
