@@ -460,6 +460,7 @@ class BrokenNotifier(BaseNotifier):
 
 
 class AsyncNotifier(BaseNotifier):
+    # The mistake that the test is about.
     async def notify(self, context: Any) -> None:  # type: ignore[override]
         raise AssertionError("nobody awaits this")
 

@@ -168,20 +168,6 @@ def test_a_rescheduled_wait_loses_no_reminder(delay: float, backoff: dict[str, A
     assert backoff or len(reminding) < len(polls) / 4, "most polls say nothing"
 
 
-def test_a_late_poll_reminds(
-    sandbox: RunningSandbox,
-    make_task_instance: Callable[[], TaskInstance],
-    monkeypatch: pytest.MonkeyPatch,
-    log: Callable[[], str],
-) -> None:
-    monkeypatch.setattr(progress, "FIRST_REMINDER", 0.3)
-    (number,) = sandbox.control.seed([{}])
-    with pytest.raises(AirflowSensorTimeout):
-        # Each poll takes longer than the interval.
-        waits.reschedule(make(number, timeout=2, poke_interval=0.001), make_task_instance())
-    assert log().count("Still waiting after") > 1
-
-
 @pytest.mark.parametrize("way", [POKE, DEFERRED, ENDED_IN_TRIGGER])
 def test_a_long_wait_reminds_now_and_then(
     way: Way,
