@@ -9,10 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.providers.common.compat.sdk import BaseNotifier, conf
+from airflow.providers.common.compat.sdk import AirflowFailException, BaseNotifier, conf
 
-from airflow_provider_workato.arguments import to_flag, to_seconds
-from airflow_provider_workato.authorization import Advice, State, failure, failure_mark, state_of
+from airflow_provider_workato.arguments import to_flag, to_optional_flag, to_seconds
+from airflow_provider_workato.authorization import (
+    Advice,
+    State,
+    failure,
+    failure_mark,
+    pending_text,
+    state_of,
+)
 from airflow_provider_workato.client.answers import without_secrets
 from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
@@ -94,15 +101,15 @@ class HandOffOperator(AuthorizationWait):
         super().__init__(**kwargs)
         check_flag(wait_for_authorization, what="wait_for_authorization")
         self.wait_for_authorization: Any = wait_for_authorization
-        self.ask_again = ask_again
-        self.notifiers = notifiers
-        self.deferrable = deferrable
+        self.ask_again = to_flag(ask_again, what="ask_again")
+        self.notifiers = _checked(notifiers)
+        self.deferrable = to_flag(deferrable, what="deferrable")
         self.poke_interval = to_seconds(poke_interval, what="poke_interval")
         if timeout is None:
             timeout = conf.getfloat("sensors", "default_timeout", fallback=7 * 24 * 3600.0)
         self.timeout = to_seconds(timeout, what="timeout")
         self.max_failed_polls = max_failed_polls
-        self.end_in_trigger = end_in_trigger
+        self.end_in_trigger = to_optional_flag(end_in_trigger, what="end_in_trigger")
         self._connection_id: int | None = None
         self._seen: WorkatoConnection | None = None
 
@@ -133,9 +140,14 @@ class HandOffOperator(AuthorizationWait):
         try:
             number = super().execute_complete(context, event)
         except WorkatoAuthorizationError as error:
+            if not self.ask_again:
+                raise
             deadline = event.get("deadline") or time.time() + self.timeout
-            self._ask_again(context, error, deadline=deadline)
-            return self._wait_for_person(context, deadline=deadline)
+            connections = self._authorized_since()
+            if connections is None:
+                self._ask_again(context, error, deadline=deadline)
+                return self._wait_for_person(context, deadline=deadline)
+            number = self._result(connections)
         self._push_authorized(context)
         return number
 
@@ -175,9 +187,29 @@ class HandOffOperator(AuthorizationWait):
                 self._push_authorized(context)
                 return self._result(connections)
 
+    def _authorized_since(self) -> Sequence[WorkatoConnection] | None:
+        """Return the connection if the person has authorized it since the triggerer saw it fail."""
+        failed = self._seen
+        try:
+            connections = self._look()
+        except WorkatoAuthorizationError:
+            return None
+        except WorkatoError as error:
+            if isinstance(error, AirflowFailException):
+                raise
+            # In the triggerer, too, a failed poll does not end the wait.
+            self.log.warning("%s The wait continues.", error)
+            return None
+        if connections is None:
+            # Disconnected meanwhile, which makes the URL of before no better.
+            self._seen = failed
+        return connections
+
     def _ask_again(self, context: Context, error: WorkatoAuthorizationError, *, deadline: float) -> None:
         if not self.ask_again or self._seen is None:
             raise error
+        if time.time() >= deadline:
+            raise self._timed_out(pending_text([self._seen], dated=True)) from error
         # Without the error's advice: nobody has to do what the task does itself.
         self.log.warning("%s Asking again.", failure(self._seen))
         self._ask(context, self._seen, deadline=deadline)
@@ -220,12 +252,9 @@ class HandOffOperator(AuthorizationWait):
             "expires_at": datetime.fromtimestamp(min(deadline, _LAST_DAY), tz=UTC),
             "reason": failed.authorization_error if failed else None,
         }
-        given = self.notifiers or ()
-        notifiers = [given] if callable(given) else given
-        for notifier in notifiers:
-            # A notifier renders its templates in place: a second call would send the first URL again.
-            _send(copy.copy(notifier), context)
-        return len(notifiers)
+        for notifier in self.notifiers:
+            _send(notifier, context)
+        return len(self.notifiers)
 
     def _login_url(self, connection: WorkatoConnection) -> str:
         """Return the URL at which a person authorizes the connection."""
@@ -263,8 +292,25 @@ class HandOffOperator(AuthorizationWait):
         return plain and trigger_can_end(self)
 
 
+def _checked(notifiers: Notifier | Sequence[Notifier] | None) -> list[Notifier]:
+    if notifiers is None:
+        return []
+    given = list(notifiers) if isinstance(notifiers, Sequence) else [notifiers]
+    for notifier in given:
+        if not callable(notifier):
+            raise WorkatoConfigurationError(
+                "notifiers must be an Airflow notifier, a function that takes the task's context, or a list "
+                f"of them, not {type(notifier).__name__}."
+            )
+    return given
+
+
 def _send(notifier: Notifier, context: Context) -> None:
     if isinstance(notifier, BaseNotifier):
+        # A notifier renders its templates in place: a second call would send the first URL again.
+        notifier = copy.copy(notifier)
+        for name in notifier.template_fields:
+            setattr(notifier, name, copy.deepcopy(getattr(notifier, name)))
         # As Airflow calls a notifier; but before 3.1, Airflow logs its error and goes on.
         cast("dict[str, Any]", context).update(
             {name: getattr(notifier, name) for name in notifier.template_fields}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.common.compat.sdk import (
@@ -137,7 +136,7 @@ class AuthorizationWait(WorkatoOperator):
         self.defer(
             trigger=trigger,
             method_name="execute_complete",
-            timeout=timedelta(seconds=max(0.0, deadline - now) + trigger.SLACK),
+            timeout=trigger.airflow_timeout(deadline - now),
         )
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:  # noqa: ARG002

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import (
@@ -16,7 +15,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_workato.arguments import drop_none
+from airflow_provider_workato.arguments import drop_none, to_flag, to_optional_flag
 from airflow_provider_workato.client.answers import single_or_list
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.handover import has_post_execute, trigger_can_end
@@ -34,6 +33,8 @@ from airflow_provider_workato.version_compat import (
 )
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from airflow.providers.common.compat.sdk import Context
 
     from airflow_provider_workato.client.answers import WorkatoConnection
@@ -112,11 +113,12 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         self.folder_id: Any = folder_id
         self.project_id: Any = project_id
         self.external_id: Any = external_id
-        self.fail_fast = fail_fast
-        self.deferrable = deferrable
+        self.fail_fast = to_flag(fail_fast, what="fail_fast")
+        self.deferrable = to_flag(deferrable, what="deferrable")
         self.max_failed_polls = max_failed_polls
-        self.end_in_trigger = end_in_trigger
-        if start_from_trigger and not deferrable:
+        self.end_in_trigger = to_optional_flag(end_in_trigger, what="end_in_trigger")
+        start_from_trigger = to_flag(start_from_trigger, what="start_from_trigger")
+        if start_from_trigger and not self.deferrable:
             raise WorkatoConfigurationError(
                 f"start_from_trigger of task {self.task_id!r} needs deferrable=True. Set it, or leave "
                 "start_from_trigger out."
@@ -209,7 +211,7 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
             trigger_kwargs=arguments,
             next_method="execute_complete",
             next_kwargs=None,
-            timeout=timedelta(seconds=self.timeout + trigger.SLACK),
+            timeout=trigger.airflow_timeout(self.timeout),
         )
 
 

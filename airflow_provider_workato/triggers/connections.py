@@ -93,6 +93,9 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     #: Seconds between the deadline and Airflow's own timeout: more than the grace and *min_seconds*.
     SLACK = 90.0
 
+    #: The longest timeout in seconds to give to Airflow, which adds it to the date: a year has four digits.
+    LONGEST = 100 * 365 * 86_400.0
+
     #: How many polls in a row may fail by default.
     MAX_FAILED_POLLS = 5
 
@@ -161,6 +164,13 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 "min_seconds": self.min_seconds,
             },
         )
+
+    def airflow_timeout(self, seconds: float) -> timedelta:
+        """Return the timeout to give to Airflow, which ends a wait only if no triggerer does.
+
+        :param seconds: how long the wait may last from now on.
+        """
+        return timedelta(seconds=min(max(0.0, seconds), self.LONGEST) + self.SLACK)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Follow this wait's connections until they are settled.

@@ -28,7 +28,7 @@ from airflow_provider_workato.sandbox.client import SandboxControl, wait_until
 from tests.support.airflow import AIRFLOW, on_airflow_33
 from tests.support.dags import own_workspace, run_dag
 from tests.support.deferrals import run_through
-from tests.support.hook import Connect
+from tests.support.hook import Connect, hooked
 from tests.support.sandbox import RunningSandbox
 from tests.support.tasks import TaskInstance
 from tests.support.waits import own_poll, resume_with
@@ -93,6 +93,15 @@ class Outbox(BaseNotifier):
 
     def notify(self, context: Any) -> None:
         self.sent.append((self.text, context["workato"]))
+
+
+class Subject:
+    """A template inside a template."""
+
+    template_fields = ("line",)
+
+    def __init__(self) -> None:
+        self.line = "{{ workato.url }}"
 
 
 OUTBOX_TEXT = "{{ workato.connection.external_id }}: {{ workato.url }}"
@@ -280,6 +289,20 @@ def test_a_person_who_denied_is_asked_again_with_a_new_url(
     assert len([row for row in control.connections() if row["is_runtime_user"]]) == 1
 
 
+def test_a_template_inside_a_notifiers_template_gets_the_new_url_too(
+    sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    outbox: Any = Outbox(Subject())  # type: ignore[arg-type]
+
+    def think_again() -> None:
+        sandbox.control.click_deny(told(outbox)["url"])
+        sandbox.control.click_authorize(told(outbox, 2)["url"])
+
+    with person(think_again):
+        poke(lambda **mode: make_login(notifiers=outbox, ask_again=True, **mode), ti)
+    assert [subject.line for subject, _ in outbox.sent] == [about["url"] for _, about in outbox.sent]
+
+
 def test_a_deny_does_not_restart_the_clock(sandbox: RunningSandbox, connect: Connect, ti: Task) -> None:
     outbox = Outbox()
     options = {"notifiers": outbox, "ask_again": True, "deferrable": True}
@@ -293,6 +316,68 @@ def test_a_deny_does_not_restart_the_clock(sandbox: RunningSandbox, connect: Con
     assert (now.began, now.deadline) == (before.began, before.deadline)
     # What came before the latest question proves nothing.
     assert now.since > before.since
+
+
+class TestResume:
+    """A worker resumes a task some time after the triggerer saw a login fail."""
+
+    @pytest.fixture
+    def outbox(self) -> Outbox:
+        return Outbox()
+
+    def denied(self, outbox: Outbox, ti: Task, control: SandboxControl, **options: Any) -> Callable[[], Any]:
+        """Wait until the triggerer has seen a Deny; return what resumes the task."""
+        options |= {"notifiers": outbox, "ask_again": True, "deferrable": True}
+        with pytest.raises(TaskDeferred) as deferral:
+            make_login(**options).execute(ti.context)
+        control.click_deny(outbox.sent[0][1]["url"])
+        fired = asyncio.run(own_poll(deferral.value.trigger))
+        method, arguments = resume_with(fired, deferral.value.method_name)
+        return lambda: make_login(**options).resume_execution(method, arguments, ti.context)
+
+    def test_a_person_who_has_logged_in_since_is_not_asked(
+        self, outbox: Outbox, sandbox: RunningSandbox, connect: Connect, ti: Task
+    ) -> None:
+        resume = self.denied(outbox, ti, sandbox.control)
+        number = outbox.sent[0][1]["connection"]["id"]
+        sandbox.control.authorize(number)
+        assert resume() == number
+        assert ti.xcoms["connection"]["authorization_status"] == "success"
+        assert len(outbox.sent) == 1
+
+    @pytest.mark.parametrize("change", ["none", "disconnected", "outage"])
+    def test_a_person_who_has_not_is_asked(
+        self, change: str, outbox: Outbox, sandbox: RunningSandbox, connect: Connect, ti: Task
+    ) -> None:
+        connect(retry_budget=0)
+        ti.store = Store()
+        resume = self.denied(outbox, ti, sandbox.control)
+        if change == "disconnected":
+            with hooked(connect) as hook:
+                hook.disconnect_connection(outbox.sent[0][1]["connection"]["id"])
+        elif change == "outage":
+            sandbox.control.add_fault("server_error", operation="list_connections")
+        with pytest.raises(TaskDeferred):
+            resume()
+        assert [about["reason"] for _, about in outbox.sent] == [None, "The user denied access"]
+
+    def test_a_connection_that_was_deleted_meanwhile(
+        self, outbox: Outbox, sandbox: RunningSandbox, connect: Connect, ti: Task
+    ) -> None:
+        resume = self.denied(outbox, ti, sandbox.control)
+        sandbox.control.delete(outbox.sent[0][1]["connection"]["id"])
+        with pytest.raises(WorkatoNotFoundError):
+            resume()
+        assert len(outbox.sent) == 1
+
+    def test_nobody_is_asked_after_the_deadline(
+        self, outbox: Outbox, sandbox: RunningSandbox, connect: Connect, ti: Task
+    ) -> None:
+        resume = self.denied(outbox, ti, sandbox.control, timeout=2)
+        wait_until(lambda: datetime.now(UTC) > outbox.sent[0][1]["expires_at"], what="the deadline")
+        with pytest.raises(AirflowSensorTimeout, match=r"connection \d+ \(failed, last attempt"):
+            resume()
+        assert len(outbox.sent) == 1
 
 
 def looked(control: SandboxControl) -> None:
@@ -574,6 +659,12 @@ class TestRetry:
         ({"wait_for_authorization": "perhaps"}, "wait_for_authorization must be true or false"),
         ({"poke_interval": 0}, "poke_interval must be a number of seconds"),
         ({"timeout": -1}, "timeout must be a number of seconds"),
+        ({"ask_again": "perhaps"}, "ask_again must be true or false"),
+        ({"deferrable": "perhaps"}, "deferrable must be true or false"),
+        ({"end_in_trigger": "perhaps"}, "end_in_trigger must be true or false"),
+        ({"notifiers": "ops@example.com"}, "notifiers must be an Airflow notifier, .* not str"),
+        ({"notifiers": [print, None]}, "notifiers must be an Airflow notifier, .* not NoneType"),
+        ({"notifiers": 5}, "notifiers must be an Airflow notifier, .* not int"),
     ],
 )
 @pytest.mark.parametrize("make", [make_login, make_page])
@@ -595,6 +686,12 @@ def test_a_template_that_is_no_flag_is_refused_before_a_request_leaves(
     assert sandbox.control.requests() == []
 
 
+@pytest.mark.parametrize("make", [make_login, make_page])
+def test_flags_may_be_strings(make: Make) -> None:
+    operator = make(ask_again="false", deferrable="no", end_in_trigger="0")
+    assert (operator.ask_again, operator.deferrable, operator.end_in_trigger) == (False, False, False)
+
+
 def test_default_args_of_the_dag_apply() -> None:
     with DAG("defaults", schedule=None, default_args={"timeout": 5, "deferrable": True, "ask_again": True}):
         for operator in (make_login(task_id="login"), make_page(task_id="page")):
@@ -605,9 +702,11 @@ def test_a_wait_may_last_longer_than_the_calendar(
     sandbox: RunningSandbox, connect: Connect, ti: Task
 ) -> None:
     outbox = Outbox("{{ workato.expires_at.year }}")
-    with pytest.raises(TaskDeferred):
+    with pytest.raises(TaskDeferred) as deferral:
         make_login(deferrable=True, notifiers=outbox, timeout=1e12).execute(ti.context)
     assert [text for text, _ in outbox.sent] == ["9999"]
+    # Airflow calculates its own timeout in the same way.
+    assert datetime.now(UTC) + deferral.value.timeout > datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def test_a_list_from_before_a_loss_proves_nothing(

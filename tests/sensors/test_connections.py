@@ -340,6 +340,13 @@ def test_what_airflow_cannot_start_in_the_triggerer(make: Callable[[], Any], pro
         sensor(make(), deferrable=True, start_from_trigger=True)
 
 
+@pytest.mark.parametrize("name", ["fail_fast", "deferrable", "end_in_trigger", "start_from_trigger"])
+def test_flags_may_be_strings(name: str) -> None:
+    assert getattr(sensor(**{name: "false"}), name, False) is False
+    with pytest.raises(WorkatoConfigurationError, match=f"{name} must be true or false"):
+        sensor(**{name: "perhaps"})
+
+
 def test_starting_there_is_an_option() -> None:
     assert getattr(sensor(deferrable=True), "start_from_trigger", False) is False
 
