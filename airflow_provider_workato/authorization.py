@@ -59,11 +59,6 @@ class Verdict:
     error: WorkatoError | None = None
     pending: Sequence[WorkatoConnection] = ()
 
-    @property
-    def settled(self) -> bool:
-        """Whether the wait is over."""
-        return self.connections is not None or self.error is not None
-
 
 def state_of(connection: WorkatoConnection) -> State:
     """Return what a connection's status means.

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS / "_extensions"), str(DOCS.parent)]
 # Airflow writes its configuration where it is told to, on import.
-os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-provider-workato-docs-")
+_HOME = tempfile.TemporaryDirectory(prefix="airflow-provider-workato-docs-")
+os.environ["AIRFLOW_HOME"] = _HOME.name
 
 from airflow_provider_workato import __version__  # noqa: E402 - from this folder's parent
 

@@ -210,18 +210,18 @@ FOUND: dict[int, dict[str, Any]] = {row["id"]: row for row in (OK, BAD, OPEN)}
 def test_all_have_to_be_authorized() -> None:
     assert judge(FOUND, [1]).connections == [OK]
     assert judge(FOUND, [1, 1]).connections == [OK, OK]
-    assert not judge(FOUND, [1, 3]).settled
+    assert judge(FOUND, [1, 3]).pending
 
 
 def test_one_failure_ends_the_wait() -> None:
     verdict = judge(FOUND, [1, 3, 2])
-    assert verdict.settled
+    assert not verdict.pending
     assert isinstance(verdict.error, WorkatoAuthorizationError)
     assert verdict.error.connection_id == 2
 
 
 def test_a_person_may_try_again() -> None:
-    assert not judge(FOUND, [1, 2], fail_fast=False).settled
+    assert judge(FOUND, [1, 2], fail_fast=False).pending
 
 
 @pytest.mark.parametrize("fail_fast", [True, False])
@@ -251,4 +251,4 @@ def test_every_connection_has_a_state_and_a_short_error(row: dict[str, Any]) -> 
         assert str(error).isprintable()
         assert "GitHub OAuth connection" not in str(error)
     verdict = judge({connection["id"]: connection}, [connection["id"], 1])
-    assert verdict.settled
+    assert not verdict.pending

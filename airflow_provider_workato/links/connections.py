@@ -29,7 +29,6 @@ def connection_url(settings: WorkatoSettings, connection_id: int | str) -> str:
 def push_folder_url(context: Context, settings: WorkatoSettings, folder_id: int | str | None) -> None:
     """Push the URL of a folder for :class:`WorkatoConnectionLink`, once the connection is gone.
 
-    :param context: the context of the task that pushes it.
     :param settings: the workspace.
     :param folder_id: the folder or project, ``None`` for the workspace's first page.
     """
@@ -40,7 +39,6 @@ def push_folder_url(context: Context, settings: WorkatoSettings, folder_id: int 
 def push_connection_url(context: Context, settings: WorkatoSettings, connection_id: int) -> None:
     """Push the URL that :class:`WorkatoConnectionLink` opens.
 
-    :param context: the context of the task that pushes it.
     :param settings: the workspace.
     :param connection_id: the connection.
     """
@@ -50,7 +48,6 @@ def push_connection_url(context: Context, settings: WorkatoSettings, connection_
 def push_link(context: Context, link: _XComLink, url: str) -> None:
     """Push the URL that a link opens.
 
-    :param context: the context of the task that pushes it.
     :param link: the link.
     :param url: the URL.
     """
@@ -74,8 +71,7 @@ def push_login_url(
 ) -> None:
     """Push the login URL that an upstream task of this DAG run pushed for the connection, if one did.
 
-    :param context: the context of the task that pushes it.
-    :param task: that task.
+    :param task: the task whose context this is.
     :param settings: the workspace.
     :param connection_id: the connection.
     """

@@ -116,7 +116,6 @@ class HandOffOperator(AuthorizationWait):
     def hand_off(self, context: Context, connection: WorkatoConnection) -> int:
         """Wait until the connection is authorized, if the task is to do so, and return its id.
 
-        :param context: the task's execution context.
         :param connection: the connection, as the create found it or left it.
         :raises WorkatoAuthorizationError: if a login failed or the connection was lost, without *ask_again*.
         :raises AirflowSensorTimeout: after *timeout*.

@@ -104,7 +104,6 @@ class AuthorizationWait(WorkatoOperator):
     ) -> NoReturn:
         """Wait in the triggerer. Airflow resumes the task in :meth:`execute_complete`.
 
-        :param context: the task's execution context.
         :param end_task: let the triggerer end the task. It pushes the connections as the task's result.
         :param deadline: when the wait fails, in seconds since the epoch; ``None`` for the task's timeout.
         :param accept_newest: accept a list from before the wait as proof of success; ``None`` for a task

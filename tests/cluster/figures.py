@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 
 from airflow_provider_workato.sandbox.client import SandboxControl
 from tools.airflow_api import AirflowApi
-from tools.told import Told, compare
 from tools.waiting import wait_until
+from tools.watch_reports import WatchReports, compare
 
 TRIGGERERS = 2
 
@@ -36,7 +36,7 @@ class Figures:
     failed: int
     duplicates: int
     lost_waits: int | None
-    told: Told
+    reports: WatchReports
     polls: list[tuple[float, int | None]]
     list_calls: int
     refused_lists: int
@@ -52,8 +52,8 @@ class Figures:
         lost = "-" if self.lost_waits is None else self.lost_waits
         return (
             f"{self.scenario}: {self.tasks} tasks, {self.succeeded} succeeded, {self.failed} failed, "
-            f"{self.duplicates} duplicates, {lost} lost waits, {self.told.count} changes, "
-            f"{len(self.told.twice)} told twice, {len(self.told.missed)} missed, "
+            f"{self.duplicates} duplicates, {lost} lost waits, {self.reports.count} changes, "
+            f"{len(self.reports.twice)} reported twice, {len(self.reports.missed)} missed, "
             f"{self.list_calls_per_minute:.1f} list calls a minute ({len(self.polls)} polls in all), "
             f"429 for {self.refused_lists} of {self.list_calls} list calls and {self.refused_calls} of "
             f"{self.other_calls} others, {self.seconds:.0f} s"
@@ -64,8 +64,8 @@ class Meter:
     """Counts from its creation.
 
     :param scenario: what the figures are of
-    :param watched: the apps whose changes are told, each to an asset ``cluster_<app>``
-    :param lasting: seconds for which a change must last to be told for certain
+    :param watched: the apps whose changes are reported, each to an asset ``cluster_<app>``
+    :param lasting: seconds for which a change must last to be reported for certain
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Meter:
     def seconds(self) -> float:
         return time.monotonic() - self._began
 
-    def told(self, *, so_far: bool = False) -> Told:
+    def reports(self, *, so_far: bool = False) -> WatchReports:
         """Compare the changes that happened with those that were reported.
 
         :param so_far: miss the states that hold now, however new they are
@@ -110,27 +110,27 @@ class Meter:
             lasting=None if so_far else self._lasting,
         )
 
-    def wait_until_told(self) -> None:
+    def wait_until_reported(self) -> None:
         """Wait until every change is reported.
 
         :raises AssertionError: if some stay unreported, although the triggerers had time to take over watches
         """
         try:
             wait_until(
-                lambda: not self.told(so_far=True).missed,
-                what="the changes to be told",
+                lambda: not self.reports(so_far=True).missed,
+                what="the changes to be reported",
                 deadline=180 + 6 * self._lasting,
                 interval=1,
             )
         except TimeoutError as error:
-            raise AssertionError(f"{error}: {self.told(so_far=True).missed}") from error
+            raise AssertionError(f"{error}: {self.reports(so_far=True).missed}") from error
 
     def figures(self, runs: Mapping[str, Collection[str]], *, lost_waits: int | None = None) -> Figures:
         """Return the figures of everything since the start.
 
         :param runs: the runs by DAG
         """
-        self.wait_until_told()
+        self.wait_until_reported()
         seconds = self.seconds()
         states = Counter(
             task["state"]
@@ -150,7 +150,7 @@ class Meter:
             failed=states["failed"] + states["upstream_failed"],
             duplicates=_duplicates(self._control.connections()),
             lost_waits=lost_waits,
-            told=self.told(),
+            reports=self.reports(),
             polls=[(round(row["at"] - self._began, 1), row["status"]) for row in polls],
             list_calls=len(lists),
             refused_lists=refused_lists,

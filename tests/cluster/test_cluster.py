@@ -48,7 +48,7 @@ def test_the_examples(stage: Stage) -> None:
         assert not list(run.failures())
     assert len(stage.mailbox.mails) == 2
     [user] = [row for row in control.connections() if row["external_id"] == "ada@example.com"]
-    wait(lambda: (user["id"], "authorized") in _told(stage), what="the login to be told")
+    wait(lambda: (user["id"], "authorized") in _reported(stage), what="the login to be reported")
     control.lose(user["id"])
     wait(lambda: stage.api.run_states(LOST_EXAMPLE) == ["success"], what="the run for the loss")
     figures = _figures(
@@ -171,21 +171,23 @@ def test_a_token_rotated_while_sensors_wait(stage: Stage) -> None:
     _one_poll_an_interval(stage, figures)
 
 
-def test_every_change_was_told_once(stage: Stage) -> None:
+def test_every_change_was_reported_once(stage: Stage) -> None:
     """Check all changes once more: a change can be reported twice long after it happened."""
-    told = stage.whole.told()
-    print(f"\n{told.count} changes in all, {len(told.twice)} told twice, {len(told.missed)} missed")
-    assert (told.twice, told.missed) == ([], [])
+    reports = stage.whole.reports()
+    print(
+        f"\n{reports.count} changes in all, {len(reports.twice)} reported twice, {len(reports.missed)} missed"
+    )
+    assert (reports.twice, reports.missed) == ([], [])
     for dag_id in (f"cluster_watch_{provider}" for provider in WATCHED):
         wait(partial(_all_ended, stage, dag_id), what=f"the runs of {dag_id}")
         assert set(stage.api.run_states(dag_id)) == {"success"}
 
 
-def test_a_change_whose_report_was_not_noted_is_told_at_most_once_more(stage: Stage) -> None:
+def test_a_change_whose_report_was_not_stored_is_reported_at_most_once_more(stage: Stage) -> None:
     control, meter = stage.sandbox.control, stage.meter("triggerers killed between a report and its note")
     first, second = control.seed([{"provider": "salesforce"}] * 2)
     control.authorize(first)
-    wait(lambda: (first, "authorized") in _told(stage), what="the change to be told", interval=0.1)
+    wait(lambda: (first, "authorized") in _reported(stage), what="the change to be reported", interval=0.1)
     # The other triggerer may have the watch. Together they take no longer than one.
     for number in range(TRIGGERERS):
         stage.cluster.kill_triggerer(number)
@@ -193,12 +195,12 @@ def test_a_change_whose_report_was_not_noted_is_told_at_most_once_more(stage: St
     for number in range(TRIGGERERS):
         stage.cluster.start_triggerer(number)
     # What it repeats, it tells with the next change at the latest.
-    meter.wait_until_told()
+    meter.wait_until_reported()
     _poll(stage)
-    told = meter.told()
-    print(f"\n{meter.seconds():.0f} s, told again: {told.twice}")
-    assert told.missed == []
-    assert told.twice in ([], [(first, "authorized")])
+    reports = meter.reports()
+    print(f"\n{meter.seconds():.0f} s, reported again: {reports.twice}")
+    assert reports.missed == []
+    assert reports.twice in ([], [(first, "authorized")])
 
 
 def _all_ended(stage: Stage, dag_id: str) -> bool:
@@ -206,8 +208,8 @@ def _all_ended(stage: Stage, dag_id: str) -> bool:
 
 
 def _settle(stage: Stage, meter: Meter) -> None:
-    """Wait until the watches have told and noted everything. They repeat what they have not noted."""
-    meter.wait_until_told()
+    """Wait until the watches have reported and stored everything. They repeat what they have not stored."""
+    meter.wait_until_reported()
     _poll(stage, rounds=2)
 
 
@@ -229,7 +231,7 @@ def _figures(
     # The shares leave room for every list call. Two workers can make another call in the same second.
     assert figures.refused_lists == 0
     assert figures.refused_calls <= figures.other_calls / 2
-    assert (figures.told.twice, figures.told.missed) == ([], [])
+    assert (figures.reports.twice, figures.reports.missed) == ([], [])
     return figures
 
 
@@ -286,7 +288,7 @@ def _ids_are_read(stage: Stage, dag_id: str, run_id: str) -> list[int]:
     return read
 
 
-def _told(stage: Stage) -> set[tuple[int, str]]:
+def _reported(stage: Stage) -> set[tuple[int, str]]:
     payloads = [event["extra"]["payload"] for event in stage.api.asset_events("cluster_salesforce")]
     return {(payload["connection"]["id"], payload["change"]) for payload in payloads}
 

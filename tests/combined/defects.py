@@ -91,7 +91,7 @@ def _a_list_of_any_age_is_an_answer() -> None:
     def verdict(self: Any, snapshot: Any, wanted: Any, progress: Any, *, since: float) -> Any:
         found = {number: snapshot.rows[number].connection() for number in wanted if number in snapshot.rows}
         verdict = judge(found, wanted, fail_fast=self.fail_fast)
-        if verdict.settled and (
+        if not verdict.pending and (
             snapshot.moment >= since or (self.accept_newest and verdict.connections is not None)
         ):
             return verdict

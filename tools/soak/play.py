@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from tools.told import Told, compare
 from tools.waiting import wait_until
+from tools.watch_reports import WatchReports, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ class Outcome:
     :param polls: list calls of the triggerers.
     :param calls: all calls.
     :param refused: calls answered with 429, apart from those of a fault.
-    :param told: what the watches told.
+    :param reports: what the watches reported.
     """
 
     seconds: float = 0.0
@@ -101,7 +101,7 @@ class Outcome:
     polls: int = 0
     calls: int = 0
     refused: int = 0
-    told: Told = field(default_factory=lambda: Told(count=0, twice=[], missed=[]))
+    reports: WatchReports = field(default_factory=lambda: WatchReports(count=0, twice=[], missed=[]))
 
 
 class Soak:
@@ -289,7 +289,7 @@ class Soak:
 
     def _restart_triggerer(self) -> None:
         # A watch whose triggerer dies within seconds of telling a change tells it again. This soak is not
-        # about that: nothing changes until all is told and noted.
+        # about that: nothing changes until all is reported and stored.
         self._settle()
         self._restarted += 1
         if self._restarted % 2:
@@ -304,18 +304,18 @@ class Soak:
     def _settle(self) -> None:
         """Wait until nothing changes, the watches have reported everything, and all have polled again."""
 
-        def all_told() -> bool:
+        def all_reported() -> bool:
             self._check_ended()
             return not self._creates and not self._compare(lasting=None).missed
 
-        # The outcome shows what stays untold.
+        # The outcome shows what was never reported.
         try:
-            wait_until(all_told, what="the changes", deadline=180, interval=2)
+            wait_until(all_reported, what="the changes", deadline=180, interval=2)
         except TimeoutError:
-            self._say(f"not told yet: {self._compare(lasting=None).missed[:10]}")
+            self._say(f"not reported yet: {self._compare(lasting=None).missed[:10]}")
         polls = self._poll_count()
         try:
-            # The second round begins later than a watch notes what it told in the first.
+            # The second round begins later than a watch stores its reports of the first.
             wait_until(
                 lambda: self._poll_count() >= polls + 2 * TRIGGERERS, what="polls", deadline=120, interval=1
             )
@@ -339,7 +339,7 @@ class Soak:
             self._say(str(error))
             self.outcome.lost_waits += WAITS_PER_RUN * len(self._active)
         self._settle()
-        self.outcome.told = self._compare(lasting=3 * INTERVAL)
+        self.outcome.reports = self._compare(lasting=3 * INTERVAL)
         failed = self._rows(
             "select dag_id, run_id, task_id, try_number, map_index from task_instance "
             "where state = 'failed' and dag_id like 'soak_watch_%%'"
@@ -349,7 +349,7 @@ class Soak:
             task = {"task_id": task_id, "try_number": try_number, "map_index": map_index, "state": "failed"}
             self._keep_log(dag_id, run_id, task)
 
-    def _compare(self, *, lasting: float | None) -> Told:
+    def _compare(self, *, lasting: float | None) -> WatchReports:
         events = [{"extra": extra} for (extra,) in self._rows("select extra from asset_event")]
         changes = self._control.changes(since=self._first)
         return compare(changes, events, providers=WATCHED, now=time.monotonic(), lasting=lasting)

@@ -41,12 +41,12 @@ Meanwhile:
 
 - runs of 50 mapped sensors (`deferrable=True`, `poke_interval=10`) start and end; each connection is
   authorized at a random moment, and some are lost later;
-- two watches tell what becomes of the connections of two apps;
+- two watches report the changes of the connections of two apps;
 - every minute four connections are created, with `retries`;
 - every 20 s a random fault hits a list call or a create: 5xx, 429, resets, torn and late answers;
 - every four minutes one of the triggerers is restarted, by turns with SIGTERM and SIGKILL. Before that the
-  workspace is left alone until the watches have noted what they told, because a watch whose triggerer dies
-  within about three seconds of telling a change tells it again
+  workspace is left alone until the watches have stored their reports, because a watch whose triggerer dies
+  within about three seconds of reporting a change reports it again
   ([why](scale.md#what-happens-on-a-kill))."""
 
 
@@ -68,7 +68,7 @@ def section(outcome: Outcome, memory: Memory, *, minutes: float, waits: int, end
         _row("most waits at once", str(most), goal=f">= {fewest}" if fewest else "", met=most >= fewest),
         _row("waits at once, median", f"{statistics.median(outcome.waits_at_once or [0]):.0f}"),
         _row("creates", str(outcome.creates)),
-        _row("changes told", f"{outcome.told.count:,}"),
+        _row("changes reported", f"{outcome.reports.count:,}"),
         _row("faults", str(outcome.faults.total())),
         _row("restarts of a triggerer", _counts(outcome.restarts)),
         _zero("waits and creates that failed", outcome.failed),
@@ -76,8 +76,8 @@ def section(outcome: Outcome, memory: Memory, *, minutes: float, waits: int, end
         _zero("lost waits", outcome.lost_waits),
         _zero("connections made twice", outcome.duplicates),
         _zero("connections not made", outcome.unmade),
-        _zero("changes told twice", len(outcome.told.twice)),
-        _zero("changes missed", len(outcome.told.missed)),
+        _zero("changes reported twice", len(outcome.reports.twice)),
+        _zero("changes missed", len(outcome.reports.missed)),
         _zero("components that ended by themselves", len(ended)),
         *_calls(outcome),
     ]

@@ -80,7 +80,7 @@ with dag("cluster_one_slot", max_active_runs=2):
 
 # A worker may be killed while it runs.
 @task(retries=2)
-def told(triggering_asset_events: Any = None) -> list[int]:
+def changed(triggering_asset_events: Any = None) -> list[int]:
     """Read the changes that started the run."""
     return [
         event.extra["payload"]["connection"]["id"]
@@ -100,4 +100,4 @@ for provider in PLAN["watched"]:
         ],
     )
     with dag(f"cluster_watch_{provider}", schedule=[asset], max_active_runs=1):
-        told()
+        changed()

@@ -72,8 +72,8 @@ for provider in ("salesforce", "jira"):
     with dag(f"soak_watch_{provider}", schedule=[asset], max_active_runs=1):
 
         @task
-        def told(triggering_asset_events: Any = None) -> int:
+        def count_changes(triggering_asset_events: Any = None) -> int:
             """Count the changes that started the run."""
             return sum(len(events) for events in triggering_asset_events.values())
 
-        told()
+        count_changes()

@@ -14,7 +14,7 @@ Change = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class WatchReports:
     """Changes that were reported too often or not at all.
 
     :param count: number of changes that happened.
@@ -34,7 +34,7 @@ def compare(
     providers: Collection[str],
     now: float,
     lasting: float | None = None,
-) -> Told:
+) -> WatchReports:
     """Compare the changes that happened with those that were reported.
 
     :param changes: what the sandbox recorded, oldest first.
@@ -50,11 +50,11 @@ def compare(
         happened[change] += 1
         must[change] += holds if lasting is None else seconds >= lasting
     payloads = [event["extra"]["payload"] for event in events]
-    told = Counter((payload["connection"]["id"], payload["change"]) for payload in payloads)
-    return Told(
+    reports = Counter((payload["connection"]["id"], payload["change"]) for payload in payloads)
+    return WatchReports(
         count=happened.total(),
-        twice=sorted((told - happened).elements()),
-        missed=sorted((must - told).elements()),
+        twice=sorted((reports - happened).elements()),
+        missed=sorted((must - reports).elements()),
     )
 
 

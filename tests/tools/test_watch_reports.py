@@ -1,10 +1,10 @@
-"""Changes that were told are compared with those that happened."""
+"""Changes that were reported are compared with those that happened."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tools.told import Told, compare
+from tools.watch_reports import WatchReports, compare
 
 
 def change(
@@ -18,27 +18,29 @@ def event(number: int, became: str) -> dict[str, Any]:
     return {"extra": {"payload": {"change": became, "connection": {"id": number}}}}
 
 
-def told(changes: list[dict[str, Any]], events: list[dict[str, Any]], *, lasting: float | None = 10) -> Told:
+def reports(
+    changes: list[dict[str, Any]], events: list[dict[str, Any]], *, lasting: float | None = 10
+) -> WatchReports:
     return compare(changes, events, providers=["jira"], now=100, lasting=lasting)
 
 
-def test_a_change_that_lasted_must_be_told_once() -> None:
+def test_a_change_that_lasted_must_be_reported_once() -> None:
     happened = [change(1, 0), change(1, 5, status="success")]
-    assert told(happened, [event(1, "authorized")]) == Told(count=1, twice=[], missed=[])
-    assert told(happened, []).missed == [(1, "authorized")]
-    assert told(happened, [event(1, "authorized")] * 2).twice == [(1, "authorized")]
+    assert reports(happened, [event(1, "authorized")]) == WatchReports(count=1, twice=[], missed=[])
+    assert reports(happened, []).missed == [(1, "authorized")]
+    assert reports(happened, [event(1, "authorized")] * 2).twice == [(1, "authorized")]
 
 
-def test_a_change_that_was_over_soon_may_be_told() -> None:
+def test_a_change_that_was_over_soon_may_be_reported() -> None:
     happened = [change(1, 5, status="success"), {"id": 1, "at": 6, "connection": None}]
     for events in ([], [event(1, "authorized")]):
-        assert told(happened, events) == Told(count=1, twice=[], missed=[])
+        assert reports(happened, events) == WatchReports(count=1, twice=[], missed=[])
 
 
 def test_a_new_change_is_missed_only_if_asked_for() -> None:
     happened = [change(1, 99, status="failed")]
-    assert told(happened, []).missed == []
-    assert told(happened, [], lasting=None).missed == [(1, "failed")]
+    assert reports(happened, []).missed == []
+    assert reports(happened, [], lasting=None).missed == [(1, "failed")]
 
 
 def test_each_loss_is_a_change() -> None:
@@ -49,11 +51,11 @@ def test_each_loss_is_a_change() -> None:
         change(1, 60, status="success", lost_at="2026-01-02"),
     ]
     events = [event(1, "authorized"), event(1, "lost")] * 2
-    assert told(happened, events) == Told(count=4, twice=[], missed=[])
-    assert told(happened, events[:3]).missed == [(1, "lost")]
+    assert reports(happened, events) == WatchReports(count=4, twice=[], missed=[])
+    assert reports(happened, events[:3]).missed == [(1, "lost")]
 
 
 def test_other_apps_are_not_watched() -> None:
     other = change(1, 0, status="success")
     other["connection"]["provider"] = "slack"
-    assert told([other], []).count == 0
+    assert reports([other], []).count == 0
