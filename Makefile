@@ -43,10 +43,10 @@ test-airflow-%: .venv-%/.installed ## The same on Airflow 2.11, 3.0, 3.1 or 3.2
 	.venv-$*/bin/python -m pytest -m airflow $(ARGS) tests/real_airflow
 
 test-kill: .venv/.installed ## Kill real task and triggerer processes, and check the outcome (minutes)
-	.venv/bin/python -m pytest -m kill -s $(ARGS)
+	.venv/bin/python -m pytest $(IN_PARALLEL) -m kill -rP $(ARGS)
 
 test-combined: .venv/.installed ## Play random histories of tasks, waits, faults and kills, and check them against a model (minutes)
-	.venv/bin/python -m pytest -m combined -s tests/combined $(ARGS)
+	.venv/bin/python -m pytest -n 2 -m combined -rP tests/combined $(ARGS)
 
 test-cluster: .venv-cluster/.installed ## Play scenarios on Celery workers and two triggerers (minutes; ARGS=--short)
 	.venv-cluster/bin/python -m pytest -m cluster -s -o faulthandler_timeout=1200 tests/cluster $(ARGS)

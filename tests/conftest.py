@@ -10,6 +10,8 @@ import tempfile
 import threading
 from types import FrameType
 
+import pytest
+
 # Airflow reads its home and other environment variables on import: ignore those of the developer's shell.
 for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
     del os.environ[name]
@@ -42,6 +44,10 @@ def _end_as_on_ctrl_c(number: int, frame: FrameType | None) -> None:
 # What ends a run that takes too long must not leave clusters and databases behind.
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGTERM, _end_as_on_ctrl_c)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 pytest_plugins = [

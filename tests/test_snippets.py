@@ -26,6 +26,8 @@ from airflow_provider_workato.sandbox.client import running_sandbox, wait_until
 from tests.support.dags import own_workspace, run_dag
 from tests.support.sandbox import RunningSandbox
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 #: Their commands belong together: tests/test_walkthroughs.py runs them.

@@ -17,7 +17,7 @@ import pytest
 from tests.combined.defects import DEFECTS
 from tests.support.airflow import on_airflow_33
 
-pytestmark = on_airflow_33
+pytestmark = [pytest.mark.slow, on_airflow_33]
 
 ROOT = Path(__file__).parents[2]
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))

@@ -14,6 +14,8 @@ from tests.leaks.sentinels import PUBLIC, SENTINELS
 from tests.support.airflow import AIRFLOW
 from tools.leaks import search
 
+pytestmark = pytest.mark.slow
+
 if Version("3.0") > AIRFLOW:
     EVERYTHING_LOGGED = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG"}
 else:
