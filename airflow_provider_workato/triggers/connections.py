@@ -370,8 +370,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 result = result["id"]
             if not handover.takes(result):
                 return False
-            if len(wanted) == 1:
-                # A task that started here has no worker to push its link.
+            if len(wanted) == 1 and self.handover is None:
+                # A task that started here had no worker to push its link.
                 url = snapshot.web_url.format(wanted[0])
                 others |= link_xcoms(WorkatoConnectionLink(), url)
             await hand_on(ti, result, handover, others=others)

@@ -87,7 +87,9 @@ def test_a_result_is_what_it_is_on_a_worker(start: bool, two_authorized: list[in
     there, sent = ended(wait(start, one))
     xcoms = {message.key: message for message in sent}
     assert there
-    assert list(xcoms) == ["workato_connection_url", "_link_WorkatoConnectionLink", "return_value"]
+    # A wait that a worker deferred has its link already: thousands that end at once should not push it again.
+    links = ["workato_connection_url", "_link_WorkatoConnectionLink"] if start else []
+    assert list(xcoms) == [*links, "return_value"]
     assert isinstance(xcoms["return_value"].value, dict)
     assert xcoms["return_value"].value["id"] == one
     assert xcoms["return_value"].mapped_length is None
