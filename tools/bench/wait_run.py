@@ -49,7 +49,8 @@ class Waited:
     :param refused: calls that were answered 429, from the start to the end.
     :param cpu: CPU seconds a minute of the process in which the triggers run, while all waited.
     :param cpu_of_triggerer: the same of the triggerer's main process.
-    :param memory: bytes by which the memory of the process in which the triggers run grew at most.
+    :param memory: bytes by which the memory of the process in which the triggers run grew, while all waited.
+    :param memory_to_the_end: the same until the last task had ended.
     :param until_success: seconds from the authorization to the end of the last task.
     :param succeeded: how many waits succeeded.
     """
@@ -60,8 +61,21 @@ class Waited:
     cpu: float
     cpu_of_triggerer: float
     memory: float
+    memory_to_the_end: float
     until_success: float
     succeeded: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How waits ended that slept until one instant.
+
+    :param seconds: from that instant to the end of the last task.
+    :param memory: bytes by which the memory of the process in which the triggers run grew until then.
+    """
+
+    seconds: float
+    memory: float
 
 
 def wait_for(*, waiter: Waiter, count: int, say: Callable[[str], None]) -> Waited:
@@ -80,8 +94,8 @@ def wait_for(*, waiter: Waiter, count: int, say: Callable[[str], None]) -> Waite
             return _measure(airflow=airflow, sandbox=sandbox, waiter=waiter, ids=ids, say=say)
 
 
-def end_at_once(*, waiter: Waiter, count: int, seconds: float, say: Callable[[str], None]) -> float:
-    """Let waits that only sleep end at one instant; return the seconds from then to the end of the last task.
+def end_at_once(*, waiter: Waiter, count: int, seconds: float, say: Callable[[str], None]) -> Ended:
+    """Let waits that only sleep end at one instant.
 
     :param waiter: what sleeps.
     :param count: how many waits.
@@ -92,7 +106,10 @@ def end_at_once(*, waiter: Waiter, count: int, seconds: float, say: Callable[[st
     with running_sandbox() as sandbox:
         ids = sandbox.control.seed(count=count, external_id="wait")
         env = _environment(sandbox, ids, count, until=until)
-        with airflow_with(waiter.dag_id, env=env, parallelism=PARALLELISM) as airflow:
+        with (
+            airflow_with(waiter.dag_id, env=env, parallelism=PARALLELISM) as airflow,
+            Usage(_runner(_triggerer(airflow))) as runner,
+        ):
             _start(airflow, count=count)
             say(f"{count} wait")
             if (left := (until - datetime.now(UTC)).total_seconds()) < 0:
@@ -100,7 +117,8 @@ def end_at_once(*, waiter: Waiter, count: int, seconds: float, say: Callable[[st
             time.sleep(left)
             _wait_for_end(airflow, count=count)
             say(f"{count} ended")
-            return (airflow.database.last_end(airflow.dag_id) - until).total_seconds()
+            last = airflow.database.last_end(airflow.dag_id)
+            return Ended(seconds=(last - until).total_seconds(), memory=runner.added)
 
 
 def _environment(
@@ -126,7 +144,7 @@ def _measure(
     say: Callable[[str], None],
 ) -> Waited:
     control, count = sandbox.control, len(ids)
-    triggerer = psutil.Process(airflow.cluster.component_pid("triggerer-0"))
+    triggerer = _triggerer(airflow)
     with Usage(_runner(triggerer)) as runner, Usage(triggerer) as main:
         until_waiting = _start(airflow, count=count)
         say(f"{count} wait")
@@ -136,6 +154,7 @@ def _measure(
         time.sleep(STEADY_SECONDS)
         after = (_list_calls(control), runner.cpu, main.cpu, time.monotonic())
         calls, cpu, main_cpu, seconds = (end - start for start, end in zip(before, after, strict=True))
+        memory = runner.added
         until_success = _finish(airflow, control=control, ids=ids) if waiter.calls else 0.0
     say(f"{count} ended")
     return Waited(
@@ -144,7 +163,8 @@ def _measure(
         refused=control.counts()["too_many_requests"],
         cpu=cpu / seconds * 60,
         cpu_of_triggerer=main_cpu / seconds * 60,
-        memory=runner.added,
+        memory=memory,
+        memory_to_the_end=runner.added,
         until_success=until_success,
         succeeded=airflow.states().get("success", 0),
     )
@@ -179,6 +199,10 @@ def _wait_for_end(airflow: OneDag, *, count: int) -> None:
         return states.get("success", 0) + states.get("failed", 0) == count
 
     wait_until(all_ended, what=f"the end of {count} waits", deadline=120 + 2 * count, interval=0.5)
+
+
+def _triggerer(airflow: OneDag) -> psutil.Process:
+    return psutil.Process(airflow.cluster.component_pid("triggerer-0"))
 
 
 def _runner(triggerer: psutil.Process) -> psutil.Process:
