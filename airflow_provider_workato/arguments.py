@@ -147,6 +147,20 @@ def connection_ids(value: int | str | Sequence[int | str]) -> list[int]:
     return [to_id(item) for item in items]
 
 
+def to_count(value: object, *, what: str) -> int:
+    """Return a number of things.
+
+    :param value: an integer, or a string of digits.
+    :param what: the argument's name, for the error.
+    :raises WorkatoConfigurationError: if it is neither, or less than 0.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value):
+        return int(value)
+    raise WorkatoConfigurationError(f"{what} must be a whole number such as 5, not {_shown(value)}.")
+
+
 def to_seconds(value: object, *, what: str) -> float:
     """Return an interval in seconds.
 

@@ -21,8 +21,8 @@ from airflow_provider_workato.redaction import Sealed, redact, without_credentia
 #: A connection as Workato's API describes it; every key but ``id`` may be missing.
 WorkatoConnection = dict[str, Any]
 
-#: What the app says about a connection.
-_SAID = ("authorization_error", "connection_lost_reason")
+#: The keys of what the app says about a connection.
+SAID = ("authorization_error", "connection_lost_reason")
 
 
 class PicklistItem(TypedDict):
@@ -228,7 +228,7 @@ def without_secrets(connection: WorkatoConnection, secrets: Sequence[str]) -> Wo
     :param connection: a connection from the list.
     :param secrets: strings that must not be quoted, longest first.
     """
-    said = {key: redact(connection[key], secrets) for key in _SAID if connection.get(key)}
+    said = {key: redact(connection[key], secrets) for key in SAID if connection.get(key)}
     return {**connection, **said}
 
 
@@ -260,7 +260,7 @@ def _tidy(row: object, operation: str, secrets: Sealed | None = None) -> Workato
         row["provider"] = row["application"]
     # No endpoint returns the credentials. Should one ever do so, they must not reach an XCom.
     row.pop("input", None)
-    for key in _SAID:
+    for key in SAID:
         if row.get(key):
             row[key] = _harmless(row[key], secrets)
     return row

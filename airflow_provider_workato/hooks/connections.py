@@ -136,6 +136,15 @@ class WorkatoConnectionsHook(BaseHook):
         """
         return self._list(filters)
 
+    def list_without(self, secrets: Sealed, **filters: Unpack[ListFilters]) -> list[WorkatoConnection]:
+        """Return what :meth:`list_connections` returns; nothing in it quotes *secrets*.
+
+        :param secrets: credentials that an app may have quoted in its messages.
+        :param filters: see :class:`~airflow_provider_workato.client.filters.ListFilters`.
+        :raises WorkatoError: if the call fails.
+        """
+        return self._list(filters, secrets=secrets)
+
     def iter_connections(self, **filters: Unpack[ListFilters]) -> Iterator[WorkatoConnection]:
         """Yield what :meth:`list_connections` returns, decoded row by row so that other threads can run.
 

@@ -26,7 +26,7 @@ FlagArgument: TypeAlias = "bool | str | XComArg"
 DictArgument: TypeAlias = "Mapping[str, Any] | str | XComArg"
 
 
-#: Marks an argument as left out; ``None`` may be the output of an upstream task.
+#: Marks an argument as left out; ``None`` may be what a template or an upstream task gave.
 NOT_GIVEN: Any = object()
 
 
@@ -39,11 +39,51 @@ class WorkatoOperator(BaseOperator):
     template_fields: Sequence[str] = ("workato_conn_id",)
     ui_color = "#67eadd"
 
+    #: The names of the optional arguments that were given, and of those given as ``None``.
+    _given: frozenset[str] = frozenset()
+    _given_none: frozenset[str] = frozenset()
+
     def __init__(
         self, *, workato_conn_id: str = WorkatoConnectionsHook.default_conn_name, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.workato_conn_id = workato_conn_id
+
+    def _store(self, **optional: Any) -> None:
+        """Store optional arguments as attributes, and remember which were given.
+
+        :param optional: the arguments by name, :data:`NOT_GIVEN` for those left out.
+        """
+        for name, value in optional.items():
+            setattr(self, name, None if value is NOT_GIVEN else value)
+        self._given_none |= {name for name, value in optional.items() if value is None}
+        self._given |= {name for name in optional if getattr(self, name) is not None}
+
+    def _check_given(self, context: Context) -> None:
+        """Check that no optional argument became ``None``: it would count as left out.
+
+        :raises WorkatoConfigurationError: naming the argument.
+        """
+        # A mapped task cannot tell a literal None, which counts as left out, from what an upstream task gave.
+        map_index = context["ti"].map_index
+        is_mapped = map_index is not None and map_index >= 0
+        given = self._given | self._given_none if is_mapped else self._given
+        for name in sorted(given):
+            if getattr(self, name) is None:
+                raise WorkatoConfigurationError(
+                    f"{name} is None: its template, or the task that should give it, gave no value. Nothing "
+                    "was sent. Correct that, or leave the argument out."
+                )
+
+    def reread_connection(self) -> bool:
+        """Read the Airflow connection again; return whether a setting changed."""
+        fresh = WorkatoConnectionsHook(self.workato_conn_id)
+        if fresh.settings == self.hook.settings:
+            return False
+        self.hook.close()
+        self.__dict__["hook"] = fresh
+        self.log.info("Airflow connection %s was changed; using the new settings.", self.workato_conn_id)
+        return True
 
     @cached_property
     def hook(self) -> WorkatoConnectionsHook:
@@ -75,7 +115,7 @@ class CredentialsOperator(WorkatoOperator):
     def __init__(
         self,
         *,
-        input: DictArgument | None = None,
+        input: DictArgument | None = NOT_GIVEN,
         public_input_keys: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
@@ -85,7 +125,8 @@ class CredentialsOperator(WorkatoOperator):
             raise WorkatoConfigurationError(
                 "public_input_keys must be a list of keys such as ['host_name', 'auth_type']."
             )
-        self.input: Any = input
+        self.input: Any
+        self._store(input=input)
         self.public_input_keys = tuple(public_input_keys)
         self._credentials: Sealed | None = None
 
@@ -160,9 +201,9 @@ class TargetOperator(WorkatoOperator):
         connection_id: IdArgument | None = NOT_GIVEN,
         external_id: StringArgument | None = None,
         name: StringArgument | None = None,
-        provider: StringArgument | None = None,
-        folder_id: IdArgument | None = None,
-        parent_id: IdArgument | None = None,
+        provider: StringArgument | None = NOT_GIVEN,
+        folder_id: IdArgument | None = NOT_GIVEN,
+        parent_id: IdArgument | None = NOT_GIVEN,
         ignore_missing: FlagArgument = False,
         **kwargs: Any,
     ) -> None:
@@ -171,9 +212,10 @@ class TargetOperator(WorkatoOperator):
         self.connection_id: Any = connection_id if self._by_id else None
         self.external_id: Any = external_id
         self.name: Any = name
-        self.provider: Any = provider
-        self.folder_id: Any = folder_id
-        self.parent_id: Any = parent_id
+        self.provider: Any
+        self.folder_id: Any
+        self.parent_id: Any
+        self._store(provider=provider, folder_id=folder_id, parent_id=parent_id)
         self.ignore_missing: Any = ignore_missing
         check_flag(ignore_missing, what="ignore_missing")
         # The remaining fields may come from a DAG's default_args.

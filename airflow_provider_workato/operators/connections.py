@@ -151,11 +151,11 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
         *,
         name: StringArgument,
         provider: StringArgument,
-        folder_id: IdArgument | None = None,
-        parent_id: IdArgument | None = None,
-        external_id: StringArgument | None = None,
-        input: DictArgument | None = None,
-        shell_connection: FlagArgument | None = None,
+        folder_id: IdArgument | None = NOT_GIVEN,
+        parent_id: IdArgument | None = NOT_GIVEN,
+        external_id: StringArgument | None = NOT_GIVEN,
+        input: DictArgument | None = NOT_GIVEN,
+        shell_connection: FlagArgument | None = NOT_GIVEN,
         if_exists: IfExists | StringArgument = "reuse",
         on_refused: OnRefused | StringArgument = "fail",
         **kwargs: Any,
@@ -166,15 +166,22 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
         check_choice(on_refused, ON_REFUSED, what="on_refused")
         self.name: Any = name
         self.provider: Any = provider
-        self.folder_id: Any = folder_id
-        self.parent_id: Any = parent_id
-        self.external_id: Any = external_id
-        self.shell_connection: Any = shell_connection
+        self.folder_id: Any
+        self.parent_id: Any
+        self.external_id: Any
+        self.shell_connection: Any
+        self._store(
+            folder_id=folder_id,
+            parent_id=parent_id,
+            external_id=external_id,
+            shell_connection=shell_connection,
+        )
         self.if_exists: Any = if_exists
         self.on_refused: Any = on_refused
 
     def execute(self, context: Context) -> int:
         """Find or create the connection."""
+        self._check_given(context)
         one_of(self.on_refused, ON_REFUSED, what="on_refused")
         to_flag(self.wait_for_authorization, what="wait_for_authorization")
         try:
@@ -199,6 +206,12 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
 
     def _secrets(self) -> Sequence[str]:
         return secret_texts(self.credentials.leaves()) if self.credentials else ()
+
+    def _list(self) -> list[WorkatoConnection]:
+        if self.credentials is None:
+            return super()._list()
+        # Before anything else shortens or masks a message: a part of a secret could not be found any more.
+        return self.hook.list_without(self.credentials, include_runtime_connections=True)
 
 
 #: What an update can change.
@@ -236,25 +249,33 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         self,
         *,
         connection_id: IdArgument,
-        name: StringArgument | None = None,
-        folder_id: IdArgument | None = None,
-        parent_id: IdArgument | None = None,
-        external_id: StringArgument | None = None,
-        input: DictArgument | None = None,
-        shell_connection: FlagArgument | None = None,
+        name: StringArgument | None = NOT_GIVEN,
+        folder_id: IdArgument | None = NOT_GIVEN,
+        parent_id: IdArgument | None = NOT_GIVEN,
+        external_id: StringArgument | None = NOT_GIVEN,
+        input: DictArgument | None = NOT_GIVEN,
+        shell_connection: FlagArgument | None = NOT_GIVEN,
         **kwargs: Any,
     ) -> None:
         super().__init__(input=input, **kwargs)
         check_flag(shell_connection, what="shell_connection")
         self.connection_id: Any = connection_id
-        self.name: Any = name
-        self.folder_id: Any = folder_id
-        self.parent_id: Any = parent_id
-        self.external_id: Any = external_id
-        self.shell_connection: Any = shell_connection
+        self.name: Any
+        self.folder_id: Any
+        self.parent_id: Any
+        self.external_id: Any
+        self.shell_connection: Any
+        self._store(
+            name=name,
+            folder_id=folder_id,
+            parent_id=parent_id,
+            external_id=external_id,
+            shell_connection=shell_connection,
+        )
 
     def execute(self, context: Context) -> WorkatoConnection:
         """Change the connection."""
+        self._check_given(context)
         credentials = self.credentials
         shell_connection = to_optional_flag(self.shell_connection, what="shell_connection")
         push_connection_url(context, self.hook.settings, to_id(self.connection_id))
@@ -317,6 +338,7 @@ class WorkatoDisconnectConnectionOperator(TargetOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Disconnect the connection."""
         force = to_flag(self.force, what="force")
+        self._check_given(context)
         target = self.find_target()
         if target is None:
             return MISSING.copy()
@@ -370,14 +392,16 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
         self,
         *,
         connection_id: IdArgument | None = NOT_GIVEN,
-        created_by: StringArgument | None = None,
+        created_by: StringArgument | None = NOT_GIVEN,
         **kwargs: Any,
     ) -> None:
         super().__init__(connection_id=connection_id, **kwargs)
-        self.created_by: Any = created_by
+        self.created_by: Any
+        self._store(created_by=created_by)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the connection."""
+        self._check_given(context)
         ignore_missing = to_flag(self.ignore_missing, what="ignore_missing")
         # In every Airflow version, try_number is 1 while the first try runs.
         is_first_try = context["ti"].try_number <= 1
@@ -586,9 +610,9 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator, LoginHandOffOp
         parent_id: IdArgument,
         folder_id: IdArgument,
         external_id: StringArgument,
-        name: StringArgument | None = None,
-        callback_url: StringArgument | None = None,
-        redirect_url: StringArgument | None = None,
+        name: StringArgument | None = NOT_GIVEN,
+        callback_url: StringArgument | None = NOT_GIVEN,
+        redirect_url: StringArgument | None = NOT_GIVEN,
         if_exists: IfExists | StringArgument = "reuse",
         **kwargs: Any,
     ) -> None:
@@ -597,13 +621,15 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator, LoginHandOffOp
         self.parent_id: Any = parent_id
         self.folder_id: Any = folder_id
         self.external_id: Any = external_id
-        self.name: Any = name
-        self.callback_url: Any = callback_url
-        self.redirect_url: Any = redirect_url
+        self.name: Any
+        self.callback_url: Any
+        self.redirect_url: Any
+        self._store(name=name, callback_url=callback_url, redirect_url=redirect_url)
         self.if_exists: Any = if_exists
 
     def execute(self, context: Context) -> int:
         """Find or create the connection."""
+        self._check_given(context)
         waits = to_flag(self.wait_for_authorization, what="wait_for_authorization")
         connection = self.hook.ensure_runtime_user_connection(
             parent_id=self.parent_id,

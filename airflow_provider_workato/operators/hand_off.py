@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.providers.common.compat.sdk import AirflowFailException, BaseNotifier, conf
+from airflow.providers.common.compat.sdk import BaseNotifier, conf
 
-from airflow_provider_workato.arguments import to_flag, to_optional_flag, to_seconds
+from airflow_provider_workato.arguments import to_count, to_flag, to_optional_flag, to_seconds
 from airflow_provider_workato.authorization import (
     Advice,
     State,
@@ -108,7 +108,7 @@ class HandOffOperator(AuthorizationWait):
         if timeout is None:
             timeout = conf.getfloat("sensors", "default_timeout", fallback=7 * 24 * 3600.0)
         self.timeout = to_seconds(timeout, what="timeout")
-        self.max_failed_polls = max_failed_polls
+        self.max_failed_polls = to_count(max_failed_polls, what="max_failed_polls")
         self.end_in_trigger = to_optional_flag(end_in_trigger, what="end_in_trigger")
         self._connection_id: int | None = None
         self._seen: WorkatoConnection | None = None
@@ -136,17 +136,14 @@ class HandOffOperator(AuthorizationWait):
 
         :param event: the trigger's event.
         """
+        if isinstance(event, Mapping) and isinstance(event.get("connections"), list):
+            event = {**event, "connections": self._newer(event["connections"])}
         try:
             number = super().execute_complete(context, event)
         except WorkatoAuthorizationError as error:
-            if not self.ask_again:
-                raise
             deadline = event.get("deadline") or time.time() + self.timeout
-            connections = self._authorized_since()
-            if connections is None:
-                self._ask_again(context, error, deadline=deadline)
-                return self._wait_for_person(context, deadline=deadline)
-            number = self._result(connections)
+            self._ask_again(context, error, deadline=deadline)
+            return self._wait_for_person(context, deadline=deadline)
         self._push_authorized(context)
         return number
 
@@ -186,23 +183,24 @@ class HandOffOperator(AuthorizationWait):
                 self._push_authorized(context)
                 return self._result(connections)
 
-    def _authorized_since(self) -> Sequence[WorkatoConnection] | None:
-        """Return the connection if the person has authorized it since the triggerer saw it fail."""
-        failed = self._seen
+    def _newer(self, rows: list[WorkatoConnection]) -> list[WorkatoConnection]:
+        """Return a trigger's rows, those that failed as Workato lists them now.
+
+        The person may have logged in since. And the triggerer leaves out what an app says to a task with
+        credentials.
+        """
+        fails = any(state_of(row) is not State.AUTHORIZED for row in rows)
+        if not fails or (self._quotes_app() and not self.ask_again):
+            return rows
         try:
-            connections = self._look()
-        except WorkatoAuthorizationError:
-            return None
+            listed = self._listed()
         except WorkatoError as error:
-            if isinstance(error, AirflowFailException):
-                raise
-            # In the triggerer, too, a failed poll does not end the wait.
-            self.log.warning("%s The wait continues.", error)
-            return None
-        if connections is None:
-            # Disconnected meanwhile, which makes the URL of before no better.
-            self._seen = failed
-        return connections
+            # In the triggerer, too, a failed poll does not end a wait.
+            self.log.warning("%s Using what the triggerer saw.", error)
+            return rows
+        newer = [row for row in listed if row["id"] == self._connection_id]
+        # If it was disconnected since, the person needs a new URL as after the failure.
+        return rows if any(state_of(row) is State.WAITING for row in newer) else newer
 
     def _ask_again(self, context: Context, error: WorkatoAuthorizationError, *, deadline: float) -> None:
         if not self.ask_again or self._seen is None:
@@ -266,6 +264,9 @@ class HandOffOperator(AuthorizationWait):
         """Return the strings that no log, notifier or XCom may quote, longest first."""
         return ()
 
+    def _quotes_app(self) -> bool:
+        return not self._secrets()
+
     def _push_authorized(self, context: Context) -> None:
         if self._seen is not None:
             context["ti"].xcom_push(key=CONNECTION_KEY, value=self._seen)
@@ -294,14 +295,21 @@ class HandOffOperator(AuthorizationWait):
 def _checked(notifiers: Notifier | Sequence[Notifier] | None) -> list[Notifier]:
     if notifiers is None:
         return []
-    given = list(notifiers) if isinstance(notifiers, Sequence) else [notifiers]
+    given: list[Any] = list(notifiers) if isinstance(notifiers, Sequence) else [notifiers]
     for notifier in given:
-        if not callable(notifier):
+        # Calling a class or a `@task` function makes a notifier or a task, which notifies nobody.
+        if not callable(notifier) or isinstance(notifier, type) or hasattr(notifier, "operator_class"):
             raise WorkatoConfigurationError(
-                "notifiers must be an Airflow notifier, a function that takes the task's context, or a list "
-                f"of them, not {type(notifier).__name__}."
+                "notifiers must be an Airflow notifier, a plain function that takes the task's context, or a "
+                f"list of them, not {_kind(notifier)}."
             )
     return given
+
+
+def _kind(notifier: object) -> str:
+    if isinstance(notifier, type):
+        return f"the class {notifier.__name__}; call it"
+    return "a @task function" if hasattr(notifier, "operator_class") else type(notifier).__name__
 
 
 def _send(notifier: Notifier, context: Context) -> None:

@@ -14,7 +14,7 @@ from airflow.providers.common.compat.sdk import (
 
 from airflow_provider_workato.arguments import connection_ids
 from airflow_provider_workato.authorization import Advice, ids_text, judge, pending_text
-from airflow_provider_workato.exceptions import WorkatoError, from_traceback
+from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, from_traceback
 from airflow_provider_workato.handover import Handover
 from airflow_provider_workato.operators.base import WorkatoOperator
 from airflow_provider_workato.progress import Progress, next_reminder, schedule_text
@@ -73,6 +73,10 @@ class AuthorizationWait(WorkatoOperator):
     def _list_filters(self) -> dict[str, Any]:
         """Return the filters that narrow the list."""
         return {}
+
+    def _quotes_app(self) -> bool:
+        """Return whether the triggerer may quote what the app says: it does not know the task's secrets."""
+        return True
 
     def _result(self, connections: Sequence[WorkatoConnection]) -> Any:
         """Return the task's result.
@@ -214,9 +218,19 @@ class AuthorizationWait(WorkatoOperator):
 
     def _look(self) -> Sequence[WorkatoConnection] | None:
         """List the connections once; return those waited for if all are authorized."""
-        return self._decide(
-            self.hook.list_connections(include_runtime_connections=True, **self._list_filters())
-        )
+        return self._decide(self._listed())
+
+    def _listed(self) -> list[WorkatoConnection]:
+        try:
+            return self._list()
+        except WorkatoAuthError:
+            # During a long wait, the token can be replaced.
+            if not self.reread_connection():
+                raise
+        return self._list()
+
+    def _list(self) -> list[WorkatoConnection]:
+        return self.hook.list_connections(include_runtime_connections=True, **self._list_filters())
 
     def _begin(self, began: float | None = None, *, polled: float | None = None) -> Progress:
         """Begin a wait that an earlier process may have begun.
@@ -271,5 +285,6 @@ class AuthorizationWait(WorkatoOperator):
             fail_fast=self.fail_fast,
             known_failures=self.known_failures,
             max_failed_polls=None if self.silent_fail else self.max_failed_polls,
+            quote_app=self._quotes_app(),
             **kwargs,
         )

@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
@@ -128,9 +128,27 @@ class Provisioning:
         if own is not None:
             return self._existing(own, created=not self._is_guess, update=self.if_exists == "update")
         matches = self._after_another_process(matches)
+        if not matches:
+            self._warn_of_moved(rows)
         if self.if_exists == "duplicate" or not matches:
             return self._make(known=[row["id"] for row in matches])
         return self._use_existing(matches)
+
+    def _warn_of_moved(self, rows: Sequence[WorkatoConnection]) -> None:
+        """Warn if a connection elsewhere has the external id: it may be the one meant, in another folder."""
+        if self.identity.external_id is None or self.identity.folder_id is None:
+            return
+        anywhere = replace(self.identity, folder_id=None)
+        # A row that shows no external id is no reason to stop here.
+        if moved := [row for row in rows if row.get("external_id") and anywhere.matches(row)]:
+            log.warning(
+                "No connection in folder %s has %s, but connection %s in folder %s does. Creating another. "
+                "If that one is meant, delete the new one, and correct folder_id or leave it out.",
+                self.identity.folder_id,
+                anywhere,
+                moved[0]["id"],
+                moved[0].get("folder_id"),
+            )
 
     def _search(self) -> list[WorkatoConnection]:
         rows = self.find()

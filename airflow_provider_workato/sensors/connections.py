@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_workato.arguments import drop_none, to_flag, to_optional_flag
+from airflow_provider_workato.arguments import drop_none, to_count, to_flag, to_optional_flag
 from airflow_provider_workato.client.answers import single_or_list
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.handover import has_post_execute, trigger_can_end
@@ -115,7 +115,7 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         self.external_id: Any = external_id
         self.fail_fast = to_flag(fail_fast, what="fail_fast")
         self.deferrable = to_flag(deferrable, what="deferrable")
-        self.max_failed_polls = max_failed_polls
+        self.max_failed_polls = to_count(max_failed_polls, what="max_failed_polls")
         self.end_in_trigger = to_optional_flag(end_in_trigger, what="end_in_trigger")
         start_from_trigger = to_flag(start_from_trigger, what="start_from_trigger")
         if start_from_trigger and not self.deferrable:

@@ -24,7 +24,7 @@ from airflow_provider_workato.authorization import (
     settles,
     state_for_wait,
 )
-from airflow_provider_workato.client.answers import WorkatoConnection, single_or_list
+from airflow_provider_workato.client.answers import SAID, WorkatoConnection, single_or_list
 from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, for_traceback
 from airflow_provider_workato.handover import Handover, hand_on, trigger_can_end
 from airflow_provider_workato.links.connections import WorkatoConnectionLink, link_xcoms
@@ -78,6 +78,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         there.
     :param row_key: push the connection under this XCom key and its id as the task's result, as a create does;
         ``None`` for the connection as the result.
+    :param quote_app: whether the log and the event may quote what the app says. False for a task with
+        credentials, which the app's message can repeat: only the task can find them there.
     :param min_seconds: the shortest time in seconds before a worker resumes the task.
     """
 
@@ -118,6 +120,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         end_task: bool | None = False,
         handover: Sequence[str] | None = None,
         row_key: str | None = None,
+        quote_app: bool = True,
         min_seconds: float = 0.0,
     ) -> None:
         super().__init__(workato_conn_id=workato_conn_id, poke_interval=poke_interval)
@@ -136,6 +139,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         self.end_task = end_task
         self.handover = None if handover is None else list(handover)
         self.row_key = row_key
+        self.quote_app = quote_app
         self.min_seconds = min_seconds
         self._rows: Sequence[ListedConnection | None] = ()
         self._failure: WorkatoError | None = None
@@ -161,6 +165,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 "end_task": self.end_task,
                 "handover": self.handover,
                 "row_key": self.row_key,
+                "quote_app": self.quote_app,
                 "min_seconds": self.min_seconds,
             },
         )
@@ -297,7 +302,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         rows = [snapshot.rows.get(number) for number in wanted]
         if settles([None if row is None else self._state(row) for row in rows], fail_fast=self.fail_fast):
             # Decode whole rows only now that they are needed.
-            found = {row.id: row.connection() for row in rows if row is not None}
+            found = {row.id: self._shown(row) for row in rows if row is not None}
             verdict = judge(found, wanted, fail_fast=self.fail_fast, known_failures=self.known_failures)
             if snapshot.moment >= since:
                 if verdict.error is not None:
@@ -318,9 +323,13 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             return state_for_wait(row.connection(), self.known_failures)
         return row.state
 
+    def _shown(self, row: ListedConnection) -> WorkatoConnection:
+        connection = row.connection()
+        return connection if self.quote_app else {**connection, **dict.fromkeys(SAID)}
+
     def _pending(self) -> list[WorkatoConnection]:
         return [
-            row.connection() for row in self._rows if row is not None and row.state is not State.AUTHORIZED
+            self._shown(row) for row in self._rows if row is not None and row.state is not State.AUTHORIZED
         ]
 
     def _changes(
@@ -329,7 +338,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         # An unchanged row is the same object as before.
         for before, now in zip(self._rows, rows, strict=False):
             if before is not now and before is not None and now is not None:
-                yield before.connection(), now.connection()
+                yield self._shown(before), self._shown(now)
 
     async def _event(
         self, snapshot: Snapshot, wanted: Sequence[int], verdict: Verdict, progress: Progress
@@ -337,7 +346,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         if verdict.connections is not None and await self._handed_on(snapshot, wanted, verdict.connections):
             progress.authorized(wanted)
             return TaskSuccessEvent()
-        rows = [snapshot.rows[number].connection() for number in wanted if number in snapshot.rows]
+        rows = [self._shown(snapshot.rows[number]) for number in wanted if number in snapshot.rows]
         return TriggerEvent(
             {
                 "status": SETTLED,

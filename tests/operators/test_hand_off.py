@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, AirflowSensorTimeout, BaseNotifier, TaskDeferred
+from airflow.providers.common.compat.sdk import DAG, AirflowSensorTimeout, BaseNotifier, TaskDeferred, task
 
 from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
@@ -102,6 +102,10 @@ class Subject:
 
     def __init__(self) -> None:
         self.line = "{{ workato.url }}"
+
+
+def post(context: Any) -> None:
+    """Notify, as a function."""
 
 
 OUTBOX_TEXT = "{{ workato.connection.external_id }}: {{ workato.url }}"
@@ -345,7 +349,7 @@ class TestResume:
         assert ti.xcoms["connection"]["authorization_status"] == "success"
         assert len(outbox.sent) == 1
 
-    @pytest.mark.parametrize("change", ["none", "disconnected", "outage"])
+    @pytest.mark.parametrize("change", ["none", "disconnected", "outage", "forbidden"])
     def test_a_person_who_has_not_is_asked(
         self, change: str, outbox: Outbox, sandbox: RunningSandbox, connect: Connect, ti: Task
     ) -> None:
@@ -357,6 +361,8 @@ class TestResume:
                 hook.disconnect_connection(outbox.sent[0][1]["connection"]["id"])
         elif change == "outage":
             sandbox.control.add_fault("server_error", operation="list_connections")
+        elif change == "forbidden":
+            sandbox.control.add_fault("forbidden", operation="list_connections")
         with pytest.raises(TaskDeferred):
             resume()
         assert [about["reason"] for _, about in outbox.sent] == [None, "The user denied access"]
@@ -479,6 +485,46 @@ def test_the_error_of_a_failed_wait_does_not_quote_the_input(
     ):
         way(lambda **mode: make_page(notifiers=outbox, **SHELL, **mode), ti)
     assert "acme-corp" not in repr((raised.value, vars(raised.value)))
+
+
+#: The second word is longer than what a task without the credentials shows of a message.
+PASSPHRASE = f"river = stone{'y' * 400} k<9Fh>QzWolf"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_part_of_a_secret_is_left(
+    way: Callable[[Make, TaskInstance], Any],
+    sandbox: RunningSandbox,
+    connect: Connect,
+    ti: Task,
+    log: Callable[[], str],
+) -> None:
+    outbox, control = Outbox(), sandbox.control
+    options = {"input": {"passphrase": PASSPHRASE}, "shell_connection": True, "notifiers": outbox}
+    with (
+        person(lambda: control.fail(told(outbox)["connection"]["id"], error=f"{PASSPHRASE} is wrong")),
+        pytest.raises(WorkatoAuthorizationError, match=r": \*\*\* is wrong\.") as raised,
+    ):
+        way(lambda **mode: make_page(**options, **mode), ti)
+    shown = repr((raised.value, ti.xcoms)) + log()
+    assert [part for part in ("river", "stone", "yyy", "QzWolf") if part in shown] == []
+
+
+@pytest.mark.parametrize("make", [make_login, make_page])
+def test_a_wait_on_a_worker_reads_a_replaced_token(
+    make: Make, sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    outbox, control = Outbox(), sandbox.control
+
+    def rotate() -> None:
+        number = told(outbox)["connection"]["id"]
+        connect(password="new")
+        control.set_tokens("new")
+        control.authorize(number)
+
+    with person(rotate):
+        number = make(notifiers=outbox).execute(ti.context)
+    assert control.connection(number)["authorization_status"] == "success"
 
 
 @pytest.mark.parametrize("make", [make_login, make_page])
@@ -665,6 +711,10 @@ class TestRetry:
         ({"notifiers": "ops@example.com"}, "notifiers must be an Airflow notifier, .* not str"),
         ({"notifiers": [print, None]}, "notifiers must be an Airflow notifier, .* not NoneType"),
         ({"notifiers": 5}, "notifiers must be an Airflow notifier, .* not int"),
+        ({"notifiers": Outbox}, "notifiers must be an Airflow notifier, .* not the class Outbox; call it"),
+        ({"notifiers": task(post)}, "notifiers must be an Airflow notifier, .* not a @task function"),
+        ({"max_failed_polls": "five"}, "max_failed_polls must be a whole number"),
+        ({"max_failed_polls": -1}, "max_failed_polls must be a whole number"),
     ],
 )
 @pytest.mark.parametrize("make", [make_login, make_page])

@@ -268,6 +268,17 @@ def test_a_lost_answer_makes_no_second_connection(
     assert caplog.text.count(ADOPTED) + caplog.text.count(SENT_AGAIN) == 1, "the log says which happened"
 
 
+def test_a_connection_in_another_folder_is_another_one_but_named(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    tenant = {**JIRA, "external_id": "acme", "folder_id": 4515}
+    first = hook.ensure_connection(**tenant, input=GOOD)
+    assert "Creating another" not in caplog.text
+    second = hook.ensure_connection(**{**tenant, "folder_id": 1892}, input=GOOD)
+    assert second["id"] != first["id"]
+    assert f"but connection {first['id']} in folder 4515 does. Creating another." in caplog.text
+
+
 def test_a_create_tells_that_it_waits_for_an_earlier_one(
     connect: Connect, sandbox: RunningSandbox, caplog: pytest.LogCaptureFixture
 ) -> None:

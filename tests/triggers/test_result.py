@@ -98,6 +98,45 @@ def test_a_result_is_what_it_is_on_a_worker(start: bool, two_authorized: list[in
     assert [row["id"] for row in sent[-1].value] == many
 
 
+@pytest.mark.parametrize("quote_app", [True, False])
+def test_a_task_with_credentials_is_not_quoted_what_the_app_says(
+    quote_app: bool, sandbox: RunningSandbox
+) -> None:
+    """The triggerer does not know them. Workato may keep the reason of a loss after a new login."""
+    from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
+
+    (number,) = sandbox.control.seed(
+        [
+            {
+                "authorization_status": "success",
+                "authorized_at": "2026-01-03T00:00:00Z",
+                "connection_lost_at": "2026-01-02T00:00:00Z",
+                "connection_lost_reason": "acme-corp was refused",
+            }
+        ]
+    )
+
+    async def scenario() -> None:
+        runner = Runner()
+        trigger = WorkatoConnectionTrigger(
+            connection_id=number,
+            workato_conn_id="workato_default",
+            poke_interval=0.1,
+            end_task=True,
+            handover=["do_xcom_push"],
+            row_key="connection",
+            quote_app=quote_app,
+        )
+        task = runner.start(trigger, deferred_instance())
+        await runner.until(runner.tasks[task].done)
+
+    with supervised() as supervisor:
+        asyncio.run(scenario())
+    assert supervisor.xcoms()["connection"]["connection_lost_reason"] == (
+        "acme-corp was refused" if quote_app else None
+    )
+
+
 @STARTS
 def test_nothing_is_pushed_if_nothing_is_wanted(start: bool, two_authorized: list[int]) -> None:
     assert ended(wait(start, two_authorized, do_xcom_push=False)) == (True, [])

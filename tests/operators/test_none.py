@@ -1,0 +1,71 @@
+"""An argument for which a template or an upstream task gave nothing is an error, not an argument left out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_workato.exceptions import WorkatoConfigurationError
+from airflow_provider_workato.operators.connections import (
+    WorkatoCreateConnectionOperator,
+    WorkatoCreateRuntimeUserConnectionOperator,
+    WorkatoDeleteConnectionOperator,
+    WorkatoDisconnectConnectionOperator,
+    WorkatoUpdateConnectionOperator,
+)
+from tests.support.dags import own_workspace, run_dag
+from tests.support.hook import Connect
+from tests.support.sandbox import RunningSandbox
+from tests.support.tasks import TaskInstance
+
+CREATE: dict[str, Any] = {"name": "Prod", "provider": "jira"}
+LOGIN: dict[str, Any] = {"parent_id": 36, "folder_id": 4515, "external_id": "ada"}
+CASES = [
+    (WorkatoCreateConnectionOperator, CREATE, "external_id"),
+    (WorkatoCreateConnectionOperator, CREATE, "folder_id"),
+    (WorkatoCreateConnectionOperator, CREATE, "input"),
+    (WorkatoCreateConnectionOperator, CREATE, "parent_id"),
+    (WorkatoCreateConnectionOperator, CREATE, "shell_connection"),
+    (WorkatoCreateRuntimeUserConnectionOperator, LOGIN, "redirect_url"),
+    (WorkatoUpdateConnectionOperator, {"connection_id": 36, "name": "Prod"}, "input"),
+    (WorkatoUpdateConnectionOperator, {"connection_id": 36, "name": "Prod"}, "external_id"),
+    (WorkatoDeleteConnectionOperator, {"connection_id": 36}, "created_by"),
+    (WorkatoDeleteConnectionOperator, {"external_id": "acme", "provider": "jira"}, "folder_id"),
+    (WorkatoDisconnectConnectionOperator, {"external_id": "acme", "parent_id": 36}, "provider"),
+]
+
+
+@pytest.mark.parametrize(("kind", "arguments", "name"), CASES)
+def test_a_template_that_gives_none(
+    kind: Any, arguments: dict[str, Any], name: str, sandbox: RunningSandbox, connect: Connect
+) -> None:
+    with DAG("native", schedule=None, render_template_as_native_obj=True):
+        operator = kind(task_id="task", **arguments, **{name: "{{ nothing }}"})
+    operator.render_template_fields({"nothing": None})
+    with pytest.raises(WorkatoConfigurationError, match=f"{name} is None: its template"):
+        operator.execute(TaskInstance().context)
+    assert sandbox.control.requests() == []
+
+
+def test_a_literal_none_counts_as_left_out(sandbox: RunningSandbox, connect: Connect) -> None:
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("external_id", "folder_id", "parent_id", "input", "shell_connection")
+    )
+    operator = WorkatoCreateConnectionOperator(task_id="create", **CREATE, **nothing)
+    number = operator.execute(TaskInstance().context)
+    assert sandbox.control.connection(number)["name"] == "Prod"
+
+
+def test_tenants_never_share_a_connection(airflow_db: None) -> None:
+    with own_workspace() as process:
+        with DAG("tenants", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+            WorkatoCreateConnectionOperator.partial(task_id="create", **CREATE).expand(
+                external_id=["acme", None]
+            )
+        run = run_dag(dag)
+        made = [row for row in process.control.connections() if row["name"] == "Prod"]
+    assert run.states == {"create[0]": "success", "create[1]": "failed"}
+    assert [row["external_id"] for row in made] == ["acme"]
