@@ -20,6 +20,9 @@ _ADDRESSES = {
     "folder_id": "the address of the folder's page in Workato: /?fid=1892",
 }
 
+#: What a template renders for a missing value: nothing, Jinja's None, and the default of Airflow 3's ``var``.
+EMPTY = ("", "None", "NOTSET")
+
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -35,10 +38,17 @@ def to_id(value: object, *, what: str = "connection_id") -> int:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value) and int(value) > 0:
         return int(value)
     kind = "a connection's number such as 36" if what == "connection_id" else "a number such as 1892"
-    if value is None or (isinstance(value, str) and value.strip() in ("", "None")):
+    if value is None or (isinstance(value, str) and value.strip() in EMPTY):
         hint = " The upstream task or template gave no id: check whether it succeeded and what it returned."
     else:
         hint = f" It is in {_ADDRESSES[what]}." if what in _ADDRESSES else ""
+    if isinstance(value, str) and (value.startswith("[") or "," in value):
+        hint = (
+            " A template renders a list to a string: pass the task's output instead, or set "
+            "render_template_as_native_obj=True on the DAG."
+        )
+    elif hasattr(value, "task_id") and hasattr(value, "output"):
+        hint = f" It is the task {value.task_id!r}: pass its output, as in create.output."
     raise WorkatoConfigurationError(f"{what} must be {kind}, not {_shown(value)}.{hint}")
 
 
@@ -88,9 +98,9 @@ def to_string(value: object, *, what: str) -> str:
 
     :param value: a non-empty string.
     :param what: the argument's name, for the error.
-    :raises WorkatoConfigurationError: if it is empty, ``"None"`` or not a string.
+    :raises WorkatoConfigurationError: if it is among :data:`EMPTY`, or not a string.
     """
-    if isinstance(value, str) and value.strip() in ("", "None"):
+    if isinstance(value, str) and value.strip() in EMPTY:
         # Two connections with the external id "None" would be taken for one.
         raise WorkatoConfigurationError(
             f"{what} is {value!r}: probably a template rendered a value that is None or empty. Nothing was "

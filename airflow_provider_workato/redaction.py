@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 from urllib.parse import quote, quote_plus
 
@@ -103,6 +103,15 @@ class Sealed:
             return leaf if known and not any(secret in str(leaf) for secret in secrets) else MASK
 
         return _masked(self._value, shown)
+
+    def keys_of(self, texts: Collection[str]) -> list[str]:
+        """Return the keys of a dict whose values are among *texts*.
+
+        :param texts: values as strings.
+        """
+        if not isinstance(self._value, Mapping):
+            return []
+        return [str(key) for key in self._value if str(self._value[key]).strip() in texts]
 
     def __repr__(self) -> str:
         return MASK

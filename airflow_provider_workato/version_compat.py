@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow import __version__ as _airflow_version
-from airflow.providers.common.compat.sdk import BaseHook, conf
+from airflow.providers.common.compat.sdk import BaseHook, XCom, conf
 
 try:  # Airflow 3
     from airflow.sdk.exceptions import TaskDeferralError
@@ -18,7 +18,7 @@ except ImportError:  # Airflow 2
     from airflow.exceptions import TaskDeferralError  # type: ignore[no-redef]
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Connection
+    from airflow.providers.common.compat.sdk import Connection, TaskInstanceKey
 
 T = TypeVar("T")
 
@@ -39,6 +39,19 @@ def is_trigger_timeout(reason: object) -> bool:
     :param reason: the ``error`` entry of the task's ``next_kwargs``, an enum member or a string.
     """
     return str(getattr(reason, "value", reason)) in _TIMEOUT_REASONS
+
+
+def xcom_of(ti_key: TaskInstanceKey, *, key: str) -> Any:
+    """Return an XCom of a task instance, ``None`` if there is none.
+
+    :param ti_key: the task instance.
+    :param key: the XCom's key.
+    """
+    # For an XCom that there is not, Airflow 3 logs an error in get_value, but not in get_all.
+    if ti_key.map_index < 0 and hasattr(XCom, "get_all"):
+        found = XCom.get_all(key=key, dag_id=ti_key.dag_id, task_id=ti_key.task_id, run_id=ti_key.run_id)
+        return found[0] if found else None
+    return XCom.get_value(ti_key=ti_key, key=key)
 
 
 def shortest_deferral() -> float:

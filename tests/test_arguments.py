@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from airflow_provider_workato.arguments import connection_ids, parse_time, to_id, to_optional_id, to_timestamp
+from airflow_provider_workato.arguments import (
+    connection_ids,
+    parse_time,
+    to_id,
+    to_optional_id,
+    to_string,
+    to_timestamp,
+)
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 
 
@@ -65,6 +73,26 @@ def test_one_id_or_a_list_of_them() -> None:
 def test_nothing_to_wait_for(empty: list[int] | str) -> None:
     with pytest.raises(WorkatoConfigurationError):
         connection_ids(empty)
+
+
+@pytest.mark.parametrize("listed", ["[36, 37]", "36,37"])
+def test_a_list_that_became_a_string(listed: str) -> None:
+    with pytest.raises(WorkatoConfigurationError, match="A template renders a list to a string"):
+        connection_ids(listed)
+
+
+def test_a_task_instead_of_its_output() -> None:
+    create = SimpleNamespace(task_id="create", output=36)
+    with pytest.raises(WorkatoConfigurationError, match="It is the task 'create': pass its output"):
+        to_id(create)
+
+
+@pytest.mark.parametrize("value", ["", " ", "None", "NOTSET"])
+def test_what_a_template_renders_for_nothing(value: str) -> None:
+    with pytest.raises(WorkatoConfigurationError, match="probably a template"):
+        to_string(value, what="external_id")
+    with pytest.raises(WorkatoConfigurationError, match="gave no id"):
+        to_id(value)
 
 
 # Times

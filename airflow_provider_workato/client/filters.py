@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_provider_workato.arguments import (
+    EMPTY,
     drop_none,
     to_optional_flag,
     to_optional_id,
@@ -97,4 +98,4 @@ class ListQuery:
 
 def _name(value: object, *, what: str) -> str | None:
     # Unlike a create, a list may look for what was named "None" by mistake.
-    return "None" if value == "None" else to_optional_string(value, what=what)
+    return str(value) if value in EMPTY[1:] else to_optional_string(value, what=what)

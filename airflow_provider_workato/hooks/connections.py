@@ -647,8 +647,13 @@ def _runtime_user(**arguments: Any) -> ConnectionSpec:
 def _no_such_connection(conn_id: str) -> WorkatoConnIdError:
     # A worker can see the ids in its environment, but not those in Airflow's database.
     variables = [name for name in os.environ if name.startswith(_VARIABLE)]
-    known = [name.removeprefix(_VARIABLE).lower() for name in variables]
-    close = difflib.get_close_matches(conn_id, {*known, WorkatoConnectionsHook.default_conn_name})
+    if (own := _VARIABLE + conn_id.upper()) in variables:
+        return WorkatoConnIdError(
+            f"The environment variable {own} is set, but Airflow cannot read it. It must be a URI or JSON, "
+            'such as {"conn_type": "workato", "password": "API token"}.'
+        )
+    known = {name.removeprefix(_VARIABLE).lower() for name in variables}
+    close = difflib.get_close_matches(conn_id, {*known, WorkatoConnectionsHook.default_conn_name} - {conn_id})
     advice = f"Did you mean {' or '.join(map(repr, close))}? Otherwise create" if close else "Create"
     example = f"""{_VARIABLE}{conn_id.upper()}='{{"conn_type": "workato", "password": "API token"}}'"""
     return WorkatoConnIdError(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
+from airflow.providers.common.compat.sdk import BaseOperatorLink
+
+from airflow_provider_workato.version_compat import xcom_of
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import BaseOperator, Context, TaskInstanceKey
@@ -104,7 +106,7 @@ class _XComLink(BaseOperatorLink):
         :param operator: the task's operator.
         :param ti_key: the task instance.
         """
-        return XCom.get_value(ti_key=ti_key, key=self.key) or ""
+        return xcom_of(ti_key, key=self.key) or ""
 
 
 class WorkatoConnectionLink(_XComLink):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from airflow.providers.common.compat.sdk import BaseOperator, conf, mask_secret
 
-from airflow_provider_workato.arguments import one_of, to_flag, to_id
+from airflow_provider_workato.arguments import EMPTY, one_of, to_flag, to_id
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoNotFoundError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.redaction import MASK, Sealed, seal, secret_texts
@@ -121,7 +121,10 @@ class CredentialsOperator(WorkatoOperator):
     ) -> None:
         super().__init__(**kwargs)
         # A string is a sequence too, and each of its letters would count as a key.
-        if isinstance(public_input_keys, str) or not all(isinstance(key, str) for key in public_input_keys):
+        keys: Any = public_input_keys
+        if not isinstance(keys, (list, tuple, set, frozenset)) or not all(
+            isinstance(key, str) for key in keys
+        ):
             raise WorkatoConfigurationError(
                 "public_input_keys must be a list of keys such as ['host_name', 'auth_type']."
             )
@@ -158,6 +161,15 @@ class CredentialsOperator(WorkatoOperator):
         # Rendering a public value again can change it.
         left = list(seal(self.input, public=self.public_input_keys).leaves())
         return self.input == self._credentials.masked() or (bool(left) and all(leaf == MASK for leaf in left))
+
+    def _check_given(self, context: Context) -> None:
+        super()._check_given(context)
+        for key in self.credentials.keys_of(EMPTY) if self.credentials else ():
+            self.log.warning(
+                "input[%r] is empty or the string 'None'. Unless you mean that, check what its template "
+                "reads: the Airflow connection may have no password.",
+                key,
+            )
 
     @property
     def credentials(self) -> Sealed | None:
@@ -286,7 +298,6 @@ def _is_template(value: str) -> bool:
 
 
 def _is_missing(value: object) -> bool:
-    # A template renders None as the string "None".
     if isinstance(value, str):
-        return value.strip() in ("", "None")
+        return value.strip() in EMPTY
     return value is None or (isinstance(value, Sequence) and len(value) == 0)

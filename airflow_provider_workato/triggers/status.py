@@ -97,9 +97,11 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
     ) -> None:
         # Every watch uses the whole list, so that all watches of a workspace share it.
         super().__init__(workato_conn_id=workato_conn_id, poke_interval=poke_interval)
-        self.changes = [str(change) for change in changes]
+        self.changes = [] if isinstance(changes, str) else [str(change) for change in changes or ()]
         if not self.changes or not set(self.changes) <= set(CHANGES):
-            raise WorkatoConfigurationError(f"changes must be some of {', '.join(CHANGES)}.")
+            raise WorkatoConfigurationError(
+                f"changes must be a list of {', '.join(CHANGES)}, such as ['lost']."
+            )
         if external_id is not None and not isinstance(external_id, (int, str)):
             raise WorkatoConfigurationError("external_id must be a string.")
         wanted = {

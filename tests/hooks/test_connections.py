@@ -566,6 +566,18 @@ def test_a_missing_airflow_connection_can_be_retried(connect: Connect, airflow_d
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "written", ["", "{'password': 'a-s3cret-token'}", '{"password": "a-s3cret-token", }']
+)
+def test_an_environment_variable_that_airflow_cannot_read(
+    written: str, monkeypatch: pytest.MonkeyPatch, airflow_db: None
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_WORKATO_DEFAULT", written)
+    with pytest.raises(WorkatoConnIdError, match="AIRFLOW_CONN_WORKATO_DEFAULT is set, but") as caught:
+        WorkatoConnectionsHook().list_connections()
+    assert "s3cret" not in str(caught.value)
+
+
 def test_an_invalid_airflow_connection_does_not_show_its_token(connect: Connect) -> None:
     connect(host="http://workato.example", password="s3cret-t0ken")
     with pytest.raises(WorkatoConfigurationError) as caught:

@@ -44,7 +44,8 @@ def test_a_template_that_gives_none(
 ) -> None:
     with DAG("native", schedule=None, render_template_as_native_obj=True):
         operator = kind(task_id="task", **arguments, **{name: "{{ nothing }}"})
-    operator.render_template_fields({"nothing": None})
+    context: Any = {"nothing": None}
+    operator.render_template_fields(context)
     with pytest.raises(WorkatoConfigurationError, match=f"{name} is None: its template"):
         operator.execute(TaskInstance().context)
     assert sandbox.control.requests() == []
@@ -69,3 +70,28 @@ def test_tenants_never_share_a_connection(airflow_db: None) -> None:
         made = [row for row in process.control.connections() if row["name"] == "Prod"]
     assert run.states == {"create[0]": "success", "create[1]": "failed"}
     assert [row["external_id"] for row in made] == ["acme"]
+
+
+def test_a_missing_airflow_variable(airflow_db: None, sandbox: RunningSandbox, connect: Connect) -> None:
+    """Airflow 3 renders it to the string of its default."""
+    operator = WorkatoCreateConnectionOperator(task_id="create", **CREATE, external_id="NOTSET")
+    with pytest.raises(WorkatoConfigurationError, match="external_id is 'NOTSET': probably a template"):
+        operator.execute(TaskInstance().context)
+    assert sandbox.control.requests() == []
+
+
+def test_credentials_that_are_empty_are_named(
+    sandbox: RunningSandbox,
+    connect: Connect,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    operator = WorkatoCreateConnectionOperator(
+        task_id="create", **CREATE, input={"email": "ada", "apitoken": "{{ nothing }}"}
+    )
+    context: Any = {"nothing": None}
+    operator.render_template_fields(context)
+    operator.execute(TaskInstance().context)
+    said = capsys.readouterr().out + caplog.text
+    assert "input['apitoken'] is empty or the string 'None'" in said
+    assert "input['email']" not in said

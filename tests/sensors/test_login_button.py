@@ -76,3 +76,14 @@ def test_each_mapped_wait_opens_its_own(run: Run, index: int) -> None:
 
 def test_a_wait_for_another_connection_opens_none(run: Run) -> None:
     assert run.xcom("other", key=OAUTH_URL_KEY) is None
+
+
+def test_nothing_is_logged_about_a_button_without_a_url(
+    airflow_db: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with own_workspace() as workato:
+        (number,) = workato.control.seed([{"authorization_status": "success"}])
+        with DAG("no_login", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+            WorkatoConnectionSensor(task_id="wait", connection_id=number)
+        assert run_dag(dag).states == {"wait": "success"}
+    assert "XCom not found" not in "".join(capfd.readouterr())

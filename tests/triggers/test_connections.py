@@ -110,7 +110,7 @@ EVERYTHING: dict[str, Any] = {
     "end_task": True,
     "handover": ["do_xcom_push", "mapped_over"],
     "row_key": "connection",
-    "quote_app": True,
+    "quote_app": False,
     "min_seconds": 8.5,
 }
 
