@@ -15,7 +15,7 @@ help: ## List the targets
 
 install: .venv/.installed ## Create .venv with Airflow 3.3, pinned (the other targets run it themselves)
 
-services: ## Find PostgreSQL, Redis and Chromium, which some tests need; install them if this is root's Debian
+services: ## Find PostgreSQL, Redis and Chromium, which some tests need; on Debian as root, install them
 	"$$(tools/find_python.sh "make services" "$(MINORS_3)")" -m tools.debian
 
 demo: .venv/.installed ## Run the example DAGs on a real Airflow 3.3 against the sandbox
@@ -36,10 +36,10 @@ test-2.11: .venv-2.11/.installed ## Run the same tests on Airflow 2.11.2
 test-lowest: .venv-lowest/.installed ## Run the same tests on Airflow 2.11.0 with the lowest supported versions
 	.venv-lowest/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 
-test-airflow: .venv/.installed ## Run the consumer table and the examples on a real Airflow 3.3 (minutes)
+test-airflow: .venv/.installed ## Run DAGs on a real Airflow 3.3 and compare what downstream tasks receive (minutes)
 	.venv/bin/python -m pytest -m airflow $(ARGS) tests/real_airflow
 
-test-airflow-%: .venv-%/.installed ## The same on Airflow 2.11, 3.0, 3.1 or 3.2
+test-airflow-%: .venv-%/.installed ## The same on another line, e.g. make test-airflow-3.1 (2.11, 3.0, 3.1, 3.2)
 	.venv-$*/bin/python -m pytest -m airflow $(ARGS) tests/real_airflow
 
 test-kill: .venv/.installed ## Kill real task and triggerer processes, and check the outcome (minutes)
@@ -57,7 +57,7 @@ test-browser: .venv-browser/.installed ## Click through Airflow and the sandbox 
 test-vendor: .venv/.installed .venv-vendor/.installed ## Run the vendor's command line against the sandbox
 	.venv/bin/python -m pytest -n 2 -m vendor tests/vendor $(ARGS)
 
-soak: .venv-cluster/.installed ## Keep such a cluster busy for 30 minutes (ARGS="--minutes 5"); writes docs/soak.md, and benchmarks.md
+soak: .venv-cluster/.installed ## Keep a Celery cluster busy for 30 minutes (ARGS="--minutes 5"); writes docs/soak.md, and benchmarks.md
 	.venv-cluster/bin/python -m tools.soak $(ARGS)
 
 matrix: .venv-tools/.installed ## Test every supported Airflow and Python, wheel and sdist; writes docs/compatibility.md (minutes)
@@ -82,7 +82,7 @@ package: .venv-tools/.installed ## Build wheel and sdist into build/dist, and ch
 bench: .venv-bench/.installed ## Compare with the alternatives; writes docs/benchmarks.md
 	.venv-bench/bin/python -m tools.bench $(ARGS)
 
-lint: .venv/.installed .venv-tools/.installed ## ruff, ruff format, mypy --strict, the GitHub workflows
+lint: .venv/.installed .venv-tools/.installed ## Check with ruff, mypy --strict and the linters of the GitHub workflows
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
 	.venv/bin/python -m mypy

@@ -85,7 +85,7 @@ def test_a_leg_that_failed_or_did_not_run_is_shown(tmp_path: Path, monkeypatch: 
     assert list(recorded(tmp_path / "page.md")) == [leg.name for leg in LEGS]
     shown = (tmp_path / "readme.md").read_text().splitlines()
     assert (shown[0], shown[-1]) == ("Before", "After")
-    assert "| 3.0.9 | see results | tested | not supported by Airflow |" in shown
+    assert "| 3.0.9 | failed | tested | not supported by Airflow |" in shown
     assert "| 3.1.9 | tested | not tested | tested |" in shown
     assert NOT_RUN not in plain(outcomes)
 

@@ -157,4 +157,4 @@ def _mark(row: dict[str, str] | None) -> str:
     result = row.get("Result")
     if result == PASSED:
         return "tested"
-    return "see results" if result in RAN else "not tested"
+    return "failed" if result in RAN else "not tested"
