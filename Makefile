@@ -3,8 +3,9 @@
 .PHONY: help install services demo ui sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster test-browser test-vendor soak matrix matrix-short docs docs-links package bench lint format clean
 SHELL := /bin/bash
 
-# Most tests wait for something. Files share what they start, so each runs in one process.
-IN_PARALLEL := -n 2 --dist loadfile
+# Most tests wait for something, so two cores run four at a time. Files share what they start, so each runs in one
+# process.
+IN_PARALLEL := -n 4 --dist loadfile
 PINS := pyproject.toml tools/venv.sh tools/find_python.sh
 # Airflow 2.11 refuses Python 3.13.
 MINORS_3 := 11 12 13
@@ -43,7 +44,7 @@ test-airflow-%: .venv-%/.installed ## The same on another line, e.g. make test-a
 	.venv-$*/bin/python -m pytest -m airflow $(ARGS) tests/real_airflow
 
 test-kill: .venv/.installed ## Kill real task and triggerer processes, and check the outcome (minutes)
-	.venv/bin/python -m pytest $(IN_PARALLEL) -m kill -rP $(ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile -m kill -rP $(ARGS)
 
 test-combined: .venv/.installed ## Play random histories of tasks, waits, faults and kills, and check them against a model (minutes)
 	.venv/bin/python -m pytest -n 2 -m combined -rP tests/combined $(ARGS)

@@ -34,8 +34,8 @@ os.environ["PATH"] = os.pathsep.join([*(str(path.parent) for path in _FOUND.valu
 for _name in [name for name in os.environ if name.startswith("AIRFLOW_") or name == "PYTHONPATH"]:
     del os.environ[_name]
 
-#: Most tests wait for something. Files share what they start, so each runs in one process.
-_IN_PARALLEL = ("-n", "2", "--dist", "loadfile")
+#: As in the Makefile.
+_IN_PARALLEL = ("-n", "4", "--dist", "loadfile")
 
 _VERSIONS = f"""
 import json, platform

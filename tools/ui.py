@@ -100,7 +100,7 @@ def serve(*, home: Path, button: StopButton) -> None:
     :raises StopRequested: when the button was pressed.
     :raises RuntimeError: if a part ends by itself.
     """
-    print("Starting the sandbox and Airflow, which takes about half a minute ...", flush=True)
+    print("Starting the sandbox and Airflow, which takes a minute or more ...", flush=True)
     with (
         running_sandbox() as sandbox,
         running_mailbox() as mailbox,
