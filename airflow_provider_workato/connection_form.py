@@ -124,8 +124,8 @@ SETTINGS: tuple[Setting, ...] = (
         name="port",
         label="Port",
         # The only field that the form keeps although few need it.
-        help="The port of Base URL, unless the URL contains one; ignored without a Base URL. The Test button of "
-        "Airflow 3.3 fails while it is empty: then enter 443.",
+        help="The port of Base URL, unless the URL contains one; ignored without a Base URL. The Test button "
+        "of Airflow 3.3 fails while it is empty: then enter 443.",
         standard=True,
         placeholder="443 (needed by the Test button of Airflow 3.3)",
     ),
