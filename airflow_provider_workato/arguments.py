@@ -171,6 +171,15 @@ def to_count(value: object, *, what: str) -> int:
     raise WorkatoConfigurationError(f"{what} must be a whole number such as 5, not {_shown(value)}.")
 
 
+def to_optional_count(value: object, *, what: str) -> int | None:
+    """Like :func:`to_count`, with ``None`` for no limit.
+
+    :param value: an integer, a string of digits, or ``None``.
+    :param what: the argument's name, for the error.
+    """
+    return None if value is None else to_count(value, what=what)
+
+
 def to_seconds(value: object, *, what: str) -> float:
     """Return an interval in seconds.
 

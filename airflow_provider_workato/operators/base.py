@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from airflow.providers.common.compat.sdk import BaseOperator, conf, mask_secret
 
 from airflow_provider_workato.arguments import EMPTY, one_of, to_flag, to_id
-from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoNotFoundError
+from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoError, WorkatoNotFoundError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.redaction import MASK, Sealed, seal, secret_texts
 from airflow_provider_workato.version_compat import forget_variables
@@ -39,9 +39,13 @@ class WorkatoOperator(BaseOperator):
     template_fields: Sequence[str] = ("workato_conn_id",)
     ui_color = "#67eadd"
 
-    #: The names of the optional arguments that were given, and of those given as ``None``.
+    #: The optional arguments that a mapped task may not be given as ``None``. It cannot tell a literal, which
+    #: would count as left out, from what an upstream task gave.
+    _never_none: ClassVar[frozenset[str]] = frozenset({"external_id", "input", "created_by"})
+
+    #: The names of the optional arguments, and of those that were given.
+    _optional: frozenset[str] = frozenset()
     _given: frozenset[str] = frozenset()
-    _given_none: frozenset[str] = frozenset()
 
     def __init__(
         self, *, workato_conn_id: str = WorkatoConnectionsHook.default_conn_name, **kwargs: Any
@@ -56,19 +60,26 @@ class WorkatoOperator(BaseOperator):
         """
         for name, value in optional.items():
             setattr(self, name, None if value is NOT_GIVEN else value)
-        self._given_none |= {name for name, value in optional.items() if value is None}
-        self._given |= {name for name in optional if getattr(self, name) is not None}
+        self._optional |= optional.keys()
+        if getattr(self, "_BaseOperator__from_mapped", False):
+            self._given |= {name for name in self._never_none if optional.get(name, NOT_GIVEN) is None}
 
-    def _check_given(self, context: Context) -> None:
+    def _do_render_template_fields(
+        self, parent: Any, template_fields: Iterable[str], context: Context, *args: Any, **kwargs: Any
+    ) -> None:
+        if parent is self:
+            # Now, since a DAG may also assign an attribute.
+            self._given |= {name for name in self._optional if getattr(self, name) is not None}
+        # Airflow calls this for all tasks, and render_template_fields for unmapped tasks only.
+        super()._do_render_template_fields(parent, template_fields, context, *args, **kwargs)
+
+    def _check_given(self, *only: str) -> None:
         """Check that no optional argument became ``None``: it would count as left out.
 
+        :param only: check these arguments, without names all.
         :raises WorkatoConfigurationError: naming the argument.
         """
-        # A mapped task cannot tell a literal None, which counts as left out, from what an upstream task gave.
-        map_index = context["ti"].map_index
-        is_mapped = map_index is not None and map_index >= 0
-        given = self._given | self._given_none if is_mapped else self._given
-        for name in sorted(given):
+        for name in sorted(self._given.intersection(only) if only else self._given):
             if getattr(self, name) is None:
                 raise WorkatoConfigurationError(
                     f"{name} is None: its template, or the task that should give it, gave no value. Nothing "
@@ -76,14 +87,21 @@ class WorkatoOperator(BaseOperator):
                 )
 
     def reread_connection(self) -> bool:
-        """Read the Airflow connection again; return whether a setting changed."""
-        fresh = WorkatoConnectionsHook(self.workato_conn_id)
-        if fresh.settings == self.hook.settings:
-            return False
-        self.hook.close()
-        self.__dict__["hook"] = fresh
-        self.log.info("Airflow connection %s was changed; using the new settings.", self.workato_conn_id)
-        return True
+        """Read the Airflow connection again; return whether it has another token for the same workspace."""
+        known = self.hook
+        # A subclass may make its own.
+        self.__dict__.pop("hook", None)
+        try:
+            now, before = self.hook.settings, known.settings
+            changed = now != before and now.base_url == before.base_url
+        except WorkatoError:
+            changed = False
+        if changed:
+            known.close()
+            self.log.info("Airflow connection %s was changed; using the new settings.", self.workato_conn_id)
+        else:
+            self.__dict__["hook"] = known
+        return changed
 
     @cached_property
     def hook(self) -> WorkatoConnectionsHook:
@@ -136,7 +154,6 @@ class CredentialsOperator(WorkatoOperator):
     def _do_render_template_fields(
         self, parent: Any, template_fields: Iterable[str], context: Context, *args: Any, **kwargs: Any
     ) -> None:
-        # Airflow calls this for all tasks, and render_template_fields for unmapped tasks only.
         super()._do_render_template_fields(parent, template_fields, context, *args, **kwargs)
         if parent is self:
             self._hide_input()
@@ -162,8 +179,8 @@ class CredentialsOperator(WorkatoOperator):
         left = list(seal(self.input, public=self.public_input_keys).leaves())
         return self.input == self._credentials.masked() or (bool(left) and all(leaf == MASK for leaf in left))
 
-    def _check_given(self, context: Context) -> None:
-        super()._check_given(context)
+    def _check_given(self, *only: str) -> None:
+        super()._check_given(*only)
         for key in self.credentials.keys_of(EMPTY) if self.credentials else ():
             self.log.warning(
                 "input[%r] is empty or the string 'None'. Unless you mean that, check what its template "
@@ -254,6 +271,7 @@ class TargetOperator(WorkatoOperator):
             return None
         if self._by_id:
             return {"id": to_id(self.connection_id)}
+        self._check_given("provider", "folder_id", "parent_id")
         try:
             return self.hook.find_matching(
                 provider=self.provider,

@@ -181,7 +181,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
 
     def execute(self, context: Context) -> int:
         """Find or create the connection."""
-        self._check_given(context)
+        self._check_given()
         one_of(self.on_refused, ON_REFUSED, what="on_refused")
         to_flag(self.wait_for_authorization, what="wait_for_authorization")
         try:
@@ -275,7 +275,7 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
 
     def execute(self, context: Context) -> WorkatoConnection:
         """Change the connection."""
-        self._check_given(context)
+        self._check_given()
         credentials = self.credentials
         shell_connection = to_optional_flag(self.shell_connection, what="shell_connection")
         push_connection_url(context, self.hook.settings, to_id(self.connection_id))
@@ -338,7 +338,6 @@ class WorkatoDisconnectConnectionOperator(TargetOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Disconnect the connection."""
         force = to_flag(self.force, what="force")
-        self._check_given(context)
         target = self.find_target()
         if target is None:
             return MISSING.copy()
@@ -401,7 +400,7 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the connection."""
-        self._check_given(context)
+        self._check_given("created_by")
         ignore_missing = to_flag(self.ignore_missing, what="ignore_missing")
         # In every Airflow version, try_number is 1 while the first try runs.
         is_first_try = context["ti"].try_number <= 1
@@ -488,16 +487,18 @@ class WorkatoGetPicklistOperator(WorkatoOperator):
         *,
         connection_id: IdArgument,
         pick_list_name: StringArgument,
-        pick_list_params: DictArgument | None = None,
+        pick_list_params: DictArgument | None = NOT_GIVEN,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.connection_id: Any = connection_id
         self.pick_list_name: Any = pick_list_name
-        self.pick_list_params: Any = pick_list_params
+        self.pick_list_params: Any
+        self._store(pick_list_params=pick_list_params)
 
     def execute(self, context: Context) -> list[PicklistItem]:
         """Fetch the values."""
+        self._check_given()
         number = to_id(self.connection_id)
         push_connection_url(context, self.hook.settings, number)
         items = self.hook.get_picklist(number, self.pick_list_name, self.pick_list_params)
@@ -525,17 +526,18 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
     """
 
     template_fields: Sequence[str] = (*WorkatoOperator.template_fields, *LIST_FILTERS)
+    _never_none: ClassVar[frozenset[str]] = frozenset(LIST_FILTERS)
     ui_color = "#a9d8ff"
 
     # Spelled out, unlike the hook's filters: Airflow applies a DAG's default_args to named parameters only.
     def __init__(
         self,
         *,
-        folder_id: IdArgument | None = None,
-        project_id: IdArgument | None = None,
-        parent_id: IdArgument | None = None,
-        external_id: StringArgument | None = None,
-        provider: StringArgument | None = None,
+        folder_id: IdArgument | None = NOT_GIVEN,
+        project_id: IdArgument | None = NOT_GIVEN,
+        parent_id: IdArgument | None = NOT_GIVEN,
+        external_id: StringArgument | None = NOT_GIVEN,
+        provider: StringArgument | None = NOT_GIVEN,
         include_runtime_connections: FlagArgument = False,
         include_tags: FlagArgument = False,
         updated_after: datetime | str | None = None,
@@ -544,17 +546,26 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
         super().__init__(**kwargs)
         check_flag(include_runtime_connections, what="include_runtime_connections")
         check_flag(include_tags, what="include_tags")
-        self.folder_id: Any = folder_id
-        self.project_id: Any = project_id
-        self.parent_id: Any = parent_id
-        self.external_id: Any = external_id
-        self.provider: Any = provider
+        self.folder_id: Any
+        self.project_id: Any
+        self.parent_id: Any
+        self.external_id: Any
+        self.provider: Any
+        self._store(
+            folder_id=folder_id,
+            project_id=project_id,
+            parent_id=parent_id,
+            external_id=external_id,
+            provider=provider,
+        )
         self.include_runtime_connections: Any = include_runtime_connections
         self.include_tags: Any = include_tags
         self.updated_after = updated_after
 
     def execute(self, context: Context) -> list[WorkatoConnection]:  # noqa: ARG002
         """List the connections."""
+        # Without one of its filters, the list would be of the whole workspace.
+        self._check_given()
         filters = {name: getattr(self, name) for name in LIST_FILTERS}
         rows = self.hook.list_connections(**filters)
         given = [f"{name}={value}" for name, value in filters.items() if value not in (None, False)]
@@ -629,7 +640,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator, LoginHandOffOp
 
     def execute(self, context: Context) -> int:
         """Find or create the connection."""
-        self._check_given(context)
+        self._check_given()
         waits = to_flag(self.wait_for_authorization, what="wait_for_authorization")
         connection = self.hook.ensure_runtime_user_connection(
             parent_id=self.parent_id,

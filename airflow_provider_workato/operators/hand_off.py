@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import inspect
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.providers.common.compat.sdk import BaseNotifier, conf
 
-from airflow_provider_workato.arguments import to_count, to_flag, to_optional_flag, to_seconds
+from airflow_provider_workato.arguments import to_flag, to_optional_count, to_optional_flag, to_seconds
 from airflow_provider_workato.authorization import (
     Advice,
     State,
@@ -20,7 +21,7 @@ from airflow_provider_workato.authorization import (
     pending_text,
     state_of,
 )
-from airflow_provider_workato.client.answers import without_secrets
+from airflow_provider_workato.client.answers import SAID, without_secrets
 from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
     WorkatoConfigurationError,
@@ -77,7 +78,8 @@ class HandOffOperator(AuthorizationWait):
         anew with each try, as in a sensor, but not when the person is asked again. ``None`` for Airflow's
         default for sensors, seven days. A shorter ``execution_timeout`` also ends a wait on a worker, and on
         Airflow 2 a deferred one.
-    :param max_failed_polls: how many polls in a row may fail while deferred.
+    :param max_failed_polls: how many polls in a row may fail while deferred; ``None`` for any number that a
+        retry could cure.
     :param end_in_trigger: as in the sensor.
     """
 
@@ -94,7 +96,7 @@ class HandOffOperator(AuthorizationWait):
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: timedelta | float = 30,
         timeout: timedelta | float | None = None,
-        max_failed_polls: int = 5,
+        max_failed_polls: int | None = 5,
         end_in_trigger: bool | None = None,
         **kwargs: Any,
     ) -> None:
@@ -108,7 +110,7 @@ class HandOffOperator(AuthorizationWait):
         if timeout is None:
             timeout = conf.getfloat("sensors", "default_timeout", fallback=7 * 24 * 3600.0)
         self.timeout = to_seconds(timeout, what="timeout")
-        self.max_failed_polls = to_count(max_failed_polls, what="max_failed_polls")
+        self.max_failed_polls = to_optional_count(max_failed_polls, what="max_failed_polls")
         self.end_in_trigger = to_optional_flag(end_in_trigger, what="end_in_trigger")
         self._connection_id: int | None = None
         self._seen: WorkatoConnection | None = None
@@ -136,13 +138,17 @@ class HandOffOperator(AuthorizationWait):
 
         :param event: the trigger's event.
         """
+        resumed_at = time.time()
         if isinstance(event, Mapping) and isinstance(event.get("connections"), list):
-            event = {**event, "connections": self._newer(event["connections"])}
+            event = {
+                **event,
+                "connections": self._newer(event["connections"], listed_at=event.get("listed_at")),
+            }
         try:
             number = super().execute_complete(context, event)
         except WorkatoAuthorizationError as error:
-            deadline = event.get("deadline") or time.time() + self.timeout
-            self._ask_again(context, error, deadline=deadline)
+            deadline = event.get("deadline") or resumed_at + self.timeout
+            self._ask_again(context, error, deadline=deadline, at=resumed_at)
             return self._wait_for_person(context, deadline=deadline)
         self._push_authorized(context)
         return number
@@ -183,14 +189,21 @@ class HandOffOperator(AuthorizationWait):
                 self._push_authorized(context)
                 return self._result(connections)
 
-    def _newer(self, rows: list[WorkatoConnection]) -> list[WorkatoConnection]:
+    def _newer(self, rows: list[WorkatoConnection], *, listed_at: object) -> list[WorkatoConnection]:
         """Return a trigger's rows, those that failed as Workato lists them now.
 
         The person may have logged in since. And the triggerer leaves out what an app says to a task with
         credentials.
+
+        :param rows: the rows.
+        :param listed_at: when the triggerer listed them, in seconds since the epoch.
         """
+        if not self._quotes_app():
+            # A triggerer with an earlier release does quote it.
+            rows = [{**row, **dict.fromkeys(SAID)} for row in rows]
+        is_recent = isinstance(listed_at, float) and time.time() - listed_at < self.poke_interval
         fails = any(state_of(row) is not State.AUTHORIZED for row in rows)
-        if not fails or (self._quotes_app() and not self.ask_again):
+        if not fails or (self._quotes_app() and (is_recent or not self.ask_again)):
             return rows
         try:
             listed = self._listed()
@@ -202,10 +215,13 @@ class HandOffOperator(AuthorizationWait):
         # If it was disconnected since, the person needs a new URL as after the failure.
         return rows if any(state_of(row) is State.WAITING for row in newer) else newer
 
-    def _ask_again(self, context: Context, error: WorkatoAuthorizationError, *, deadline: float) -> None:
+    def _ask_again(
+        self, context: Context, error: WorkatoAuthorizationError, *, deadline: float, at: float | None = None
+    ) -> None:
         if not self.ask_again or self._seen is None:
             raise error
-        if time.time() >= deadline:
+        # A list call may have waited for the rate limiter since.
+        if (time.time() if at is None else at) >= deadline:
             raise self._timed_out(pending_text([self._seen], dated=True)) from error
         # Without the error's advice: nobody has to do what the task does itself.
         self.log.warning("%s Asking again.", failure(self._seen))
@@ -295,21 +311,27 @@ class HandOffOperator(AuthorizationWait):
 def _checked(notifiers: Notifier | Sequence[Notifier] | None) -> list[Notifier]:
     if notifiers is None:
         return []
-    given: list[Any] = list(notifiers) if isinstance(notifiers, Sequence) else [notifiers]
+    given: Any = notifiers
+    is_list = isinstance(given, Iterable) and not callable(given) and not isinstance(given, str)
+    given = list(given) if is_list else [given]
     for notifier in given:
         # Calling a class or a `@task` function makes a notifier or a task, which notifies nobody.
-        if not callable(notifier) or isinstance(notifier, type) or hasattr(notifier, "operator_class"):
+        if not callable(notifier) or isinstance(notifier, type) or _is_task(notifier):
             raise WorkatoConfigurationError(
                 "notifiers must be an Airflow notifier, a plain function that takes the task's context, or a "
                 f"list of them, not {_kind(notifier)}."
             )
-    return given
+    return list(given)
 
 
 def _kind(notifier: object) -> str:
     if isinstance(notifier, type):
         return f"the class {notifier.__name__}; call it"
-    return "a @task function" if hasattr(notifier, "operator_class") else type(notifier).__name__
+    return "a @task function" if _is_task(notifier) else type(notifier).__name__
+
+
+def _is_task(notifier: object) -> bool:
+    return isinstance(getattr(notifier, "operator_class", None), type)
 
 
 def _send(notifier: Notifier, context: Context) -> None:
@@ -317,7 +339,7 @@ def _send(notifier: Notifier, context: Context) -> None:
         # A notifier renders its templates in place: a second call would send the first URL again.
         notifier = copy.copy(notifier)
         for name in notifier.template_fields:
-            setattr(notifier, name, copy.deepcopy(getattr(notifier, name)))
+            setattr(notifier, name, _copied(getattr(notifier, name)))
         # As Airflow calls a notifier; but before 3.1, Airflow logs its error and goes on.
         cast("dict[str, Any]", context).update(
             {name: getattr(notifier, name) for name in notifier.template_fields}
@@ -335,6 +357,14 @@ def _send(notifier: Notifier, context: Context) -> None:
             f"The notifier {name} is asynchronous, so it has notified nobody. Use one with a synchronous "
             "notify()."
         )
+
+
+def _copied(value: Any) -> Any:
+    # Airflow renders the templates of nested objects in place, and replaces all others.
+    if isinstance(value, (list, tuple, dict)) or hasattr(value, "template_fields"):
+        with suppress(Exception):
+            return copy.deepcopy(value)
+    return value
 
 
 class LoginHandOffOperator(HandOffOperator):

@@ -49,7 +49,7 @@ class AuthorizationWait(WorkatoOperator):
     poke_interval: float
     timeout: float
     fail_fast: bool = True
-    max_failed_polls: int = 5
+    max_failed_polls: int | None
     #: The marks of failures that happened before the wait and do not end it.
     known_failures: Sequence[str] = ()
     #: What the error for a connection that failed or was lost advises.

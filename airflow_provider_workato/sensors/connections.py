@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from airflow_provider_workato.arguments import drop_none, to_count, to_flag, to_optional_flag
+from airflow_provider_workato.arguments import drop_none, to_flag, to_optional_count, to_optional_flag
 from airflow_provider_workato.client.answers import single_or_list
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.handover import has_post_execute, trigger_can_end
@@ -65,8 +65,8 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     :param fail_fast: fail if a connection failed or was lost. Set it to ``False`` to keep waiting for a
         person to log in again.
     :param deferrable: wait in the triggerer, without a worker. ``exponential_backoff`` does not apply there.
-    :param max_failed_polls: how many polls in a row may fail while deferred, for any reason. A rejected API
-        token (401) ends the wait at the second failed poll.
+    :param max_failed_polls: how many polls in a row may fail while deferred, for any reason; ``None`` for any
+        number that a retry could cure. A rejected API token (401) ends the wait at the second failed poll.
     :param end_in_trigger: let the triggerer end the task once all connections are authorized, without a
         worker (Airflow 3.3 and later). The next task receives what a worker would have pushed. ``None``
         decides by the task: false if it has outlets, ``on_success_callback``, ``post_execute`` or
@@ -101,7 +101,7 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         external_id: StringArgument | None = None,
         fail_fast: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
-        max_failed_polls: int = 5,
+        max_failed_polls: int | None = 5,
         end_in_trigger: bool | None = None,
         start_from_trigger: bool = False,
         workato_conn_id: str = WorkatoConnectionsHook.default_conn_name,
@@ -115,7 +115,7 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         self.external_id: Any = external_id
         self.fail_fast = to_flag(fail_fast, what="fail_fast")
         self.deferrable = to_flag(deferrable, what="deferrable")
-        self.max_failed_polls = to_count(max_failed_polls, what="max_failed_polls")
+        self.max_failed_polls = to_optional_count(max_failed_polls, what="max_failed_polls")
         self.end_in_trigger = to_optional_flag(end_in_trigger, what="end_in_trigger")
         start_from_trigger = to_flag(start_from_trigger, what="start_from_trigger")
         if start_from_trigger and not self.deferrable:

@@ -165,7 +165,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 "end_task": self.end_task,
                 "handover": self.handover,
                 "row_key": self.row_key,
-                "quote_app": self.quote_app,
+                # An earlier release does not know it.
+                **({} if self.quote_app else {"quote_app": False}),
                 "min_seconds": self.min_seconds,
             },
         )
@@ -352,6 +353,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 "status": SETTLED,
                 "connections": rows,
                 "waited": progress.elapsed,
+                "listed_at": time.time() - (time.monotonic() - snapshot.moment),
                 # A task that waits again keeps it.
                 "deadline": self.deadline,
             }

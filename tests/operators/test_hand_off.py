@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, AirflowSensorTimeout, BaseNotifier, TaskDeferred, task
 
 from airflow_provider_workato.exceptions import (
+    WorkatoAuthError,
     WorkatoAuthorizationError,
     WorkatoConfigurationError,
     WorkatoError,
@@ -307,6 +309,16 @@ def test_a_template_inside_a_notifiers_template_gets_the_new_url_too(
     assert [subject.line for subject, _ in outbox.sent] == [about["url"] for _, about in outbox.sent]
 
 
+def test_a_template_field_that_cannot_be_copied_is_used_as_it_is(
+    sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    outbox: Any = Outbox()
+    outbox.text = [threading.Lock()]
+    with pytest.raises(TaskDeferred):
+        make_login(notifiers=outbox, deferrable=True).execute(ti.context)
+    assert len(outbox.sent) == 1
+
+
 def test_a_deny_does_not_restart_the_clock(sandbox: RunningSandbox, connect: Connect, ti: Task) -> None:
     outbox = Outbox()
     options = {"notifiers": outbox, "ask_again": True, "deferrable": True}
@@ -337,6 +349,8 @@ class TestResume:
         control.click_deny(outbox.sent[0][1]["url"])
         fired = asyncio.run(own_poll(deferral.value.trigger))
         method, arguments = resume_with(fired, deferral.value.method_name)
+        listed_at = arguments["event"]["listed_at"]
+        wait_until(lambda: time.time() > listed_at + ARGUMENTS["poke_interval"], what="an interval")
         return lambda: make_login(**options).resume_execution(method, arguments, ti.context)
 
     def test_a_person_who_has_logged_in_since_is_not_asked(
@@ -508,6 +522,21 @@ def test_no_part_of_a_secret_is_left(
         way(lambda **mode: make_page(**options, **mode), ti)
     shown = repr((raised.value, ti.xcoms)) + log()
     assert [part for part in ("river", "stone", "yyy", "QzWolf") if part in shown] == []
+
+
+def test_another_workspace_is_not_a_replaced_token(
+    sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    """Its connections have other ids."""
+    outbox, control = Outbox(), sandbox.control
+
+    def move() -> None:
+        told(outbox)
+        connect(host="http://127.0.0.1:9", password="new")
+        control.set_tokens("new")
+
+    with person(move), pytest.raises(WorkatoAuthError):
+        make_page(notifiers=outbox).execute(ti.context)
 
 
 @pytest.mark.parametrize("make", [make_login, make_page])
@@ -711,6 +740,7 @@ class TestRetry:
         ({"notifiers": "ops@example.com"}, "notifiers must be an Airflow notifier, .* not str"),
         ({"notifiers": [print, None]}, "notifiers must be an Airflow notifier, .* not NoneType"),
         ({"notifiers": 5}, "notifiers must be an Airflow notifier, .* not int"),
+        ({"notifiers": {Outbox}}, "notifiers must be an Airflow notifier, .* not the class Outbox; call it"),
         ({"notifiers": Outbox}, "notifiers must be an Airflow notifier, .* not the class Outbox; call it"),
         ({"notifiers": task(post)}, "notifiers must be an Airflow notifier, .* not a @task function"),
         ({"max_failed_polls": "five"}, "max_failed_polls must be a whole number"),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, task_group
 
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.operators.connections import (
@@ -14,6 +14,8 @@ from airflow_provider_workato.operators.connections import (
     WorkatoCreateRuntimeUserConnectionOperator,
     WorkatoDeleteConnectionOperator,
     WorkatoDisconnectConnectionOperator,
+    WorkatoGetPicklistOperator,
+    WorkatoListConnectionsOperator,
     WorkatoUpdateConnectionOperator,
 )
 from tests.support.dags import own_workspace, run_dag
@@ -33,6 +35,13 @@ CASES = [
     (WorkatoUpdateConnectionOperator, {"connection_id": 36, "name": "Prod"}, "input"),
     (WorkatoUpdateConnectionOperator, {"connection_id": 36, "name": "Prod"}, "external_id"),
     (WorkatoDeleteConnectionOperator, {"connection_id": 36}, "created_by"),
+    (WorkatoListConnectionsOperator, {"provider": "jira"}, "folder_id"),
+    (WorkatoListConnectionsOperator, {}, "external_id"),
+    (
+        WorkatoGetPicklistOperator,
+        {"connection_id": 36, "pick_list_name": "get_project_issuetypes"},
+        "pick_list_params",
+    ),
     (WorkatoDeleteConnectionOperator, {"external_id": "acme", "provider": "jira"}, "folder_id"),
     (WorkatoDisconnectConnectionOperator, {"external_id": "acme", "parent_id": 36}, "provider"),
 ]
@@ -58,6 +67,46 @@ def test_a_literal_none_counts_as_left_out(sandbox: RunningSandbox, connect: Con
     operator = WorkatoCreateConnectionOperator(task_id="create", **CREATE, **nothing)
     number = operator.execute(TaskInstance().context)
     assert sandbox.control.connection(number)["name"] == "Prod"
+
+
+def test_an_argument_assigned_later_is_checked_too(connect: Connect) -> None:
+    with DAG("native", schedule=None, render_template_as_native_obj=True):
+        operator = WorkatoCreateConnectionOperator(task_id="create", **CREATE)
+        operator.external_id = "{{ nothing }}"
+    context: Any = {"nothing": None}
+    operator.render_template_fields(context)
+    with pytest.raises(WorkatoConfigurationError, match="external_id is None"):
+        operator.execute(TaskInstance().context)
+
+
+@pytest.mark.parametrize("kind", [WorkatoDeleteConnectionOperator, WorkatoDisconnectConnectionOperator])
+@pytest.mark.parametrize(
+    "found_by", [{"connection_id": "{{ nothing }}"}, {"external_id": "{{ nothing }}", "provider": "jira"}]
+)
+def test_a_clean_up_without_an_id_needs_no_folder(
+    kind: Any, found_by: dict[str, Any], connect: Connect
+) -> None:
+    """The upstream tasks that should give both may have failed."""
+    with DAG("native", schedule=None, render_template_as_native_obj=True):
+        operator = kind(task_id="clean", folder_id="{{ nothing }}", ignore_missing=True, **found_by)
+    context: Any = {"nothing": None}
+    operator.render_template_fields(context)
+    assert operator.execute(TaskInstance().context)["status"] == "missing"
+
+
+def test_a_literal_none_in_a_mapped_group_counts_as_left_out(airflow_db: None) -> None:
+    with own_workspace():
+        with DAG("groups", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+
+            @task_group
+            def tenant(name: str) -> None:
+                WorkatoCreateConnectionOperator(
+                    task_id="create", name=name, provider="jira", external_id=None, folder_id=None
+                )
+
+            tenant.expand(name=["acme", "initech"])
+        run = run_dag(dag)
+    assert run.states == {"tenant.create[0]": "success", "tenant.create[1]": "success"}
 
 
 def test_tenants_never_share_a_connection(airflow_db: None) -> None:
