@@ -3,9 +3,9 @@
 .PHONY: help install services demo ui sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster test-browser test-vendor soak matrix matrix-short docs docs-links package bench lint format clean
 SHELL := /bin/bash
 
-# Most tests wait for something, so two cores run four at a time. Files share what they start, so each runs in one
+# Most tests wait for something, so two cores run three at a time. Files share what they start, so each runs in one
 # process.
-IN_PARALLEL := -n 4 --dist loadfile
+IN_PARALLEL := -n 3 --dist loadfile
 PINS := pyproject.toml tools/venv.sh tools/find_python.sh
 # Airflow 2.11 refuses Python 3.13.
 MINORS_3 := 11 12 13
