@@ -298,7 +298,8 @@ def test_a_person_who_denied_is_asked_again_with_a_new_url(
 def test_a_template_inside_a_notifiers_template_gets_the_new_url_too(
     sandbox: RunningSandbox, connect: Connect, ti: Task
 ) -> None:
-    outbox: Any = Outbox(Subject())  # type: ignore[arg-type]
+    subject: Any = Subject()
+    outbox: Any = Outbox(subject)
 
     def think_again() -> None:
         sandbox.control.click_deny(told(outbox)["url"])
