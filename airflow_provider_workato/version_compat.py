@@ -54,6 +54,15 @@ def xcom_of(ti_key: TaskInstanceKey, *, key: str) -> Any:
     return XCom.get_value(ti_key=ti_key, key=key)
 
 
+def comes_from_mapped(task: Any) -> bool:
+    """Return whether an operator was made from a mapped one, so that an upstream task can give its arguments.
+
+    :param task: the operator, also within its constructor.
+    """
+    # Airflow has no public name for it. 2.11 to 3.3 use this one.
+    return bool(getattr(task, "_BaseOperator__from_mapped", False))
+
+
 def shortest_deferral() -> float:
     """Return the shortest deferral in seconds after which a worker can safely resume a task.
 

@@ -12,7 +12,7 @@ from airflow_provider_workato.arguments import EMPTY, one_of, to_flag, to_id
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoError, WorkatoNotFoundError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.redaction import MASK, Sealed, seal, secret_texts
-from airflow_provider_workato.version_compat import forget_variables
+from airflow_provider_workato.version_compat import comes_from_mapped, forget_variables
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context, XComArg
@@ -61,7 +61,7 @@ class WorkatoOperator(BaseOperator):
         for name, value in optional.items():
             setattr(self, name, None if value is NOT_GIVEN else value)
         self._optional |= optional.keys()
-        if getattr(self, "_BaseOperator__from_mapped", False):
+        if comes_from_mapped(self):
             self._given |= {name for name in self._never_none if optional.get(name, NOT_GIVEN) is None}
 
     def _do_render_template_fields(
