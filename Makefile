@@ -44,7 +44,7 @@ test-airflow-%: .venv-%/.installed ## The same on another line, e.g. make test-a
 	.venv-$*/bin/python -m pytest -m airflow $(ARGS) tests/real_airflow
 
 test-kill: .venv/.installed ## Kill real task and triggerer processes, and check the outcome (minutes)
-	.venv/bin/python -m pytest -n 2 --dist loadfile -m kill -rP $(ARGS)
+	.venv/bin/python -m pytest -m kill -s $(ARGS)
 
 test-combined: .venv/.installed ## Play random histories of tasks, waits, faults and kills, and check them against a model (minutes)
 	.venv/bin/python -m pytest -n 2 -m combined -rP tests/combined $(ARGS)
