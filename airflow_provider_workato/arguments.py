@@ -38,18 +38,21 @@ def to_id(value: object, *, what: str = "connection_id") -> int:
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value) and int(value) > 0:
         return int(value)
     kind = "a connection's number such as 36" if what == "connection_id" else "a number such as 1892"
+    raise WorkatoConfigurationError(f"{what} must be {kind}, not {_shown(value)}.{_hint(value, what=what)}")
+
+
+def _hint(value: object, *, what: str) -> str:
+    """Return what the error for an invalid id advises, with a leading space."""
     if value is None or (isinstance(value, str) and value.strip() in EMPTY):
-        hint = " The upstream task or template gave no id: check whether it succeeded and what it returned."
-    else:
-        hint = f" It is in {_ADDRESSES[what]}." if what in _ADDRESSES else ""
+        return " The upstream task or template gave no id: check whether it succeeded and what it returned."
     if isinstance(value, str) and (value.startswith("[") or "," in value):
-        hint = (
+        return (
             " A template renders a list to a string: pass the task's output instead, or set "
             "render_template_as_native_obj=True on the DAG."
         )
-    elif hasattr(value, "task_id") and hasattr(value, "output"):
-        hint = f" It is the task {value.task_id!r}: pass its output, as in create.output."
-    raise WorkatoConfigurationError(f"{what} must be {kind}, not {_shown(value)}.{hint}")
+    if hasattr(value, "task_id") and hasattr(value, "output"):
+        return f" It is the task {value.task_id!r}: pass its output, as in create.output."
+    return f" It is in {_ADDRESSES[what]}." if what in _ADDRESSES else ""
 
 
 def to_optional_id(value: object, *, what: str) -> int | None:

@@ -47,7 +47,7 @@ def xcom_of(ti_key: TaskInstanceKey, *, key: str) -> Any:
     :param ti_key: the task instance.
     :param key: the XCom's key.
     """
-    # For an XCom that there is not, Airflow 3 logs an error in get_value, but not in get_all.
+    # If there is no such XCom, Airflow 3 logs an error in get_value, but not in get_all.
     if ti_key.map_index < 0 and hasattr(XCom, "get_all"):
         found = XCom.get_all(key=key, dag_id=ti_key.dag_id, task_id=ti_key.task_id, run_id=ti_key.run_id)
         return found[0] if found else None

@@ -68,7 +68,7 @@ class WorkatoOperator(BaseOperator):
         self, parent: Any, template_fields: Iterable[str], context: Context, *args: Any, **kwargs: Any
     ) -> None:
         if parent is self:
-            # Now, since a DAG may also assign an attribute.
+            # Not in the constructor: a DAG can also assign the attribute later.
             self._given |= {name for name in self._optional if getattr(self, name) is not None}
         # Airflow calls this for all tasks, and render_template_fields for unmapped tasks only.
         super()._do_render_template_fields(parent, template_fields, context, *args, **kwargs)
