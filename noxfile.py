@@ -28,6 +28,8 @@ DISTRIBUTIONS = {"wheel": newest("3.3", found=_FOUND), "sdist": newest("2.11", f
 #: Every row of the table, and the leg whose environment it uses.
 _ALL = {leg.name: leg for leg in LEGS} | DISTRIBUTIONS
 
+# As in tools/venv.sh.
+os.environ["UV_COMPILE_BYTECODE"] = "1"
 # nox and uv look on PATH.
 os.environ["PATH"] = os.pathsep.join([*(str(path.parent) for path in _FOUND.values()), os.environ["PATH"]])
 # Airflow reads whatever else a developer's shell says about it.

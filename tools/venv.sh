@@ -29,7 +29,8 @@ python=$(tools/find_python.sh "$venv" "$minors")
 create "$python"
 pip=("$venv/bin/python" -m pip --disable-pip-version-check install -qq)
 
-# uv takes a fifth of pip's time, and no settings from pip's files: hand on where to find packages.
+# uv takes a fifth of pip's time, and no settings from pip's files: hand on where to find packages. Unlike pip, it
+# compiles nothing unless told to: with PYTHONDONTWRITEBYTECODE set, every process would compile all of Airflow anew.
 uv=.venv-uv/bin/uv
 setting() {
     "${pip[@]:0:3}" config get "global.$1" 2>/dev/null || true
@@ -43,7 +44,7 @@ with_uv() {
     links=${PIP_FIND_LINKS:-$(setting find-links)}
     env ${index:+UV_DEFAULT_INDEX="$index"} ${extra:+UV_INDEX="$extra"} ${links:+UV_FIND_LINKS="${links// /,}"} \
         UV_INDEX_STRATEGY=unsafe-best-match UV_NATIVE_TLS=true \
-        "$uv" pip install --quiet --python "$venv/bin/python" "$@"
+        "$uv" pip install --quiet --compile-bytecode --python "$venv/bin/python" "$@"
 }
 
 what=(--constraint "$constraints")
