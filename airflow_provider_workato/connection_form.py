@@ -14,6 +14,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 Kind: TypeAlias = Literal["string", "choice", "number", "flag", "ca_bundle", "proxies"]
 
+#: The type of an Airflow connection to Workato.
+CONN_TYPE = "workato"
+
 #: What the form's schema calls the type of a setting of each kind.
 _SCHEMA_TYPES: dict[Kind, str] = {
     "string": "string",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_workato.connection_form import CONNECTION_FORM
+from airflow_provider_workato.connection_form import CONN_TYPE, CONNECTION_FORM
 
 _INTEGRATION = "Workato"
 
@@ -30,7 +30,7 @@ def get_provider_info() -> dict[str, Any]:
         "triggers": _modules("triggers", "connections", "status"),
         "connection-types": [
             {
-                "connection-type": "workato",
+                "connection-type": CONN_TYPE,
                 "hook-class-name": "airflow_provider_workato.hooks.connections.WorkatoConnectionsHook",
                 "hook-name": _INTEGRATION,
                 **CONNECTION_FORM,

@@ -91,6 +91,11 @@ class Mistakes:
     def misspelt_airflow_connection(self) -> None:
         WorkatoListConnectionsOperator(task_id="list", workato_conn_id="workato_defualt")
 
+    def connection_of_another_service(self) -> None:
+        value = {"conn_type": "http", "host": self.sandbox.url, "password": self.sandbox.token}
+        self.environment.setenv("AIRFLOW_CONN_JIRA", json.dumps(value))
+        WorkatoListConnectionsOperator(task_id="list", workato_conn_id="jira")
+
     def no_sandbox(self) -> None:
         url = closed_port()
         self.addresses = {url: SANDBOX}
@@ -111,6 +116,7 @@ MISTAKES: dict[str, Callable[[Mistakes], None]] = {
     "`input` is a string.": Mistakes.input_as_string,
     "There is no Airflow connection.": Mistakes.no_airflow_connection,
     "The id of the Airflow connection is misspelt.": Mistakes.misspelt_airflow_connection,
+    "The Airflow connection belongs to another service.": Mistakes.connection_of_another_service,
     "The sandbox is not running.": Mistakes.no_sandbox,
     "No triggerer is running, and a deferred task does not go on.": Mistakes.no_triggerer,
 }

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from airflow_provider_workato.arguments import parse_flag
-from airflow_provider_workato.connection_form import DATA_CENTERS, EXTRAS, LABELS, SETTINGS, Setting
+from airflow_provider_workato.connection_form import (
+    CONN_TYPE,
+    DATA_CENTERS,
+    EXTRAS,
+    LABELS,
+    SETTINGS,
+    Setting,
+)
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.redaction import Sealed
 
@@ -83,9 +90,15 @@ class WorkatoSettings:
         """
         conn_id, host, scheme, port = connection.conn_id, connection.host, connection.schema, connection.port
         token, extra = Sealed(connection.password or ""), Sealed(connection.extra)
-        has_login = bool(connection.login)
+        conn_type, has_login = connection.conn_type, bool(connection.login)
         # A traceback that prints local variables would show the connection with its password.
         del connection
+        if conn_type and conn_type != CONN_TYPE:
+            # Its password is another service's, which Workato must not see.
+            raise WorkatoConfigurationError(
+                f"Airflow connection {conn_id!r} has the type {conn_type!r}, so its password was not sent to "
+                f"Workato. Name a connection of type {CONN_TYPE!r}, or correct the type of this one."
+            )
         read = _Reader(conn_id=conn_id, extra=_parsed(extra, conn_id=conn_id))
         read.check_names()
         read.check_token(token, has_login=has_login)
