@@ -74,7 +74,7 @@ class WorkatoConnectionsHook(BaseHook):
 
     conn_name_attr = "workato_conn_id"
     default_conn_name = "workato_default"
-    conn_type = "workato"
+    conn_type = connection_form.CONN_TYPE
     hook_name = "Workato"
 
     def __init__(self, workato_conn_id: str = default_conn_name) -> None:
@@ -567,15 +567,27 @@ class WorkatoConnectionsHook(BaseHook):
             settings=self.settings,
         ).run()
         if with_url and not connection.get("url"):
-            connection["url"] = self.get_oauth_url(connection["id"])
+            connection["url"] = self.get_oauth_url(
+                connection["id"], callback_url=spec.callback_url, redirect_url=spec.redirect_url
+            )
         return connection
 
-    def get_oauth_url(self, connection_id: int | str) -> str:
+    def get_oauth_url(
+        self, connection_id: int | str, *, callback_url: str | None = None, redirect_url: str | None = None
+    ) -> str:
         """Return the URL at which a person authorizes a runtime user connection, for the first time or again.
 
         :param connection_id: the runtime user connection.
+        :param callback_url: URL that Workato calls after the login. Workato's documentation names it for the
+            first login only; its Terraform provider sends it for every login.
+        :param redirect_url: URL that the user is sent to after the login; the same applies.
         """
-        call = Call(endpoint=endpoints.OAUTH_URL, connection_id=to_id(connection_id))
+        after = ConnectionSpec.checked(callback_url=callback_url, redirect_url=redirect_url)
+        call = Call(
+            endpoint=endpoints.OAUTH_URL,
+            connection_id=to_id(connection_id),
+            query=list(after.payload().items()),
+        )
         return parse_oauth_url(self.transport.send(call))
 
     def test_connection(self) -> tuple[bool, str]:

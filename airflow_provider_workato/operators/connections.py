@@ -633,8 +633,6 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator, LoginHandOffOp
         self.folder_id: Any = folder_id
         self.external_id: Any = external_id
         self.name: Any
-        self.callback_url: Any
-        self.redirect_url: Any
         self._store(name=name, callback_url=callback_url, redirect_url=redirect_url)
         self.if_exists: Any = if_exists
 
@@ -667,22 +665,41 @@ class WorkatoGetOAuthUrlOperator(WorkatoOperator):
     Returns the URL. The task's page gets a button that opens it.
 
     :param connection_id: the runtime user connection (templated).
+    :param callback_url: URL that Workato calls after the login (templated); see
+        :meth:`~airflow_provider_workato.hooks.connections.WorkatoConnectionsHook.get_oauth_url`.
+    :param redirect_url: URL that the user is sent to after the login (templated).
     :param workato_conn_id: the Airflow connection with the API token (templated).
     """
 
-    template_fields: Sequence[str] = (*WorkatoOperator.template_fields, "connection_id")
+    template_fields: Sequence[str] = (
+        *WorkatoOperator.template_fields,
+        "connection_id",
+        "callback_url",
+        "redirect_url",
+    )
     operator_extra_links = (WorkatoConnectionLink(), WorkatoOAuthLink())
     ui_color = "#f7c6ef"
 
-    def __init__(self, *, connection_id: IdArgument, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        connection_id: IdArgument,
+        callback_url: StringArgument | None = NOT_GIVEN,
+        redirect_url: StringArgument | None = NOT_GIVEN,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.connection_id: Any = connection_id
+        self.callback_url: Any
+        self.redirect_url: Any
+        self._store(callback_url=callback_url, redirect_url=redirect_url)
 
     def execute(self, context: Context) -> str:
         """Fetch the URL."""
+        self._check_given()
         number = to_id(self.connection_id)
         push_connection_url(context, self.hook.settings, number)
-        url = self.hook.get_oauth_url(number)
+        url = self.hook.get_oauth_url(number, callback_url=self.callback_url, redirect_url=self.redirect_url)
         push_link(context, WorkatoOAuthLink(), url)
         self.log.info(
             "Fetched a login URL for connection %s. The button %r on this task's page (tab Details) opens "

@@ -239,13 +239,22 @@ class HandOffOperator(AuthorizationWait):
             "max_tries": getattr(context["ti"], "max_tries", None),
         }
         note = ledger.read()
-        asked = bool(note.get("url")) and about.items() <= note.items()
-        url = note["url"] if asked else self._login_url(connection)
-        self._publish(context, connection, url)
-        if asked:
+        is_retry = about.items() <= note.items() and {"url", "notified"} <= note.keys()
+        if not is_retry:
+            note = {**about, "url": self._login_url(connection), "notified": 0}
+        self._publish(context, connection, note["url"])
+        if is_retry and note["notified"] >= len(self.notifiers):
             self.log.info("An earlier try asked a person to authorize connection %s.", number)
             return
-        called = self._notify(context, connection, url, deadline=deadline)
+        self._set_variable(context, connection, note["url"], deadline=deadline)
+        ledger.write(note)
+        # A notifier that fails ends the try; the next try goes on with it.
+        for notifier in self.notifiers[note["notified"] :]:
+            _send(notifier, context)
+            # Only now: better to notify twice than never.
+            note["notified"] += 1
+            ledger.write(note)
+        called = len(self.notifiers)
         self.log.info(
             "Asked a person to authorize connection %s: the URL is behind the button %r on this task's page "
             "(tab Details)%s.",
@@ -253,11 +262,11 @@ class HandOffOperator(AuthorizationWait):
             self._button.name,
             f" and was given to {called} notifier{'s' if called > 1 else ''}" if called else "",
         )
-        # Record it last: better to ask twice than never.
-        ledger.write({**about, "url": url})
 
-    def _notify(self, context: Context, connection: WorkatoConnection, url: str, *, deadline: float) -> int:
-        """Call the notifiers and return their number."""
+    def _set_variable(
+        self, context: Context, connection: WorkatoConnection, url: str, *, deadline: float
+    ) -> None:
+        """Put what the notifiers' templates read into the context."""
         failed = failure(connection)
         cast("dict[str, Any]", context)[NOTIFIER_VARIABLE] = {
             "url": url,
@@ -265,9 +274,6 @@ class HandOffOperator(AuthorizationWait):
             "expires_at": datetime.fromtimestamp(min(deadline, _LAST_DAY), tz=UTC),
             "reason": failed.authorization_error if failed else None,
         }
-        for notifier in self.notifiers:
-            _send(notifier, context)
-        return len(self.notifiers)
 
     def _login_url(self, connection: WorkatoConnection) -> str:
         """Return the URL at which a person authorizes the connection."""
@@ -370,11 +376,15 @@ def _copied(value: Any) -> Any:
 class LoginHandOffOperator(HandOffOperator):
     """The same for a runtime user connection, which has a login URL of its own."""
 
+    callback_url: Any
+    redirect_url: Any
     _button = WorkatoOAuthLink()
 
     def _login_url(self, connection: WorkatoConnection) -> str:
         # The URL of a create is still unused; any other may have been used.
-        return connection.get("url") or self.hook.get_oauth_url(connection["id"])
+        return connection.get("url") or self.hook.get_oauth_url(
+            connection["id"], callback_url=self.callback_url, redirect_url=self.redirect_url
+        )
 
     def _publish(self, context: Context, connection: WorkatoConnection, url: str) -> None:
         super()._publish(context, connection, url)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
@@ -459,6 +460,32 @@ def test_another_oauth_url(hook: WorkatoConnectionsHook, sandbox: RunningSandbox
     assert url != made["url"]
     sandbox.control.click_deny(url)
     assert hook.find_connection(made["id"])["authorization_status"] == "failed"
+
+
+def test_where_another_oauth_url_leads(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    user: dict[str, Any] = {"parent_id": PARENT, "folder_id": USERS_FOLDER, "external_id": "ada"}
+    after: dict[str, Any] = {
+        "callback_url": "https://example.com/done",
+        "redirect_url": "https://example.com/thanks?for=it",
+    }
+    made = hook.create_runtime_user_connection(**user)
+    sandbox.control.clear_requests()
+    urls = [
+        hook.get_oauth_url(made["id"], **after),
+        hook.ensure_runtime_user_connection(**user, **after)["url"],
+    ]
+    queries = [request["query"] for request in sandbox.control.requests(operation="get_oauth_url")]
+    assert [dict(parse_qsl(query)) for query in queries] == [after, after]
+    assert [sandbox.control.click_authorize(url) for url in urls] == [303, 303]
+
+
+@pytest.mark.parametrize("name", ["callback_url", "redirect_url"])
+def test_a_wrong_url_after_the_login(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, name: str
+) -> None:
+    with pytest.raises(WorkatoConfigurationError, match=f"{name} is ' '"):
+        hook.get_oauth_url(PARENT, **{name: " "})
+    assert sandbox.control.requests() == []
 
 
 # Ids

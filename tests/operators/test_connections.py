@@ -440,11 +440,16 @@ def test_each_operator_logs_what_it_did(
     (created,) = lines(user)
     number = next(row["id"] for row in sandbox.control.connections() if row["external_id"] == "ada")
     assert created == f"Created connection {number} (external_id='ada', parent_id=36)."
-    (fetched,) = lines(WorkatoGetOAuthUrlOperator(task_id="l", connection_id=number))
+    login = WorkatoGetOAuthUrlOperator(
+        task_id="l", connection_id=number, redirect_url="https://acme.example/"
+    )
+    (fetched,) = lines(login)
     assert fetched == (
         f"Fetched a login URL for connection {number}. The button 'Authorize' on this task's page "
         "(tab Details) opens it."
     )
+    (request,) = sandbox.control.requests(operation="get_oauth_url")
+    assert request["query"] == "redirect_url=https%3A%2F%2Facme.example%2F"
 
 
 def test_a_deleted_connections_folder_is_what_the_link_opens(

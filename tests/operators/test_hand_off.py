@@ -382,6 +382,14 @@ class TestResume:
             resume()
         assert [about["reason"] for _, about in outbox.sent] == [None, "The user denied access"]
 
+    def test_the_next_login_leads_where_the_first_did(
+        self, outbox: Outbox, sandbox: RunningSandbox, connect: Connect, ti: Task
+    ) -> None:
+        resume = self.denied(outbox, ti, sandbox.control, redirect_url="https://acme.example/thanks")
+        with pytest.raises(TaskDeferred):
+            resume()
+        assert sandbox.control.click_authorize(outbox.sent[1][1]["url"]) == 303
+
     def test_a_connection_that_was_deleted_meanwhile(
         self, outbox: Outbox, sandbox: RunningSandbox, connect: Connect, ti: Task
     ) -> None:
@@ -630,12 +638,19 @@ async def notify_later(context: Any) -> None:
     raise AssertionError("nobody awaits this")
 
 
-def test_the_task_fails_if_a_notifier_fails(sandbox: RunningSandbox, connect: Connect, ti: Task) -> None:
+def test_after_a_notifier_that_failed_the_next_try_goes_on_with_it(
+    sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
     ti.store = Store()
+    first, repaired, last = Outbox(), Outbox(), Outbox()
     with pytest.raises(OSError, match="refused the message"):
-        make_login(notifiers=BrokenNotifier(), deferrable=True).execute(ti.context)
-    # The next try asks.
-    assert "workato_asked" not in ti.store.notes
+        make_login(notifiers=[first, BrokenNotifier(), last], deferrable=True).execute(ti.context)
+    assert last.sent == []
+    with pytest.raises(TaskDeferred):
+        make_login(notifiers=[first, repaired, last], deferrable=True).execute(ti.context)
+    assert [len(outbox.sent) for outbox in (first, repaired, last)] == [1, 1, 1]
+    assert last.sent[0][1]["url"] == first.sent[0][1]["url"]
+    assert sandbox.control.requests(operation="get_oauth_url") == []
 
 
 @pytest.mark.parametrize("notifier", [AsyncNotifier(), notify_later])
@@ -645,7 +660,7 @@ def test_an_asynchronous_notifier_is_refused(
     ti.store = Store()
     with pytest.raises(WorkatoConfigurationError, match="asynchronous"):
         make_login(notifiers=notifier, deferrable=True).execute(ti.context)
-    assert "workato_asked" not in ti.store.notes
+    assert ti.store.notes["workato_asked"]["notified"] == 0
 
 
 class TestRetry:
