@@ -63,8 +63,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     :param max_failed_polls: how many polls in a row may fail; ``None`` for any number of failures that a
         retry could cure, and the default number of others. A rejected API token (401) may fail once.
         Each poll repeats its call for the Airflow connection's retry budget before it fails.
-    :param deadline: when to give up, in seconds since the epoch; kept across triggerer restarts. A wait
-        that starts after its deadline still looks once.
+    :param deadline: when to give up, in seconds since the epoch; kept across triggerer restarts. The wait
+        looks once more then, also if it starts later.
     :param since: when the task was deferred, in seconds since the epoch. An older list does not prove a
         failure.
     :param began: when the whole wait began, for the log; ``None`` for *since*. A task that asks a person
@@ -88,8 +88,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
 
     list_filters: ClassVar[tuple[str, ...]] = ("folder_id", "project_id", "external_id")
 
-    #: For how many seconds after its deadline a wait without a list may still get one: its timeout may be
-    #: very short, or no triggerer may have run.
+    #: For how many seconds after its deadline a wait may still get its last list.
     GRACE = 60.0
 
     #: Seconds between the deadline and Airflow's own timeout: more than the grace and *min_seconds*.
@@ -193,26 +192,37 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         # From here on, only the monotonic clock counts.
         since = _monotonic(self.since)
         try:
-            # One timer for the whole wait: a timer for each list would be most of the cost of many waits.
-            async with asyncio.timeout(self._seconds_left(grace=self.GRACE)) as limit:
-                event = await self._settled(since, limit)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            await self._last_long_enough(since)
-            if self._failure is not None and self.max_failed_polls is not None:
-                # As on a worker, an outage is not a timeout, so that the task's retries apply.
-                raise for_traceback(self._failure) from None
-            pending = pending_text(self._pending(), dated=True)
-            event = TriggerEvent({"status": TIMED_OUT, "pending": pending})
+            event = await self._before_deadline(since) or self._timed_out()
         except Exception:
             # A worker resumes the task to raise the error.
             await self._last_long_enough(since)
             raise
-        else:
-            if not isinstance(event, TaskSuccessEvent):
-                await self._last_long_enough(since)
+        if not isinstance(event, TaskSuccessEvent):
+            await self._last_long_enough(since)
         yield event
+
+    async def _before_deadline(self, since: float) -> TriggerEvent | None:
+        """Return the event once the connections are settled, ``None`` if they are not at the deadline."""
+        while True:
+            is_late = self._seconds_left() == 0
+            try:
+                # One timer for the whole wait: a timer for each list would be most of the cost of many waits.
+                async with asyncio.timeout(self._seconds_left(grace=self.GRACE)) as limit:
+                    return await self._settled(since, limit)
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+            if is_late:
+                return None
+            # As on a worker, look once more: the person may have logged in since the last list.
+            since = time.monotonic()
+
+    def _timed_out(self) -> TriggerEvent:
+        if self._failure is not None and self.max_failed_polls is not None:
+            # As on a worker, an outage is not a timeout, so that the task's retries apply.
+            raise for_traceback(self._failure)
+        pending = pending_text(self._pending(), dated=True)
+        return TriggerEvent({"status": TIMED_OUT, "pending": pending})
 
     def _deadline(self) -> float | None:
         if self.deadline is not None:

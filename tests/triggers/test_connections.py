@@ -333,7 +333,8 @@ def test_the_deadline_of_a_wait_that_started_there(waiting: int) -> None:
 
 @pytest.mark.parametrize("number", [36, None], ids=["authorized", "waiting"])
 def test_a_wait_that_is_overdue_looks_once(sandbox: RunningSandbox, waiting: int, number: int | None) -> None:
-    event = run(ends(wait_for(number or waiting, since=time.time() - 10, deadline=time.time() - 5)))
+    wait = wait_for(number or waiting, poke_interval=3600, since=time.time() - 10, deadline=time.time() - 5)
+    event = run(ends(wait))
     assert event["status"] == ("settled" if number else "timeout")
     assert number or event["pending"].startswith(f"connection {waiting} (no status yet, created 20")
     assert lists(sandbox) == 1
@@ -364,6 +365,21 @@ def test_a_wait_that_is_overdue_asks_for_a_list_of_its_own(
             )
 
     assert run(scenario())["status"] == "settled"
+
+
+def test_a_login_after_the_last_poll_counts(
+    sandbox: RunningSandbox, waiting: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "SOON", 0.1)
+
+    async def scenario() -> dict[str, Any]:
+        async with running(wait_for(waiting, poke_interval=3600, deadline=time.time() + 2)) as task:
+            await until(lambda: REGISTRY.latest(KEY, max_age=3600))
+            sandbox.control.authorize(waiting)
+            return await task
+
+    assert run(scenario())["status"] == "settled"
+    assert lists(sandbox) == 2
 
 
 @pytest.mark.usefixtures("impatient")
