@@ -173,10 +173,10 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
                     if (memory := await self._load(stores)) is None:
                         continue
                     self.log.info(
-                        "Watching for connections that become %s. %s The list has %d connections.",
+                        "Watching for connections that become %s. %s %s",
                         " or ".join(self.changes),
                         schedule_text(self.poke_interval, None),
-                        len(item.rows),
+                        await in_thread(partial(self._selection_text, item)),
                     )
                 first, reported = memory.reported is None, memory.reported or {}
                 # Accept an older list first: a watch that joins others would otherwise see nothing until
@@ -225,6 +225,15 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
                 reported[number] = report
                 news.append(number)
         return changed, news
+
+    def _selection_text(self, snapshot: Snapshot) -> str:
+        """Say what the filters select: nothing else shows that one of them is misspelt."""
+        text = f"The list has {len(snapshot.rows)} connections"
+        if self._filters:
+            filters = ", ".join(f"{name}={value}" for name, value in self._filters.items())
+            selected = sum(map(self._watches, snapshot.rows.values()))
+            text += f", of which the filters ({filters}) select {selected}"
+        return f"{text}."
 
     def _watches(self, row: ListedConnection) -> bool:
         if not self._filters:
