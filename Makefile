@@ -3,9 +3,14 @@
 .PHONY: help install services demo ui sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster test-browser test-vendor soak matrix matrix-short docs docs-links package bench lint format clean
 SHELL := /bin/bash
 
+# Else each process that the tests start would compile the provider again.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Most tests wait for something, so two cores run three at a time. Files share what they start, so each runs in one
 # process.
 IN_PARALLEL := -n 3 --dist loadfile
+# The table of downstream results, the demo and the tutorial.
+ON_AIRFLOW := tests/real_airflow tests/tools/test_demo.py tests/test_walkthroughs.py
 PINS := pyproject.toml tools/venv.sh tools/find_python.sh
 # Airflow 2.11 refuses Python 3.13.
 MINORS_3 := 11 12 13
@@ -37,11 +42,11 @@ test-2.11: .venv-2.11/.installed ## Run the same tests on Airflow 2.11.2
 test-lowest: .venv-lowest/.installed ## Run the same tests on Airflow 2.11.0 with the lowest supported versions
 	.venv-lowest/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 
-test-airflow: .venv/.installed ## Run DAGs on a real Airflow 3.3 and compare what downstream tasks receive (minutes)
-	.venv/bin/python -m pytest -m airflow $(ARGS) tests/real_airflow
+test-airflow: .venv/.installed ## Run DAGs on a real Airflow 3.3, compare what downstream tasks receive; demo and tutorial (minutes)
+	.venv/bin/python -m pytest -m airflow $(ARGS) $(ON_AIRFLOW)
 
 test-airflow-%: .venv-%/.installed ## The same on another line, e.g. make test-airflow-3.1 (2.11, 3.0, 3.1, 3.2)
-	.venv-$*/bin/python -m pytest -m airflow $(ARGS) tests/real_airflow
+	.venv-$*/bin/python -m pytest -m airflow $(ARGS) $(ON_AIRFLOW)
 
 test-kill: .venv/.installed ## Kill real task and triggerer processes, and check the outcome (minutes)
 	.venv/bin/python -m pytest -m kill -s $(ARGS)

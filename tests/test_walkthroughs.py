@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.plugin import installed_plugin
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.airflow
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"

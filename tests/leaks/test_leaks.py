@@ -12,6 +12,7 @@ from packaging.version import Version
 from tests.leaks.scene import DAGS_FOLDER, ROOT, Scene, leaking_scene, without_airflow
 from tests.leaks.sentinels import PUBLIC, SENTINELS
 from tests.support.airflow import AIRFLOW
+from tests.support.coverage import unmeasured
 from tools.leaks import search
 
 pytestmark = pytest.mark.slow
@@ -37,7 +38,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS_FOLDER),
         **EVERYTHING_LOGGED,
     }
-    with leaking_scene(home) as scene:
+    with leaking_scene(home) as scene, unmeasured():
         done = subprocess.run(
             [sys.executable, "-m", "tests.leaks.run"],
             cwd=ROOT,

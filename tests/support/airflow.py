@@ -7,6 +7,8 @@ from importlib.metadata import version
 import pytest
 from packaging.version import Version
 
+from tests.support.coverage import unmeasured
+
 AIRFLOW = Version(version("apache-airflow"))
 
 #: For features that came with Airflow 3.3.
@@ -23,4 +25,5 @@ def airflow_db() -> None:
     """Create the metadata database in the tests' own Airflow home."""
     from airflow.utils.db import initdb
 
-    initdb()
+    with unmeasured():
+        initdb()

@@ -15,7 +15,7 @@ from tests.support.airflow import on_airflow_33
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.airflow
 
 
 @on_airflow_33
