@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -63,8 +63,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     :param max_failed_polls: how many polls in a row may fail; ``None`` for any number of failures that a
         retry could cure, and the default number of others. A rejected API token (401) may fail once.
         Each poll repeats its call for the Airflow connection's retry budget before it fails.
-    :param deadline: when to give up, in seconds since the epoch; kept across triggerer restarts. The wait
-        looks once more then, also if it starts later.
+    :param deadline: when to give up, in seconds since the epoch; kept across triggerer restarts. At the
+        deadline, the wait looks once more; a wait that starts later looks once.
     :param since: when the task was deferred, in seconds since the epoch. An older list does not prove a
         failure.
     :param began: when the whole wait began, for the log; ``None`` for *since*. A task that asks a person
@@ -190,9 +190,9 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 # `dag.test()` resumes the task itself.
                 self.min_seconds = 0.0
         # From here on, only the monotonic clock counts.
-        since = _monotonic(self.since)
+        since, ends = _monotonic(self.since), self._ends()
         try:
-            event = await self._before_deadline(since) or self._timed_out()
+            event = await self._outcome(since, ends) or self._timed_out()
         except Exception:
             # A worker resumes the task to raise the error.
             await self._last_long_enough(since)
@@ -201,21 +201,26 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             await self._last_long_enough(since)
         yield event
 
-    async def _before_deadline(self, since: float) -> TriggerEvent | None:
+    async def _outcome(self, since: float, ends: float | None) -> TriggerEvent | None:
         """Return the event once the connections are settled, ``None`` if they are not at the deadline."""
-        while True:
-            is_late = self._seconds_left() == 0
-            try:
-                # One timer for the whole wait: a timer for each list would be most of the cost of many waits.
-                async with asyncio.timeout(self._seconds_left(grace=self.GRACE)) as limit:
-                    return await self._settled(since, limit)
-            except TimeoutError:
-                if not limit.expired():
-                    raise
-            if is_late:
-                return None
-            # As on a worker, look once more: the person may have logged in since the last list.
-            since = time.monotonic()
+        if ends is None or time.monotonic() < ends:
+            event = await self._until(ends, self._settled(since, ends))
+            if event is not None or ends is None:
+                return event
+        # As on a worker, look once more: the person may have logged in since the last list.
+        return await self._until(ends + self.GRACE, self._settled(since, ends, is_late=True))
+
+    async def _until(
+        self, end: float | None, settled: Coroutine[Any, Any, TriggerEvent | None]
+    ) -> TriggerEvent | None:
+        try:
+            # One timer for the whole wait: a timer for each list would be most of the cost of many waits.
+            async with asyncio.timeout(None if end is None else max(0.0, end - time.monotonic())) as limit:
+                return await settled
+        except TimeoutError:
+            if not limit.expired():
+                raise
+        return None
 
     def _timed_out(self) -> TriggerEvent:
         if self._failure is not None and self.max_failed_polls is not None:
@@ -235,14 +240,23 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         aware = after if after.tzinfo else after.replace(tzinfo=UTC)
         return aware.timestamp() - self.SLACK
 
-    def _seconds_left(self, *, grace: float = 0.0) -> float | None:
+    def _ends(self) -> float | None:
+        """Return the deadline on the monotonic clock."""
         deadline = self._deadline()
-        return None if deadline is None else max(0.0, deadline + grace - time.time())
+        return None if deadline is None else time.monotonic() + deadline - time.time()
 
     async def _last_long_enough(self, since: float) -> None:
         await asyncio.sleep(max(0.0, since + self.min_seconds - time.monotonic()))
 
-    async def _settled(self, since: float, limit: asyncio.Timeout) -> TriggerEvent:
+    async def _settled(
+        self, since: float, ends: float | None, *, is_late: bool = False
+    ) -> TriggerEvent | None:
+        """Follow the connections until they are settled.
+
+        :param since: an older list does not prove a failure.
+        :param ends: the deadline.
+        :param is_late: look once, at a list from after the deadline; return ``None`` if it settles nothing.
+        """
         wanted = connection_ids(self.connection_id)
         progress = Progress(
             # One logger for all triggers: one for each would add a kilobyte to every wait.
@@ -253,50 +267,43 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         )
         key = self.list_key(self.serialize()[1])
         item = REGISTRY.latest(key, max_age=self.poke_interval)
-        looked = False
+        recent = since if ends is None or not is_late else max(since, ends)
         failed = refused = 0
         counted: PollFailed | None = None
         with REGISTRY.subscribe_to_rows(
-            key, self.poke_interval, ids=tuple(wanted), since=since
+            key, self.poke_interval, ids=tuple(wanted), since=recent
         ) as subscription:
             while True:
                 if item is None and (item := await subscription.next()) is None:
                     progress.waiting(self._pending(), ids=wanted, reminds=True)
                     continue
-                ours = item.moment >= since
                 if isinstance(item, Snapshot):
                     failed = refused = 0
                     self._failure = None
                     if verdict := self._verdict(item, wanted, progress, since=since):
                         return await self._event(item, wanted, verdict, progress)
-                elif ours and item is not counted:
-                    # A failure from before the wait does not count, and a new feed can repeat one.
+                elif item.moment >= recent and item is not counted:
+                    # An earlier failure does not count, and a new feed can repeat one.
                     counted = item
                     failed += 1
                     refused += isinstance(item.error, AirflowFailException)
                     if self._too_many(item, failed, refused):
                         # All waits raise this error: give each its own copy, without the others' frames.
                         raise for_traceback(item.error)
-                    self.log.warning("%s The wait continues with the next poll.", item.error)
                     self._failure = item.error
-                if not ours:
-                    self._request_refresh(key)
-                elif not looked:
-                    looked = True
-                    self._end_grace(limit)
+                    if not is_late:
+                        self.log.warning("%s The wait continues with the next poll.", item.error)
+                if item.moment < recent:
+                    self._request_refresh(key, ends)
+                elif is_late:
+                    return None
                 # Do not keep the list while waiting for the next one.
                 item = None
 
-    def _request_refresh(self, key: ListKey) -> None:
-        left = self._seconds_left()
+    def _request_refresh(self, key: ListKey, ends: float | None) -> None:
         # A wait that accepts an older list needs no refresh, unless it ends before the next poll.
-        if not self.accept_newest or (left is not None and left < self.poke_interval):
+        if not self.accept_newest or (ends is not None and ends - time.monotonic() < self.poke_interval):
             REGISTRY.request_refresh(key, self.poke_interval)
-
-    def _end_grace(self, limit: asyncio.Timeout) -> None:
-        left = self._seconds_left()
-        if left is not None:
-            limit.reschedule(asyncio.get_running_loop().time() + left)
 
     def _too_many(self, item: PollFailed, failed: int, refused: int) -> bool:
         if isinstance(item.error, WorkatoAuthError):

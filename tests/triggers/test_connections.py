@@ -340,9 +340,10 @@ def test_a_wait_that_is_overdue_looks_once(sandbox: RunningSandbox, waiting: int
     assert lists(sandbox) == 1
 
 
+@pytest.mark.parametrize("age", [0, 30], ids=["new", "taken over"])
 @pytest.mark.parametrize("accept_newest", [True, False])
 def test_a_wait_that_is_overdue_asks_for_a_list_of_its_own(
-    sandbox: RunningSandbox, waiting: int, monkeypatch: pytest.MonkeyPatch, accept_newest: bool
+    sandbox: RunningSandbox, waiting: int, monkeypatch: pytest.MonkeyPatch, accept_newest: bool, age: float
 ) -> None:
     monkeypatch.setattr(snapshots, "SOON", 0.1)
     (late,) = sandbox.control.seed([{}])
@@ -356,7 +357,7 @@ def test_a_wait_that_is_overdue_asks_for_a_list_of_its_own(
                     wait_for(
                         late,
                         poke_interval=3600,
-                        since=time.time(),
+                        since=time.time() - age,
                         deadline=time.time(),
                         accept_newest=accept_newest,
                     )
@@ -378,7 +379,9 @@ def test_a_login_after_the_last_poll_counts(
             sandbox.control.authorize(waiting)
             return await task
 
-    assert run(scenario())["status"] == "settled"
+    event = run(scenario())
+    assert event["status"] == "settled"
+    assert event["waited"] >= 2
     assert lists(sandbox) == 2
 
 
