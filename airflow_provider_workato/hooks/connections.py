@@ -578,9 +578,9 @@ class WorkatoConnectionsHook(BaseHook):
         """Return the URL at which a person authorizes a runtime user connection, for the first time or again.
 
         :param connection_id: the runtime user connection.
-        :param callback_url: URL that Workato calls after the login. Workato's documentation names it for the
-            first login only; its Terraform provider sends it for every login.
-        :param redirect_url: URL that the user is sent to after the login; the same applies.
+        :param callback_url: URL that Workato calls after the login. Workato documents this and the next one
+            for the first login only, but its Terraform provider sends both for every login.
+        :param redirect_url: URL that the user is sent to after the login.
         """
         after = ConnectionSpec.checked(callback_url=callback_url, redirect_url=redirect_url)
         call = Call(

@@ -66,7 +66,8 @@ class HandOffOperator(AuthorizationWait):
     ``datetime``, when the task stops waiting) and ``reason`` (why the last login failed or how the connection
     was lost, else ``None``). How long Workato accepts a URL is not documented.
 
-    On Airflow 3.3 and later, a retry keeps the URL and notifies no one again. A cleared task asks again.
+    On Airflow 3.3 and later, a retry keeps the URL and calls only the notifiers that no earlier try called,
+    or all if the list has changed. A cleared task asks again.
 
     :param wait_for_authorization: wait until the connection is authorized (templated).
     :param ask_again: after a login that failed or was denied, and after a loss, fetch a new URL, publish it,
@@ -239,11 +240,15 @@ class HandOffOperator(AuthorizationWait):
             "max_tries": getattr(context["ti"], "max_tries", None),
         }
         note = ledger.read()
-        is_retry = about.items() <= note.items() and {"url", "notified"} <= note.keys()
+        is_retry = about.items() <= note.items() and {"url", "notifiers", "notified"} <= note.keys()
         if not is_retry:
-            note = {**about, "url": self._login_url(connection), "notified": 0}
+            note = {**about, "url": self._login_url(connection)}
+        notifiers = [_name(notifier) for notifier in self.notifiers]
+        if note.get("notifiers") != notifiers:
+            # Also after a change of the DAG: better to notify twice than never.
+            note |= {"notifiers": notifiers, "notified": 0}
         self._publish(context, connection, note["url"])
-        if is_retry and note["notified"] >= len(self.notifiers):
+        if is_retry and note["notified"] == len(notifiers):
             self.log.info("An earlier try asked a person to authorize connection %s.", number)
             return
         self._set_variable(context, connection, note["url"], deadline=deadline)
@@ -251,10 +256,10 @@ class HandOffOperator(AuthorizationWait):
         # A notifier that fails ends the try; the next try goes on with it.
         for notifier in self.notifiers[note["notified"] :]:
             _send(notifier, context)
-            # Only now: better to notify twice than never.
+            # Only now, for the same reason.
             note["notified"] += 1
             ledger.write(note)
-        called = len(self.notifiers)
+        called = len(notifiers)
         self.log.info(
             "Asked a person to authorize connection %s: the URL is behind the button %r on this task's page "
             "(tab Details)%s.",
@@ -336,6 +341,10 @@ def _kind(notifier: object) -> str:
     return "a @task function" if _is_task(notifier) else type(notifier).__name__
 
 
+def _name(notifier: object) -> str:
+    return str(getattr(notifier, "__name__", type(notifier).__name__))
+
+
 def _is_task(notifier: object) -> bool:
     return isinstance(getattr(notifier, "operator_class", None), type)
 
@@ -358,10 +367,9 @@ def _send(notifier: Notifier, context: Context) -> None:
     if inspect.isawaitable(answer):
         if inspect.iscoroutine(answer):
             answer.close()
-        name = getattr(notifier, "__name__", type(notifier).__name__)
         raise WorkatoConfigurationError(
-            f"The notifier {name} is asynchronous, so it has notified nobody. Use one with a synchronous "
-            "notify()."
+            f"The notifier {_name(notifier)} is asynchronous, so it has notified nobody. Use one with a "
+            "synchronous notify()."
         )
 
 

@@ -624,8 +624,18 @@ def test_the_connection_is_deleted_meanwhile(
 
 
 class BrokenNotifier(BaseNotifier):
+    """A notifier that fails until it is repaired."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.error: OSError | None = OSError("the mail server refused the message")
+        # A list, which the copy that is called shares.
+        self.calls: list[str] = []
+
     def notify(self, context: Any) -> None:
-        raise OSError("the mail server refused the message")
+        self.calls.append(context["workato"]["url"])
+        if self.error is not None:
+            raise self.error
 
 
 class AsyncNotifier(BaseNotifier):
@@ -642,15 +652,30 @@ def test_after_a_notifier_that_failed_the_next_try_goes_on_with_it(
     sandbox: RunningSandbox, connect: Connect, ti: Task
 ) -> None:
     ti.store = Store()
-    first, repaired, last = Outbox(), Outbox(), Outbox()
+    first, broken, last = Outbox(), BrokenNotifier(), Outbox()
     with pytest.raises(OSError, match="refused the message"):
-        make_login(notifiers=[first, BrokenNotifier(), last], deferrable=True).execute(ti.context)
+        make_login(notifiers=[first, broken, last], deferrable=True).execute(ti.context)
     assert last.sent == []
+    broken.error = None
     with pytest.raises(TaskDeferred):
-        make_login(notifiers=[first, repaired, last], deferrable=True).execute(ti.context)
-    assert [len(outbox.sent) for outbox in (first, repaired, last)] == [1, 1, 1]
+        make_login(notifiers=[first, broken, last], deferrable=True).execute(ti.context)
+    assert (len(first.sent), len(broken.calls), len(last.sent)) == (1, 2, 1)
     assert last.sent[0][1]["url"] == first.sent[0][1]["url"]
     assert sandbox.control.requests(operation="get_oauth_url") == []
+
+
+def test_after_a_change_of_the_notifiers_all_are_called(
+    sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    ti.store = Store()
+    first, second = Outbox(), Outbox()
+    with pytest.raises(OSError, match="refused the message"):
+        make_login(notifiers=[first, BrokenNotifier()], deferrable=True).execute(ti.context)
+    for _ in range(2):
+        with pytest.raises(TaskDeferred):
+            make_login(notifiers=[second], deferrable=True).execute(ti.context)
+    assert (len(first.sent), len(second.sent)) == (1, 1)
+    assert second.sent[0][1]["url"] == first.sent[0][1]["url"]
 
 
 @pytest.mark.parametrize("notifier", [AsyncNotifier(), notify_later])
