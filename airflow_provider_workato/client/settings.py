@@ -93,11 +93,13 @@ class WorkatoSettings:
         conn_type, has_login = connection.conn_type, bool(connection.login)
         # A traceback that prints local variables would show the connection with its password.
         del connection
-        if conn_type and conn_type != CONN_TYPE:
-            # Its password is another service's, which Workato must not see.
+        if conn_type and conn_type.strip().lower() != CONN_TYPE:
+            # Its password is another service's, which Workato must not see. Do not quote the type: in a URI
+            # without workato://, it is the beginning of the token.
             raise WorkatoConfigurationError(
-                f"Airflow connection {conn_id!r} has the type {conn_type!r}, so its password was not sent to "
-                f"Workato. Name a connection of type {CONN_TYPE!r}, or correct the type of this one."
+                f"Airflow connection {conn_id!r} is not of type {CONN_TYPE!r}, so its password was not sent. "
+                "Set workato_conn_id to one that is, or correct the type of this one; a URI begins with "
+                f"{CONN_TYPE}://."
             )
         read = _Reader(conn_id=conn_id, extra=_parsed(extra, conn_id=conn_id))
         read.check_names()

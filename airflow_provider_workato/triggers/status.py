@@ -162,7 +162,7 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
         started = time.monotonic()
         stores = asset_stores(self)
         memory: Memory | None = None
-        known: Mapping[int, ListedConnection] = {}
+        known: Mapping[int, ListedConnection] | None = None
         latest = REGISTRY.latest(self.list_key(self.serialize()[1]), max_age=self.poke_interval)
         try:
             async for item in _starting_with(latest if isinstance(latest, Snapshot) else None, shared_stream):
@@ -173,10 +173,10 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
                     if (memory := await self._load(stores)) is None:
                         continue
                     self.log.info(
-                        "Watching for connections that become %s. %s %s",
+                        "Watching for connections that become %s. %s The list has %d connections.",
                         " or ".join(self.changes),
                         schedule_text(self.poke_interval, None),
-                        await in_thread(partial(self._selection_text, item)),
+                        len(item.rows),
                     )
                 first, reported = memory.reported is None, memory.reported or {}
                 # Accept an older list first: a watch that joins others would otherwise see nothing until
@@ -184,7 +184,9 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
                 if item.moment < started and not first:
                     continue
                 # In a thread: the first comparison of a large workspace takes a moment.
-                changed, news = await in_thread(partial(self._compare, item, known, reported))
+                compared = partial(self._compare, item, known or {}, reported)
+                changed, news, watched = await in_thread(compared)
+                self._tell_if_none(watched, known)
                 known = item.rows
                 for number in [] if first else news:
                     row = item.rows[number]
@@ -204,17 +206,20 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
 
     def _compare(
         self, snapshot: Snapshot, known: Mapping[int, ListedConnection], reported: Reported
-    ) -> tuple[bool, list[int]]:
-        """Bring *reported* up to date; return whether it changed, and the connections to report.
+    ) -> tuple[bool, list[int], int]:
+        """Bring *reported* up to date.
 
         A connection that is missing from the list or left the watched folder keeps its entry: it may come
         back, and an incomplete list must not make news of all the others.
+
+        :return: whether it changed, the connections to report, and how many new or changed rows are watched.
         """
-        changed, news = False, []
+        changed, news, watched = False, [], 0
         for number, row in snapshot.rows.items():
             # An unchanged row is the same object as before.
             if known.get(number) is row or not self._watches(row):
                 continue
+            watched += 1
             report = self._report(row)
             if report == reported.get(number):
                 continue
@@ -224,16 +229,13 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
             else:
                 reported[number] = report
                 news.append(number)
-        return changed, news
+        return changed, news, watched
 
-    def _selection_text(self, snapshot: Snapshot) -> str:
-        """Say what the filters select: nothing else shows that one of them is misspelt."""
-        text = f"The list has {len(snapshot.rows)} connections"
-        if self._filters:
-            filters = ", ".join(f"{name}={value}" for name, value in self._filters.items())
-            selected = sum(map(self._watches, snapshot.rows.values()))
-            text += f", of which the filters ({filters}) select {selected}"
-        return f"{text}."
+    def _tell_if_none(self, watched: int, known: Mapping[int, ListedConnection] | None) -> None:
+        # Nothing else shows that a filter is misspelt.
+        if known is None and self._filters and not watched:
+            filters = [f"{name}={value}" for name, value in self._filters.items()]
+            self.log.info("No connection of the list has %s yet.", ", ".join(filters))
 
     def _watches(self, row: ListedConnection) -> bool:
         if not self._filters:
