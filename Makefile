@@ -42,7 +42,7 @@ test-2.11: .venv-2.11/.installed ## Run the same tests on Airflow 2.11.2
 test-lowest: .venv-lowest/.installed ## Run the same tests on Airflow 2.11.0 with the lowest supported versions
 	.venv-lowest/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 
-test-airflow: .venv/.installed ## Run DAGs on a real Airflow 3.3, compare what downstream tasks receive; demo and tutorial (minutes)
+test-airflow: .venv/.installed ## Run DAGs, the demo and the tutorial on a real Airflow 3.3, and check what downstream tasks receive (minutes)
 	.venv/bin/python -m pytest -m airflow $(ARGS) $(ON_AIRFLOW)
 
 test-airflow-%: .venv-%/.installed ## The same on another line, e.g. make test-airflow-3.1 (2.11, 3.0, 3.1, 3.2)
