@@ -40,7 +40,7 @@ with DAG(
         connections = [
             event.extra["payload"]["connection"] for event in triggering_asset_events[lost_connections]
         ]
-        return [{"id": row["id"], "name": row["name"]} for row in connections if row["parent_id"]]
+        return [{"id": row["id"], "name": row.get("name")} for row in connections if row.get("parent_id")]
 
     # The UI shows the connections' names instead of numbers.
     name = "{{ ti.xcom_pull('lost')[ti.map_index].name }}"

@@ -1,6 +1,7 @@
 """Continue with the tenants whose credentials the app accepts, and report the others.
 
-A tenant's credentials come from the Airflow connection ``jira_<tenant>``, or from ``jira`` if there is none.
+A tenant's credentials come from the Airflow connection ``jira_<tenant>``, or from ``jira``, which must exist,
+if there is none.
 """
 
 from __future__ import annotations
@@ -58,12 +59,12 @@ with DAG(
 
     @task
     def accepted(connections: Any) -> list[dict[str, Any]]:
-        rows = [row for row in connections if row["authorization_status"] == "success"]
-        return [{"id": row["id"], "name": row["name"]} for row in rows]
+        rows = [row for row in connections if row.get("authorization_status") == "success"]
+        return [{"id": row["id"], "name": row.get("name")} for row in rows]
 
     @task
     def report(connections: Any) -> list[str]:
-        refused = [row["name"] for row in connections if row["authorization_status"] != "success"]
+        refused = [row.get("name") for row in connections if row.get("authorization_status") != "success"]
         for name in refused:
             # In your DAG, send a message instead, for example with a notifier of the smtp or slack provider.
             log.warning("%s is not authorized.", name)

@@ -1,8 +1,8 @@
 """Rotate the credentials of several connections, and raise an alarm for each that the app refuses.
 
 The new credentials come from Airflow connections, which Airflow looks up in its secrets backend first. Store
-the credentials of the tenant ``acme`` there as the Airflow connection ``jira_acme``, or those of all tenants
-as ``jira``.
+there, as the Airflow connection ``jira``, the host and the credentials of all tenants that have no connection
+of their own; and as ``jira_acme`` those of the tenant ``acme``.
 
 The tasks of each tenant are independent. If the app refuses one tenant's credentials, its ``rotate`` fails
 and raises the alarm, and the other tenants continue.

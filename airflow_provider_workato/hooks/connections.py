@@ -577,9 +577,11 @@ class WorkatoConnectionsHook(BaseHook):
     ) -> str:
         """Return the URL at which a person authorizes a runtime user connection, for the first time or again.
 
+        Workato documents the two URLs for the create only. They are sent here, too, as Workato's Terraform
+        provider does.
+
         :param connection_id: the runtime user connection.
-        :param callback_url: URL that Workato calls after the login. Workato documents this and the next one
-            for the first login only, but its Terraform provider sends both for every login.
+        :param callback_url: URL that Workato calls after the login.
         :param redirect_url: URL that the user is sent to after the login.
         """
         after = ConnectionSpec.checked(callback_url=callback_url, redirect_url=redirect_url)

@@ -116,7 +116,8 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
     :param if_exists: ``reuse`` it as it is (one that is not authorized is repaired with *input*),
         ``update`` it with what is given here, ``fail``, or create a ``duplicate`` (templated).
     :param on_refused: what to do if the app refuses *input*: ``fail`` the task, or ``return`` the id of the
-        unauthorized connection, so that one bad tenant does not stop the others (templated). Neither waits.
+        unauthorized connection, so that one bad tenant does not stop the others (templated). In both
+        cases the task does not wait.
     :param wait_for_authorization: wait until a person has authorized the connection in Workato (templated).
         Of use without *input*, or with *shell_connection*; see
         :class:`~airflow_provider_workato.operators.hand_off.HandOffOperator`, also for *ask_again*,

@@ -66,8 +66,8 @@ class HandOffOperator(AuthorizationWait):
     ``datetime``, when the task stops waiting) and ``reason`` (why the last login failed or how the connection
     was lost, else ``None``). How long Workato accepts a URL is not documented.
 
-    On Airflow 3.3 and later, a retry keeps the URL and calls only the notifiers that no earlier try called,
-    or all if the list has changed. A cleared task asks again.
+    On Airflow 3.3 and later, a retry keeps the URL and continues with the notifier that failed. It calls all
+    if one was added, removed or replaced. A cleared task asks again.
 
     :param wait_for_authorization: wait until the connection is authorized (templated).
     :param ask_again: after a login that failed or was denied, and after a loss, fetch a new URL, publish it,

@@ -54,9 +54,9 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     The task's log tells how the wait begins, each change of a status, and how it ends. The task's page gets
     the button of the login that an upstream task fetched for the connection.
 
-    The modes ``poke`` and ``reschedule`` and *deferrable* give the same results and errors. Workato allows
-    60 list calls a minute. All deferred waits of a triggerer share one list call per *poke_interval*; in the
-    other modes each task makes its own.
+    The modes ``poke`` and ``reschedule`` and *deferrable* come to the same decision about a connection.
+    Workato allows 60 list calls a minute. All deferred waits of a triggerer share one list call per
+    *poke_interval*; in the other modes each task makes its own.
 
     :param connection_id: the connection, or a list of connections (templated).
     :param folder_id: list only this folder, to narrow a large workspace (templated).
@@ -77,8 +77,8 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     :param poke_interval: seconds between two list calls.
     :raises WorkatoAuthorizationError: if a connection failed or was lost.
     :raises WorkatoNotFoundError: if a connection was deleted, or the token cannot see it.
-    :raises WorkatoError: if a poll failed. While deferred, if too many in a row failed, or the last one
-        before *timeout*.
+    :raises WorkatoError: if a poll failed. While deferred, if too many in a row failed, or the last one,
+        after *timeout*.
     :raises AirflowSensorTimeout: after *timeout*; names the connections, their last status, and when each was
         lost, failed or, if it did neither, created.
     """

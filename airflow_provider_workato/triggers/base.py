@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class ConnectionListTrigger(BaseEventTrigger):
     """A trigger that polls the list of connections.
 
-    All triggers of a triggerer with the same Airflow connection, list filters and interval share one poll.
+    All triggers of a triggerer with the same Airflow connection and list filters share one poll. If their
+    intervals differ, the shortest decides.
 
     :param workato_conn_id: the Airflow connection with the API token.
     :param poke_interval: seconds between two lists, greater than 0; also a string or a ``timedelta``.

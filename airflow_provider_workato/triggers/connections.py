@@ -49,7 +49,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     a worker, or ``{"status": "timeout", "pending": "connection 36 (no status yet)"}``. With *end_task*, a
     success ends the task directly.
 
-    Triggers with the same Airflow connection, filters and interval share one poll.
+    Triggers with the same Airflow connection and filters share one poll.
 
     :param connection_id: the connection, or a list of them.
     :param workato_conn_id: the Airflow connection with the API token.
@@ -180,8 +180,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Follow this wait's connections until they are settled.
 
-        :raises WorkatoError: the last of too many failed polls in a row, or the last poll before the
-            deadline if it failed.
+        :raises WorkatoError: the last of too many failed polls in a row, or the last poll, after
+            the deadline, if it failed.
         """
         if not AIRFLOW_3_3 or self.trigger_id is None:
             # Airflow before 3.3, and `dag.test()`, which gives a trigger no id, pass every event to the task.

@@ -64,8 +64,8 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
     if Airflow has an asset state store (3.3 and later). An event's payload is ``{"change": "lost",
     "connection": {...}}``. Errors do not fire: after a failed poll the watch continues with the next one.
 
-    All watches and waits of a triggerer with the same interval share one list call per interval. The reports
-    are stored when they change: about 50 kB for a workspace of 50,000 connections.
+    All watches of a triggerer, and the waits without list filters, share one list call per interval. The
+    reports are stored when they change: about 50 kB for a workspace of 50,000 connections.
 
     :param connection_id: watch this connection only.
     :param external_id: watch only the connections with this external id.
