@@ -88,7 +88,7 @@ class Demo:
                 # The examples read their credentials from it.
                 "AIRFLOW_CONN_JIRA": json.dumps(jira),
             }
-            self.say("airflow", "starting, which takes most of a minute")
+            self.say("airflow", "starting, which can take a minute")
             with AirflowCluster(
                 home=self.home, dags_folder=self.dags_folder, env=env, pools=EXAMPLE_POOLS
             ) as cluster:
