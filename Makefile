@@ -3,7 +3,7 @@
 .PHONY: help install services demo ui sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster test-browser test-vendor soak matrix matrix-short docs docs-links package bench lint format clean
 SHELL := /bin/bash
 
-# Else each process that the tests start would compile the provider again.
+# Otherwise, each process that the tests start would compile the provider again.
 unexport PYTHONDONTWRITEBYTECODE
 
 # Most tests wait for something, so two cores run three at a time. Files share what they start, so each runs in one

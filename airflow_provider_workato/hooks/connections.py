@@ -577,8 +577,8 @@ class WorkatoConnectionsHook(BaseHook):
     ) -> str:
         """Return the URL at which a person authorizes a runtime user connection, for the first time or again.
 
-        Workato documents the two URLs for the create only. They are sent here, too, as Workato's Terraform
-        provider does.
+        Workato documents the two URLs only for creating the connection. They are sent here, too, as Workato's
+        own Terraform provider does.
 
         :param connection_id: the runtime user connection.
         :param callback_url: URL that Workato calls after the login.

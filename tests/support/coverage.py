@@ -1,4 +1,4 @@
-"""Run Airflow without measuring coverage, with which its own code takes two to three times as long."""
+"""Run Airflow without measuring coverage, which makes its own code two to three times slower."""
 
 from __future__ import annotations
 
