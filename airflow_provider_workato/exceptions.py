@@ -34,7 +34,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from airflow.providers.common.compat.sdk import (
+from airflow_provider_workato.version_compat import (
     AirflowException,
     AirflowFailException,
     AirflowNotFoundException,

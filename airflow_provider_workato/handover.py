@@ -6,9 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from airflow.providers.common.compat.sdk import conf
-
-from airflow_provider_workato.version_compat import AIRFLOW_3_3
+from airflow_provider_workato.version_compat import AIRFLOW_3_3, conf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +106,7 @@ def has_post_execute(task: Any) -> bool:
 
     :param task: the operator, in a DAG file or on a worker.
     """
-    from airflow.providers.common.compat.sdk import BaseOperator
+    from airflow_provider_workato.version_compat import BaseOperator
 
     return bool(
         getattr(task, "_post_execute_hook", None) or type(task).post_execute is not BaseOperator.post_execute

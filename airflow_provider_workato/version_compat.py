@@ -1,6 +1,7 @@
 """The only module that knows the differences between the supported Airflow versions.
 
-The other modules import Airflow's names from ``airflow.providers.common.compat.sdk`` or from here.
+The other modules import Airflow's names from here, or from a place that all versions share. Airflow's own
+package for that, common-compat, has some of them only in releases that Airflow's constraints exclude.
 """
 
 from __future__ import annotations
@@ -10,27 +11,72 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow import __version__ as _airflow_version
-from airflow.providers.common.compat.sdk import BaseHook, XCom, conf
 
-try:  # Airflow 3
-    from airflow.sdk.exceptions import TaskDeferralError
-except ImportError:  # Airflow 2
-    from airflow.exceptions import TaskDeferralError  # type: ignore[no-redef]
-
-if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Connection, TaskInstanceKey
-
-T = TypeVar("T")
+_VERSION = tuple(map(int, _airflow_version.split(".")[:2]))
 
 #: New in Airflow 3.3: triggers with an equal ``shared_stream_key()`` share one poll, a trigger's arguments
 #: are rendered in the triggerer, and a task has a store that outlives its tries.
-AIRFLOW_3_3 = tuple(map(int, _airflow_version.split(".")[:2])) >= (3, 3)
-_AIRFLOW_2 = _airflow_version.startswith("2.")
+AIRFLOW_3_3 = _VERSION >= (3, 3)
+_AIRFLOW_2 = _VERSION < (3, 0)
+
+if TYPE_CHECKING or not _AIRFLOW_2:
+    from airflow.sdk import BaseNotifier, BaseOperator, BaseOperatorLink, BaseSensorOperator, PokeReturnValue
+    from airflow.sdk.execution_time.xcom import XCom
+    from airflow.sdk.log import mask_secret
+else:
+    from airflow.models.baseoperator import BaseOperator
+    from airflow.models.baseoperatorlink import BaseOperatorLink
+    from airflow.models.xcom import XCom
+    from airflow.notifications.basenotifier import BaseNotifier
+    from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
+    from airflow.utils.log.secrets_masker import mask_secret
+
+if TYPE_CHECKING or _VERSION >= (3, 1):
+    from airflow.sdk import BaseHook
+else:
+    from airflow.hooks.base import BaseHook
+
+if TYPE_CHECKING or _VERSION >= (3, 2):
+    from airflow.sdk.configuration import conf
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        TaskDeferralError,
+    )
+else:
+    from airflow.configuration import conf
+    from airflow.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        TaskDeferralError,
+    )
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+    from airflow.sdk.types import TaskInstanceKey
+    from airflow.triggers.base import BaseEventTrigger
+
+T = TypeVar("T")
 
 #: The ``next_method`` with which Airflow resumes a task whose trigger failed or timed out.
 TRIGGER_FAILED = "__fail__"
 
 _TIMEOUT_REASONS = frozenset({"Trigger timeout", "Trigger/execution timeout"})
+
+
+def __getattr__(name: str) -> Any:
+    if name == "BaseEventTrigger":
+        # Only a triggerer needs it, and a DAG file would pay for what it imports.
+        from airflow.triggers import base
+
+        return getattr(base, name, base.BaseTrigger)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def is_trigger_timeout(reason: object) -> bool:
@@ -142,10 +188,25 @@ def asset_stores(trigger: Any) -> list[Any]:
 __all__ = [
     "AIRFLOW_3_3",
     "TRIGGER_FAILED",
+    "AirflowException",
+    "AirflowFailException",
+    "AirflowNotFoundException",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "BaseEventTrigger",
+    "BaseHook",
+    "BaseNotifier",
+    "BaseOperator",
+    "BaseOperatorLink",
+    "BaseSensorOperator",
+    "PokeReturnValue",
     "TaskDeferralError",
+    "XCom",
     "asset_stores",
+    "conf",
     "forget_variables",
     "is_trigger_timeout",
+    "mask_secret",
     "read_connection",
     "seconds_since_first_poke",
     "shortest_deferral",

@@ -126,7 +126,7 @@ def test_nothing_deprecated_is_used() -> None:
     # Airflow itself is imported before: its own deprecations are not ours.
     code = f"""
 import importlib, warnings
-import airflow.sdk, airflow.providers.common.compat.sdk, airflow.triggers.base, fastapi, uvicorn
+import airflow.sdk, airflow.sdk.execution_time.xcom, airflow.triggers.base, fastapi, uvicorn
 warnings.simplefilter("error", DeprecationWarning)
 for name in {[name for name in names if not name.endswith("__main__")]!r}:
     importlib.import_module(name)
@@ -178,3 +178,9 @@ def test_what_is_imported_is_declared() -> None:
     found = {name.partition(".")[0] for path in MODULES for name, for_types in imports(path) if not for_types}
     foreign = found - sys.stdlib_module_names - with_airflow - {NAME}
     assert foreign <= set(FLOORS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_other_provider_is_needed(path: Path) -> None:
+    """Airflow's constraints pin each to a release that may lack what a newer one has."""
+    assert not [name for name, _ in imports(path) if name.startswith("airflow.providers")]

@@ -26,7 +26,7 @@ from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.redaction import Sealed
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Connection
+    from airflow.sdk import Connection
 
 _SETTINGS = {setting.name: setting for setting in SETTINGS}
 _EXTRA_NAMES = tuple(setting.name for setting in EXTRAS)

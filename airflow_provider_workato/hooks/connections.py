@@ -10,8 +10,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
-
 from airflow_provider_workato import connection_form
 from airflow_provider_workato.arguments import to_id, to_string
 from airflow_provider_workato.authorization import not_in_list
@@ -45,6 +43,7 @@ from airflow_provider_workato.provisioning import create_once
 from airflow_provider_workato.provisioning.identity import Identity
 from airflow_provider_workato.provisioning.spec import ConnectionSpec
 from airflow_provider_workato.redaction import Sealed, seal
+from airflow_provider_workato.version_compat import AirflowNotFoundException, BaseHook
 
 if TYPE_CHECKING:
     import msgspec

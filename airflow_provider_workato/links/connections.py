@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperatorLink
-
-from airflow_provider_workato.version_compat import xcom_of
+from airflow_provider_workato.version_compat import BaseOperatorLink, xcom_of
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperator, Context, TaskInstanceKey
+    from airflow.sdk import Context
+    from airflow.sdk.types import TaskInstanceKey
 
     from airflow_provider_workato.client.settings import WorkatoSettings
+    from airflow_provider_workato.version_compat import BaseOperator
 
 #: XCom keys of the URLs that the buttons open.
 CONNECTION_URL_KEY = "workato_connection_url"

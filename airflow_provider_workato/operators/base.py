@@ -6,16 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from airflow.providers.common.compat.sdk import BaseOperator, conf, mask_secret
-
 from airflow_provider_workato.arguments import EMPTY, one_of, to_flag, to_id
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoError, WorkatoNotFoundError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.redaction import MASK, Sealed, seal, secret_texts
-from airflow_provider_workato.version_compat import comes_from_mapped, forget_variables
+from airflow_provider_workato.version_compat import (
+    BaseOperator,
+    comes_from_mapped,
+    conf,
+    forget_variables,
+    mask_secret,
+)
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context, XComArg
+    from airflow.sdk import Context, XComArg
 
     from airflow_provider_workato.client.answers import WorkatoConnection
 

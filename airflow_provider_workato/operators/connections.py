@@ -53,7 +53,7 @@ from airflow_provider_workato.redaction import secret_texts
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk import Context
 
     from airflow_provider_workato.client.answers import PicklistItem, WorkatoConnection
     from airflow_provider_workato.provisioning.create_once import IfExists

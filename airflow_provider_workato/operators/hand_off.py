@@ -10,8 +10,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow.providers.common.compat.sdk import BaseNotifier, conf
-
 from airflow_provider_workato.arguments import to_flag, to_optional_count, to_optional_flag, to_seconds
 from airflow_provider_workato.authorization import (
     Advice,
@@ -37,9 +35,10 @@ from airflow_provider_workato.links.connections import (
 from airflow_provider_workato.operators.base import FlagArgument, check_flag
 from airflow_provider_workato.operators.waiting import AuthorizationWait
 from airflow_provider_workato.provisioning.ledger import TaskStateLedger
+from airflow_provider_workato.version_compat import BaseNotifier, conf
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk import Context
 
     from airflow_provider_workato.client.answers import WorkatoConnection
 

@@ -6,12 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.providers.common.compat.sdk import (
-    AirflowFailException,
-    AirflowSensorTimeout,
-    AirflowSkipException,
-)
-
 from airflow_provider_workato.arguments import connection_ids
 from airflow_provider_workato.authorization import Advice, ids_text, judge, pending_text
 from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, from_traceback
@@ -21,13 +15,16 @@ from airflow_provider_workato.progress import Progress, next_reminder, schedule_
 from airflow_provider_workato.version_compat import (
     AIRFLOW_3_3,
     TRIGGER_FAILED,
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
     TaskDeferralError,
     is_trigger_timeout,
     shortest_deferral,
 )
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk import Context
 
     from airflow_provider_workato.client.answers import WorkatoConnection
     from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger

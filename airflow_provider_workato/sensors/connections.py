@@ -7,14 +7,6 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import (
-    AirflowSensorTimeout,
-    AirflowSkipException,
-    BaseSensorOperator,
-    PokeReturnValue,
-    conf,
-)
-
 from airflow_provider_workato.arguments import drop_none, to_flag, to_optional_count, to_optional_flag
 from airflow_provider_workato.client.answers import single_or_list
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
@@ -29,13 +21,18 @@ from airflow_provider_workato.links.connections import (
 from airflow_provider_workato.operators.waiting import AuthorizationWait
 from airflow_provider_workato.version_compat import (
     AIRFLOW_3_3,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    BaseSensorOperator,
+    PokeReturnValue,
+    conf,
     seconds_since_first_poke,
 )
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk import Context
 
     from airflow_provider_workato.client.answers import WorkatoConnection
     from airflow_provider_workato.operators.base import IdArgument, StringArgument

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.triggers import BaseEventTrigger
-
 from airflow_provider_workato.arguments import to_optional_id, to_seconds
+from airflow_provider_workato.version_compat import BaseEventTrigger
 
 if TYPE_CHECKING:
     from datetime import timedelta

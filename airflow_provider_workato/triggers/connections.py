@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
 from airflow_provider_workato.arguments import connection_ids
@@ -32,7 +31,7 @@ from airflow_provider_workato.progress import Progress
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
 from airflow_provider_workato.triggers.registry import REGISTRY
 from airflow_provider_workato.triggers.snapshots import ListKey, PollFailed, Snapshot
-from airflow_provider_workato.version_compat import AIRFLOW_3_3
+from airflow_provider_workato.version_compat import AIRFLOW_3_3, AirflowFailException
 
 if TYPE_CHECKING:
     from airflow_provider_workato.triggers.rows import ListedConnection
