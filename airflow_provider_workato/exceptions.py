@@ -6,7 +6,7 @@ way. Every other error is left to Airflow's ``retries``.
 ::
 
     WorkatoError
-    ├── WorkatoConfigurationError *     argument or Airflow connection
+    ├── WorkatoConfigurationError *     argument, Airflow connection or machine
     ├── WorkatoConnIdError              no such Airflow connection
     ├── WorkatoTransportError           no answer
     │   └── WorkatoTLSError *
@@ -54,7 +54,12 @@ class WorkatoError(AirflowException):
 
 
 class WorkatoConfigurationError(WorkatoError, AirflowFailException):
-    """An argument or a field of the Airflow connection is missing or invalid. No request was sent."""
+    """An argument, a field of the Airflow connection or a setting of this machine is missing or invalid.
+
+    No request was sent.
+    """
+
+    request_sent = False
 
 
 class WorkatoConnIdError(WorkatoError, AirflowNotFoundException):

@@ -15,6 +15,8 @@ from airflow_provider_workato.connection_form import DATA_CENTERS, LABELS
 from airflow_provider_workato.exceptions import (
     WorkatoApiError,
     WorkatoAuthError,
+    WorkatoConfigurationError,
+    WorkatoError,
     WorkatoNotFoundError,
     WorkatoPermissionError,
     WorkatoRateLimitError,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_workato.client.calls import Call
     from airflow_provider_workato.client.endpoints import Endpoint
+    from airflow_provider_workato.client.route import Route
     from airflow_provider_workato.client.settings import WorkatoSettings
 
 _ADVICE: dict[int, tuple[type[WorkatoApiError], str]] = {
@@ -67,12 +70,12 @@ class Failures:
     """Turns the failed calls to one workspace into errors.
 
     :param settings: the workspace's settings.
-    :param proxy: host and port of the proxy that the calls go through, ``None`` if they go directly.
+    :param route: how the calls reach it.
     """
 
-    def __init__(self, settings: WorkatoSettings, *, proxy: str | None = None) -> None:
+    def __init__(self, settings: WorkatoSettings, route: Route) -> None:
         self.settings = settings
-        self.proxy = proxy
+        self.route = route
 
     def api_error(
         self, answer: Answer, payload: Mapping[str, Any], call: Call, *, refused: bool
@@ -161,7 +164,7 @@ class Failures:
             operation=call.endpoint.operation,
         )
 
-    def tls_error(self, call: Call, error: Exception) -> WorkatoTransportError:
+    def tls_error(self, call: Call, error: Exception) -> WorkatoError:
         """Return the error for a TLS failure.
 
         :param call: the call.
@@ -193,8 +196,8 @@ class Failures:
             request_sent=False,
         )
 
-    def transport_error(self, call: Call, error: Exception) -> WorkatoTransportError:
-        """Return the error for a call that got no answer.
+    def transport_error(self, call: Call, error: Exception) -> WorkatoError:
+        """Return the error for a call that got no answer, or that this machine could not send.
 
         :param call: the call.
         :param error: the exception of the HTTP library or the operating system.
@@ -204,8 +207,10 @@ class Failures:
 
         never_left = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
         sent = not isinstance(error, (requests.ConnectTimeout, requests.exceptions.ProxyError)) and not any(
-            isinstance(e, never_left) or _failed_handshake(e) for e in _chain(error)
+            isinstance(e, never_left) or _before_sending(e) for e in _chain(error)
         )
+        if not sent and (problem := self._problem_here(error)):
+            return WorkatoConfigurationError(f"{_what(call)} was not sent: {problem}")
         reason = next((e for e in reversed(_chain(error)) if isinstance(e, OSError) and e.strerror), None)
         slow = isinstance(error, (requests.Timeout, TooSlow)) or any(
             isinstance(e, urllib3.exceptions.ReadTimeoutError) for e in _chain(error)
@@ -220,7 +225,7 @@ class Failures:
         after = "; the request was not sent"
         if sent:
             after = "" if call.endpoint.reads else "; the request may have been carried out"
-        through = f" through the proxy {self.proxy}" if self.proxy else ""
+        through = f" through the proxy {self.route.address}" if self.route.address else ""
         return WorkatoTransportError(
             f"{_what(call)} got no answer from {self.settings.place}{through}: {redact(said, [])}{after}. "
             f"{self._advice_without_answer(sent=sent, slow=slow, reason=reason)}",
@@ -228,21 +233,30 @@ class Failures:
             request_sent=sent,
         )
 
+    def _problem_here(self, error: Exception) -> str | None:
+        """Return what is wrong with a file of this machine, without which no TLS connection begins."""
+        if any(_failed_handshake(e) for e in _chain(error)):
+            return None
+        # Of all errors, only those about files have a file's name.
+        named = next((e for e in _chain(error) if isinstance(e, OSError) and e.filename), None)
+        if named is None:
+            return self.route.problem_of_bundle()
+        return (
+            f"{str(named.filename)[:200]!r} cannot be used ({named.strerror}). Correct the environment "
+            "variable that names it, such as SSLKEYLOGFILE."
+        )
+
     def _advice_without_answer(self, *, sent: bool, slow: bool, reason: OSError | None) -> str:
         connection = f"Airflow connection {self.settings.conn_id!r}"
-        if self.settings.is_local and not self.proxy and isinstance(reason, ConnectionRefusedError):
+        if self.settings.is_local and not self.route.address and isinstance(reason, ConnectionRefusedError):
             return (
                 "Nothing listens there. If it is the sandbox, start it with the command workato-sandbox; "
                 f"otherwise correct {LABELS['host']!r} of {connection}."
             )
         if not sent:
             labels = f"{LABELS['host']!r}, {LABELS['data_center']!r} and {LABELS['proxies']!r}"
-            environment = (
-                ""
-                if self.settings.proxies.reveal() or not self.proxy
-                else ", and HTTPS_PROXY and HTTP_PROXY of the environment"
-            )
-            return f"Check {labels} of {connection}{environment}."
+            variable = self.route.address and not self.settings.proxies.reveal()
+            return f"Check {labels} of {connection}{f', and {self.route.proxy_source}' if variable else ''}."
         if slow:
             return (
                 "Workato or the network is slow; try again later, or raise "
@@ -274,13 +288,25 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _failed_handshake(error: BaseException) -> bool:
-    """Return whether *error* was raised during a TLS handshake, before any byte of the request is sent."""
+    """Return whether *error* was raised during a TLS handshake."""
     import ssl
 
-    return any(
-        frame.f_code is ssl.SSLSocket.do_handshake.__code__
-        for frame, _ in traceback.walk_tb(error.__traceback__)
+    return _raised_in(error, ssl.SSLSocket.do_handshake)
+
+
+def _before_sending(error: BaseException) -> bool:
+    """Return whether *error* was raised while connecting, before any byte of the request is sent."""
+    from requests.adapters import HTTPAdapter
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+
+    return _failed_handshake(error) or _raised_in(
+        error, HTTPAdapter.cert_verify, HTTPConnection.connect, HTTPSConnection.connect
     )
+
+
+def _raised_in(error: BaseException, *functions: Any) -> bool:
+    codes = [getattr(function, "__code__", None) for function in functions]
+    return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
 
 
 def _may_pass(error: ssl.SSLError) -> bool:

@@ -89,7 +89,9 @@ class WorkatoSettings:
         :raises WorkatoConfigurationError: naming the field as the form labels it.
         """
         conn_id, host, scheme, port = connection.conn_id, connection.host, connection.schema, connection.port
-        token, extra = Sealed(connection.password or ""), Sealed(connection.extra)
+        # The file of a mounted secret often ends with a line break.
+        token = Sealed(re.sub(r"\r?\n\Z", "", connection.password or ""))
+        extra = Sealed(connection.extra)
         conn_type, has_login = connection.conn_type, bool(connection.login)
         # A traceback that prints local variables would show the connection with its password.
         del connection
@@ -291,7 +293,9 @@ class _Reader:
         # A traceback that prints local variables would show a proxy's password.
         del given
         if not isinstance(value.reveal(), Mapping) or not all(
-            isinstance(url, str) and "://" in url for url in value.reveal().values()
+            # As for requests, null means a direct connection, and no_proxy lists hosts.
+            url is None or (isinstance(url, str) and ("://" in url or name == "no_proxy"))
+            for name, url in value.reveal().items()
         ):
             raise self._wrong(
                 setting.name, 'must be a proxy URL or an object such as {"https": "http://proxy:3128"}'

@@ -11,6 +11,7 @@ from airflow_provider_workato.client.endpoints import Quota
 from airflow_provider_workato.client.failures import Failures
 from airflow_provider_workato.client.rate_limiter import RateLimiter, rate_limiter_for
 from airflow_provider_workato.client.retries import is_ambiguous, retrying
+from airflow_provider_workato.client.route import Route
 from airflow_provider_workato.client.session import Answer, open_session, read_body
 from airflow_provider_workato.exceptions import WorkatoError, WorkatoRateLimitError, WorkatoResponseError
 
@@ -31,8 +32,6 @@ class Transport:
     """
 
     def __init__(self, settings: WorkatoSettings) -> None:
-        from requests.utils import select_proxy
-
         self.settings = settings
         # The hash distinguishes two tokens of one host without storing either.
         token = hashlib.sha256(settings.token.reveal().encode()).hexdigest()
@@ -51,16 +50,9 @@ class Transport:
             ),
         }
         del token
-        self.session = open_session(settings)
-        # Merge once: requests would read the environment's proxies and .netrc again for each request.
-        self._options: dict[str, Any] = dict(
-            self.session.merge_environment_settings(
-                settings.base_url, dict(settings.proxies.reveal()), True, self.session.verify, None
-            )
-        )
-        self.failures = Failures(
-            settings, proxy=_address(select_proxy(settings.base_url, self._options["proxies"]))
-        )
+        route = Route.of(settings)
+        self.session = open_session(settings, route)
+        self.failures = Failures(settings, route)
 
     def send(self, call: Call) -> Any:
         """Send *call* and return the decoded answer.
@@ -118,20 +110,15 @@ class Transport:
 
         settings = self.settings
         try:
-            request = self.session.prepare_request(
-                requests.Request(
-                    call.endpoint.method,
-                    settings.base_url + call.path(),
-                    data=None if call.body is None else call.body.reveal(),
-                    headers=None if call.body is None else {"Content-Type": "application/json"},
-                )
-            )
-            # Bypass Session.send: even with redirects off it reads the body without a deadline and fails on
-            # an invalid Location.
-            response = self.session.get_adapter(settings.base_url).send(
-                request,
+            # Through the session's front door, where libraries that mock `requests` wait.
+            response = self.session.request(
+                call.endpoint.method,
+                settings.base_url + call.path(),
+                data=None if call.body is None else call.body.reveal(),
+                headers=None if call.body is None else {"Content-Type": "application/json"},
                 timeout=(settings.connect_timeout, settings.read_timeout),
-                **self._options,
+                allow_redirects=False,
+                stream=True,
             )
             with response:
                 body = read_body(response, within=settings.read_timeout)
@@ -167,8 +154,3 @@ class Transport:
         return self.failures.api_error(
             answer, payload if isinstance(payload, dict) else {}, call, refused=refused
         )
-
-
-def _address(proxy: str | None) -> str | None:
-    """Return host and port of a proxy's URL, without its password."""
-    return proxy and proxy.rpartition("@")[2].rpartition("://")[2].partition("/")[0]

@@ -1,8 +1,9 @@
-"""The HTTP session: TLS, proxies, settings of the environment, and reading an answer in time."""
+"""The HTTP session: TLS, proxies, reading an answer in time, and libraries that mock HTTP."""
 
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 import struct
 import threading
@@ -10,11 +11,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+import requests
+import requests_mock
+import responses
+import vcr
 from airflow.providers.common.compat.sdk import AirflowFailException
+from vcr.errors import CannotOverwriteExistingCassetteException as CannotOverwriteError
 
-from airflow_provider_workato.exceptions import WorkatoServerError, WorkatoTLSError, WorkatoTransportError
+from airflow_provider_workato.exceptions import (
+    WorkatoAuthError,
+    WorkatoNotFoundError,
+    WorkatoResponseError,
+    WorkatoServerError,
+    WorkatoTLSError,
+    WorkatoTransportError,
+)
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from tests.support.hook import Connect, create, hooked
 from tests.support.listener import listening
 from tests.support.raw import closed_port
@@ -231,7 +246,7 @@ def test_an_unreachable_proxy_of_the_environment_is_named(
     behind(monkeypatch, proxy.replace("http://", "http://user:pr0xy-passw0rd@"))
     with (
         hooked(connect, host="http://workato.example", allow_http=True, retry_budget=0) as hook,
-        pytest.raises(WorkatoTransportError, match="HTTP_PROXY of the environment") as caught,
+        pytest.raises(WorkatoTransportError, match="and the environment variable http_proxy") as caught,
     ):
         hook.list_connections()
     assert f"through the proxy {proxy.removeprefix('http://')}: " in str(caught.value)
@@ -268,3 +283,85 @@ def test_netrc_does_not_replace_the_token(
         hook.list_connections()
         hook.get_conn().get(workato.url, timeout=5)
     assert [heard.headers["Authorization"] for heard in workato.heard] == [f"Bearer {sandbox.token}"] * 2
+
+
+# Libraries with which users mock `requests`
+
+
+URL = "https://www.workato.com/api/connections"
+ROW = {"id": 7, "name": "A", "provider": "jira", "external_id": None}
+
+
+@pytest.fixture
+def nowhere(connect: Connect) -> Iterator[WorkatoConnectionsHook]:
+    """A hook for a host that no test reaches."""
+    with hooked(connect, host="https://www.workato.com", proxies=closed_port(), retry_budget=0) as hook:
+        yield hook
+
+
+def test_requests_mock(nowhere: WorkatoConnectionsHook) -> None:
+    with requests_mock.Mocker() as mocked:
+        mocked.get(URL, json=[ROW])
+        mocked.post(URL, json=ROW)
+        mocked.put(f"{URL}/7", status_code=302, headers={"Location": "https://elsewhere.example/"})
+        mocked.delete(f"{URL}/7", status_code=404, json={"message": "Not found"})
+        assert nowhere.list_connections() == [ROW]
+        assert create(nowhere)["id"] == 7
+        with pytest.raises(WorkatoResponseError, match=r"was redirected .* to elsewhere\.example"):
+            nowhere.update_connection(7, name="B")
+        with pytest.raises(WorkatoNotFoundError):
+            nowhere.delete_connection(7)
+        with pytest.raises(Exception, match="No mock address: GET"):
+            nowhere.get_oauth_url(7)
+    assert mocked.call_count == 5
+
+
+def test_an_adapter_of_requests_mock(nowhere: WorkatoConnectionsHook) -> None:
+    adapter = requests_mock.Adapter()
+    adapter.register_uri("GET", URL, json=[ROW])
+    nowhere.get_conn().mount("https://", adapter)
+    assert nowhere.list_connections() == [ROW]
+
+
+def test_responses(nowhere: WorkatoConnectionsHook) -> None:
+    with responses.RequestsMock() as mocked:
+        mocked.get(URL, json=[ROW])
+        mocked.post(URL, json=ROW, headers={"Set-Cookie": "a=b"})
+        mocked.get(URL, body=gzip.compress(b"[]"), headers={"Content-Encoding": "gzip"})
+        assert nowhere.list_connections() == [ROW]
+        assert create(nowhere)["id"] == 7
+        assert nowhere.list_connections() == []
+        with pytest.raises(WorkatoTransportError):
+            nowhere.delete_connection(7)
+
+
+def test_vcrpy(connect: Connect, sandbox: RunningSandbox, tmp_path: Path) -> None:
+    recorder = vcr.VCR(filter_headers=["Authorization"], record_mode="once")
+    with hooked(connect) as hook:
+        for _ in range(2):
+            with recorder.use_cassette(str(tmp_path / "cassette.yaml")):
+                assert [row["id"] for row in hook.list_connections()] == [36]
+                assert create(hook)["name"] == "A"
+                with pytest.raises(WorkatoNotFoundError):
+                    hook.update_connection(999, name="B")
+        assert len(sandbox.control.requests()) == 3
+        with recorder.use_cassette(str(tmp_path / "cassette.yaml")), pytest.raises(CannotOverwriteError):
+            hook.delete_connection(36)
+    assert len(sandbox.control.requests()) == 3
+
+
+@pytest.mark.parametrize(
+    "method", ["requests.Session.request", "requests.Session.send", "requests.adapters.HTTPAdapter.send"]
+)
+@pytest.mark.parametrize("status", [200, 401])
+def test_a_patched_method(nowhere: WorkatoConnectionsHook, method: str, status: int) -> None:
+    answer = requests.Response()
+    answer.status_code = status
+    answer._content = json.dumps([ROW] if status == 200 else {"message": "Unauthorized"}).encode()
+    with mock.patch(method, return_value=answer) as patched:
+        if status == 200:
+            assert nowhere.list_connections() == [ROW]
+        else:
+            with pytest.raises(WorkatoAuthError):
+                nowhere.list_connections()
+    assert patched.call_count == 1
