@@ -9,6 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
+#: The files that this process has opened.
+_opened: set[int] = set()
+
 
 def open_locked(name: str, *, wait: float) -> int:
     """Open and lock a file, and return its descriptor.
@@ -21,10 +24,11 @@ def open_locked(name: str, *, wait: float) -> int:
     :raises OSError: if the file cannot be opened.
     """
     file = os.open(_folder() / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    _opened.add(file)
     try:
         _lock(file, wait=wait)
     except BaseException:
-        os.close(file)
+        _close(file)
         raise
     return file
 
@@ -34,11 +38,13 @@ def unlock(file: int) -> None:
 
     :param file: the descriptor that :func:`open_locked` returned.
     """
-    # Closing alone would keep the lock while a fork of this process still has the file open.
+    if file not in _opened:
+        # This process is a fork of the one that locked it.
+        return
+    # Closing alone would keep the lock until a fork has closed its own descriptor.
     with contextlib.suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_UN)
-    with contextlib.suppress(OSError):
-        os.close(file)
+    _close(file)
 
 
 def remove_locked(name: str) -> None:
@@ -74,3 +80,18 @@ def _lock(file: int, *, wait: float) -> None:
             pause = min(pause * 1.5, 0.25) if wait > 1 else pause
         else:
             return
+
+
+def _close(file: int) -> None:
+    _opened.discard(file)
+    with contextlib.suppress(OSError):
+        os.close(file)
+
+
+def _after_fork() -> None:
+    # Locks belong to the parent. Open here, they would outlive it if it were killed.
+    for file in list(_opened):
+        _close(file)
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -68,6 +68,8 @@ class WorkatoConnectionsHook(BaseHook):
     that fails raises a :class:`~airflow_provider_workato.exceptions.WorkatoError`; its class says what to do.
     Endpoints: https://docs.workato.com/en/workato-api/connections.html
 
+    Use it in a ``with`` statement, or call :meth:`close` at the end.
+
     :param workato_conn_id: the Airflow connection with the API token.
     """
 
@@ -111,6 +113,17 @@ class WorkatoConnectionsHook(BaseHook):
             # No variable for it: a traceback that prints local variables would show its password.
             return WorkatoSettings.from_airflow(self.get_connection(self.workato_conn_id))
         raise _no_such_connection(self.workato_conn_id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy in another process reads its own Airflow connection and opens its own session.
+        left_out = ("settings", "transport", "_log")
+        return {name: value for name, value in vars(self).items() if name not in left_out}
 
     @cached_property
     def transport(self) -> Transport:

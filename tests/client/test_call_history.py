@@ -337,8 +337,36 @@ except BlockingIOError:
 os.kill(child, signal.SIGKILL)
 """
 
+FORK_OF_A_KILLED_PROCESS = """
+import os, signal
+from airflow_provider_workato.client.call_history import SharedCallHistory
+from airflow_provider_workato.local_lock import open_locked
+history = SharedCallHistory(1, key="workspace")
+reader, writer = os.pipe()
+killed = os.fork()
+if killed == 0:
+    with history.locked():
+        child = os.fork()
+        if child == 0:
+            os.write(writer, str(os.getpid()).encode())
+            signal.pause()
+        signal.pause()
+child = int(os.read(reader, 20))
+os.kill(killed, signal.SIGKILL)
+os.waitpid(killed, 0)
+try:
+    os.close(open_locked(history._name, wait=0))
+    print("free", flush=True)
+except BlockingIOError:
+    print("locked", flush=True)
+os.kill(child, signal.SIGKILL)
+"""
 
-@pytest.mark.parametrize(("program", "said"), [(FORK, "child 7"), (FORK_WITH_FILE, "free")])
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [(FORK, "child 7"), (FORK_WITH_FILE, "free"), (FORK_OF_A_KILLED_PROCESS, "free")],
+)
 def test_a_fork_neither_hangs_nor_keeps_the_lock(folder: Path, program: str, said: str) -> None:
     """Airflow forks its task processes, some of them from processes that have threads."""
     with start(program) as process:

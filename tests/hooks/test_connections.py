@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import multiprocessing
+import os
+import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,10 +14,12 @@ from urllib.parse import parse_qsl
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
+from requests.adapters import HTTPAdapter
 
 from airflow_provider_workato.exceptions import (
     WorkatoConfigurationError,
     WorkatoConnIdError,
+    WorkatoError,
     WorkatoNotFoundError,
     WorkatoRejectedError,
     WorkatoValidationError,
@@ -615,3 +621,75 @@ def test_an_invalid_airflow_connection_does_not_show_its_token(connect: Connect)
 def test_the_hook_reads_nothing_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_WORKATO_DEFAULT", raising=False)
     WorkatoConnectionsHook().close()
+
+
+# Processes
+
+COUNT = 15
+
+
+def make_some(hook: WorkatoConnectionsHook, prefix: str, results: Any) -> None:
+    """Create connections, and report those whose answer was another call's."""
+    wrong: list[str] = []
+    for number in range(COUNT):
+        name = f"{prefix}-{number}"
+        try:
+            answered = hook.create_connection(name=name, provider="rest")["name"]
+        except WorkatoError as error:
+            answered = str(error)
+        wrong += [] if answered == name else [f"{name}: {answered}"]
+    results.put(wrong)
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_a_used_hook_in_another_process(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, method: str
+) -> None:
+    """Over one socket, two processes would read each other's answers."""
+    hook.list_connections()
+    sandbox.control.add_fault("delay", operation="create_connection", seconds=0.02, times=None)
+    context: Any = multiprocessing.get_context(method)
+    results = context.SimpleQueue()
+    children = [context.Process(target=make_some, args=(hook, str(number), results)) for number in range(2)]
+    for child in children:
+        child.start()
+    make_some(hook, "parent", results)
+    for child in children:
+        child.join(60)
+    assert [child.exitcode for child in children] == [0, 0]
+    assert [results.get() for _ in range(3)] == [[], [], []]
+    assert len(sandbox.control.connections()) == 1 + 3 * COUNT
+
+
+def test_a_session_that_a_fork_inherits(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    """The session keeps the adapters that its user mounted, but opens its own sockets."""
+    session = hook.get_conn()
+    session.mount("https://", HTTPAdapter(max_retries=3))
+    assert session.get(f"{sandbox.url}/api/connections", timeout=30).ok
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        retries = session.get_adapter("https://workato.example").max_retries.total  # type: ignore[attr-defined]
+        pools = len(session.get_adapter(sandbox.url).poolmanager.pools)  # type: ignore[attr-defined]
+        status = session.get(f"{sandbox.url}/api/connections", timeout=30).status_code
+        os.write(writer, json.dumps([retries, pools, status]).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert json.loads(os.read(reader, 1000)) == [3, 0, 200]
+
+
+def pickled(hook: WorkatoConnectionsHook) -> Any:
+    return pickle.loads(pickle.dumps(hook))  # noqa: S301 - our own
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+def test_a_copy_of_a_used_hook(hook: WorkatoConnectionsHook, connect: Connect, copied: Any) -> None:
+    hook.list_connections()
+    hook.log.info("used")
+    connect(read_timeout=7)
+    with copied(hook) as other:
+        assert other.get_conn() is not hook.get_conn()
+        assert (hook.settings.read_timeout, other.settings.read_timeout) == (5, 7)
+        assert [row["id"] for row in other.list_connections()] == [PARENT]
+        assert "transport" in vars(other)
+    assert "transport" not in vars(other)
