@@ -126,6 +126,8 @@ class Failures:
         if status >= 500 or status == 408:
             return WorkatoServerError, "Workato, or a proxy in front of it, failed; try again later."
         kind, advice = _ADVICE.get(status, (WorkatoApiError, "Workato refused the call."))
+        if status == 401:
+            advice += self.settings.assumption
         if status == 401 and (region := self._data_center_of_token()):
             advice += f" The token looks like one of data center {region!r}."
         return kind, advice.format(

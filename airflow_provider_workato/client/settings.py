@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
 _SETTINGS = {setting.name: setting for setting in SETTINGS}
+_OLD_PREFIX = f"extra__{CONN_TYPE}__"
 _EXTRA_NAMES = tuple(setting.name for setting in EXTRAS)
 
 #: Ports that a URL leaves out.
@@ -47,12 +48,14 @@ class WorkatoSettings:
     :param base_url: scheme, host and optional path prefix, without a trailing slash.
     :param data_center: the data center's name, ``None`` if *base_url* is not one of Workato's data centers.
     :param address_setting: the setting that *base_url* was read from.
+    :param is_default_address: whether that setting was empty.
     :param token: the API token.
     """
 
     conn_id: str
     base_url: str
     address_setting: Literal["data_center", "host"]
+    is_default_address: bool
     data_center: str | None
     token: Sealed
     connect_timeout: float
@@ -72,6 +75,16 @@ class WorkatoSettings:
         return f"data center {self.data_center!r} ({self.base_url})"
 
     @property
+    def assumption(self) -> str:
+        """A sentence that says that the data center is the default, with a leading space, or nothing."""
+        if not self.is_default_address:
+            return ""
+        return (
+            f" {LABELS['data_center']!r} is empty, so {self.data_center!r} was taken. If you did set it, an "
+            'import or a secrets backend dropped it: in JSON, it belongs under "extra".'
+        )
+
+    @property
     def is_local(self) -> bool:
         """Whether the calls go to this machine, as those to a sandbox usually do."""
         return _is_loopback(urlsplit(self.base_url).hostname or "")
@@ -88,11 +101,13 @@ class WorkatoSettings:
         :param connection: the connection, from a form, JSON or a URI.
         :raises WorkatoConfigurationError: naming the field as the form labels it.
         """
-        conn_id, host, scheme, port = connection.conn_id, connection.host, connection.schema, connection.port
+        conn_id, host, port = connection.conn_id, connection.host, connection.port
         # The file of a mounted secret often ends with a line break.
         token = Sealed(re.sub(r"\r?\n\Z", "", connection.password or ""))
         extra = Sealed(connection.extra)
         conn_type, has_login = connection.conn_type, bool(connection.login)
+        scheme = connection.schema if connection.schema in _DEFAULT_PORTS else None
+        spoiled = not conn_type and str(connection.schema).startswith('"')
         # A traceback that prints local variables would show the connection with its password.
         del connection
         if conn_type and conn_type.strip().lower() != CONN_TYPE:
@@ -102,6 +117,13 @@ class WorkatoSettings:
                 f"Airflow connection {conn_id!r} is not of type {CONN_TYPE!r}, so its password was not sent. "
                 "Set workato_conn_id to one that is, or correct the type of this one; a URI begins with "
                 f"{CONN_TYPE}://."
+            )
+        if spoiled:
+            raise WorkatoConfigurationError(
+                f"Airflow connection {conn_id!r} has no type, and JSON in its schema field, which is not "
+                "hidden: it was imported as a URI, as `airflow connections import` does with every line of a "
+                ".env file. Delete it, and import a .json or .yaml file, or an export made with "
+                "--serialization-format uri."
             )
         read = _Reader(conn_id=conn_id, extra=_parsed(extra, conn_id=conn_id))
         read.check_names()
@@ -118,6 +140,7 @@ class WorkatoSettings:
             conn_id=conn_id,
             base_url=base_url,
             address_setting="host" if given else "data_center",
+            is_default_address=not given and not read.names("data_center"),
             data_center=data_center,
             token=token,
             **values,
@@ -129,7 +152,20 @@ class _Reader:
 
     def __init__(self, *, conn_id: str, extra: Sealed) -> None:
         self.conn_id = conn_id
-        self.extra = extra
+        self.extra = Sealed(dict(extra.reveal()))
+        given = self.extra.reveal()
+        # The form of Airflow below 2.3 wrote this prefix, and examples still do.
+        for name in [name for name in given if name.startswith(_OLD_PREFIX)]:
+            plain, value = name.removeprefix(_OLD_PREFIX), Sealed(given.pop(name))
+            if not self.names(plain):
+                given[plain] = value.reveal()
+
+    def names(self, name: str) -> bool:
+        """Tell whether an extra has a value.
+
+        :param name: the extra.
+        """
+        return self.extra.reveal().get(name) not in (None, "")
 
     def check_names(self) -> None:
         """Refuse an extra whose name is nearly that of a setting; ignore all others."""
@@ -149,9 +185,8 @@ class _Reader:
         :param setting: the setting.
         :raises WorkatoConfigurationError: naming the field as the form labels it.
         """
-        given = self.extra.reveal().get(setting.name)
         # A proxy's URL can hold a password.
-        given = Sealed(setting.default if given is None or given == "" else given)
+        given = Sealed(self.extra.reveal()[setting.name] if self.names(setting.name) else setting.default)
         match setting.kind:
             case "number":
                 return self._number(setting, given.reveal())
@@ -170,7 +205,7 @@ class _Reader:
         """Return the base URL that *host* stands for, in one spelling.
 
         :param host: a host or URL, with or without a port, a path prefix and ``/api``.
-        :param scheme: the connection's schema field.
+        :param scheme: ``http`` or ``https``, if the connection's schema field holds it.
         :param port: the connection's port field.
         :param allow_http: whether plain HTTP may leave this machine.
         :raises WorkatoConfigurationError: if it is not a URL, or one that would show the token to the
@@ -179,7 +214,7 @@ class _Reader:
         # As the host of a URI connection, an IPv6 address comes without its brackets.
         host = f"[{host}]" if _is_ipv6(host) else host
         # A URI connection carries the scheme in its schema field: workato://token@host/https.
-        url = host if "://" in host else f"{scheme if scheme in ('http', 'https') else 'https'}://{host}"
+        url = host if "://" in host else f"{scheme or 'https'}://{host}"
         try:
             parts = urlsplit(url)
             name, own_port = parts.hostname, parts.port

@@ -619,7 +619,10 @@ class WorkatoConnectionsHook(BaseHook):
         except WorkatoError as error:
             said = str(error).replace(f"Airflow connection {self.workato_conn_id!r}", "this connection")
             return False, said[:1].upper() + said[1:] if said.startswith("this") else said
-        said = f"Workato at {self.settings.place} accepts the API token. Visible connections: {visible}."
+        said = (
+            f"Workato at {self.settings.place} accepts the API token. Visible connections: {visible}."
+            f"{self.settings.assumption}"
+        )
         if not visible:
             said += " If there should be some, give the API client access to their projects."
         return True, said
@@ -675,8 +678,9 @@ def _no_such_connection(conn_id: str) -> WorkatoConnIdError:
     variables = [name for name in os.environ if name.startswith(_VARIABLE)]
     if (own := _VARIABLE + conn_id.upper()) in variables:
         return WorkatoConnIdError(
-            f"The environment variable {own} is set, but Airflow cannot read it. It must be a URI or JSON, "
-            'such as {"conn_type": "workato", "password": "API token"}.'
+            f"The environment variable {own} is set, but Airflow cannot read it. It must be a URI, or JSON "
+            'with Airflow\'s own fields, such as {"conn_type": "workato", "password": "API token", "extra": '
+            '{"data_center": "eu"}}.'
         )
     known = {name.removeprefix(_VARIABLE).lower() for name in variables}
     close = difflib.get_close_matches(conn_id, {*known, WorkatoConnectionsHook.default_conn_name} - {conn_id})

@@ -186,7 +186,10 @@ def test_401_names_the_data_center(connect: Connect) -> None:
         object.__setattr__(hook.settings, "address_setting", "data_center")
         with pytest.raises(WorkatoAuthError, match=r"at data center 'eu' \(http://127") as caught:
             hook.list_connections()
-        assert "check 'Data center', 'API token' and the role" in str(caught.value)
+        assert "check 'Data center', 'API token' and the role. Workato said" in str(caught.value)
+        object.__setattr__(hook.settings, "is_default_address", True)
+        with pytest.raises(WorkatoAuthError, match="'Data center' is empty, so 'eu' was taken"):
+            hook.list_connections()
         hook.close()
 
 

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 from airflow.providers.common.compat.sdk import Connection
+from airflow.secrets.local_filesystem import load_connections_dict
 
 from airflow_provider_workato.client.settings import WorkatoSettings
 from airflow_provider_workato.connection_form import CONNECTION_FORM, DATA_CENTERS, SETTINGS
@@ -136,7 +137,7 @@ def test_the_address_comes_from_the_base_url_or_the_data_center(monkeypatch: pyt
 
 def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting is either a field of the result, or one of those that make up the address and the token."""
-    composed = {"base_url", "address_setting", "conn_id", "token"}
+    composed = {"base_url", "address_setting", "is_default_address", "conn_id", "token"}
     names = {setting.name for setting in SETTINGS}
     assert {field.name for field in fields(WorkatoSettings)} - composed == (
         names - {"host", "port", "password", "allow_http"}
@@ -183,7 +184,7 @@ def test_plain_http_is_for_this_machine(monkeypatch: pytest.MonkeyPatch, host: s
     "bad",
     [
         pytest.param(f"{TOKEN}\nX-Evil: 1", id="line break"),
-        pytest.param(f"{TOKEN}\r\n", id="line break at the end"),
+        pytest.param(f"{TOKEN}\n\n", id="two line breaks at the end"),
         pytest.param(f" {TOKEN}", id="space"),
         pytest.param(f"{TOKEN}ü", id="non-ASCII"),
         pytest.param(f"{TOKEN}\x00", id="NUL"),
@@ -194,7 +195,14 @@ def test_a_token_is_one_word_of_ascii(monkeypatch: pytest.MonkeyPatch, bad: str)
     assert "'API token' (password) has a space, a line break or a non-ASCII character" in said
 
 
-@pytest.mark.parametrize("missing", ["", None])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_file_of_a_mounted_secret_ends_with_a_line_break(
+    monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    assert read(monkeypatch, {"password": TOKEN + end}).token.reveal() == TOKEN
+
+
+@pytest.mark.parametrize("missing", ["", None, "\n"])
 def test_missing_token(monkeypatch: pytest.MonkeyPatch, missing: str | None) -> None:
     assert "'API token' (password) is missing" in refusal(monkeypatch, {"password": missing})
 
@@ -251,6 +259,7 @@ def test_one_workspace_has_one_address(monkeypatch: pytest.MonkeyPatch, given: d
         ({"proxies": "proxyuser:pr0xy-passw0rd@proxy"}, "'Proxies' (extra proxies) must be a proxy URL or"),
         ({"proxies": "{pr0xy-passw0rd"}, "'Proxies' (extra proxies) must be a proxy URL or an object"),
         ({"proxies": ["pr0xy-passw0rd"]}, "'Proxies' (extra proxies) must be a proxy URL or an object"),
+        ({"proxies": {"no_proxy": ["a"]}}, "'Proxies' (extra proxies) must be a proxy URL or an object such"),
         ({"proxies": {"https": 3128}}, "'Proxies' (extra proxies) must be a proxy URL or an object such as"),
     ],
 )
@@ -279,6 +288,56 @@ def test_a_wrong_flag(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_misspelled_extra_is_an_error(monkeypatch: pytest.MonkeyPatch, written: str, meant: str) -> None:
     said = refusal(monkeypatch, {"extra": {written: "eu"}})
     assert f"'workato_default': extra {written!r} is unknown. Did you mean {meant!r} (" in said
+
+
+@pytest.mark.parametrize("beside", [{}, {"data_center": ""}, {"data_center": None}])
+def test_the_prefix_of_old_forms(monkeypatch: pytest.MonkeyPatch, beside: dict[str, Any]) -> None:
+    """If they were ignored, the token would go to another data center."""
+    extra = beside | {"extra__workato__data_center": "eu", "extra__workato__read_timeout": 50}
+    settings = read(monkeypatch, {"extra": extra})
+    assert (settings.data_center, settings.read_timeout) == ("eu", 50)
+    assert "unknown. Did you mean 'data_center'" in refusal(
+        monkeypatch, {"extra": {"extra__workato__datacenter": "eu"}}
+    )
+
+
+def test_an_extra_wins_over_its_old_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = {"data_center": "eu", "extra__workato__data_center": "jp", "extra__workato__verify": ""}
+    settings = read(monkeypatch, {"extra": extra})
+    assert (settings.data_center, settings.verify) == ("eu", True)
+
+
+def test_an_import_that_took_json_for_a_uri(tmp_path: Path) -> None:
+    """As ``airflow connections import`` does with the file of its own export."""
+    exported = tmp_path / "connections.env"
+    fields = {"conn_type": "workato", "password": TOKEN, "extra": json.dumps({"data_center": "eu"})}
+    exported.write_text(f"spoiled={json.dumps(fields)}\n")
+    connection = load_connections_dict(str(exported))["spoiled"]
+    assert TOKEN in (connection.schema or "")
+    with pytest.raises(
+        WorkatoConfigurationError, match="'spoiled' has no type, and JSON in its sch"
+    ) as caught:
+        WorkatoSettings.from_airflow(connection)
+    assert "--serialization-format uri" in str(caught.value)
+    assert TOKEN not in everything_shown(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "assumed"),
+    [
+        ({}, True),
+        ({"extra": {"data_center": ""}}, True),
+        ({"extra": {"data_center": "us"}}, False),
+        ({"host": "www.workato.com"}, False),
+    ],
+)
+def test_a_data_center_that_nobody_named(
+    monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], assumed: bool
+) -> None:
+    """An import or a secrets backend may have dropped it, without a word."""
+    settings = read(monkeypatch, fields)
+    assert settings.data_center == "us"
+    assert settings.assumption.startswith(" 'Data center' is empty, so 'us' was taken.") is assumed
 
 
 @pytest.mark.parametrize("name", ["team", "__extra__", "is_encrypted", "extra__workato__x", "timeout", ""])
@@ -315,6 +374,10 @@ def test_verify_by_a_ca_bundle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     [
         (PROXY, {"http": PROXY, "https": PROXY}),
         ({"https": PROXY}, {"https": PROXY}),
+        (
+            {"https": None, "all": PROXY, "no_proxy": "a.example,b.example"},
+            {"https": None, "all": PROXY, "no_proxy": "a.example,b.example"},
+        ),
         (json.dumps({"https": PROXY}), {"https": PROXY}),
     ],
 )
