@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from airflow_provider_workato.arguments import EMPTY, one_of, to_flag, to_id
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoError, WorkatoNotFoundError
@@ -50,6 +50,16 @@ class WorkatoOperator(BaseOperator):
     #: The names of the optional arguments, and of those that were given.
     _optional: frozenset[str] = frozenset()
     _given: frozenset[str] = frozenset()
+
+    #: The names of the arguments that do not come from ``default_args``; of a mapped task, all.
+    _explicit: frozenset[str] = frozenset()
+
+    def __new__(cls, *_: Any, **kwargs: Any) -> Self:
+        """Remember what was given to the operator itself: Airflow adds the default_args to it."""
+        operator = super().__new__(cls)
+        # Airflow's own __setattr__ needs what only the constructor sets.
+        operator.__dict__["_explicit"] = frozenset(kwargs)
+        return operator
 
     def __init__(
         self, *, workato_conn_id: str = WorkatoConnectionsHook.default_conn_name, **kwargs: Any
