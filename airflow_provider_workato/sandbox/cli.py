@@ -12,8 +12,10 @@ import re
 import secrets
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from airflow_provider_workato import __version__
 
@@ -52,6 +54,17 @@ def _host_name(text: str) -> str:
             "must be a host name without scheme and port, such as sandbox; addresses need no permission"
         )
     return text
+
+
+def _certificate(path: str) -> str:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, password="")
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"must be a PEM file with a certificate and its key, without a passphrase; {path}: "
+            f"{error.strerror}"
+        ) from error
+    return str(Path(path).absolute())
 
 
 def _whole_number(text: str) -> int | None:
@@ -108,6 +121,12 @@ def _parser() -> argparse.ArgumentParser:
         help="a host name to accept, beside localhost and that of --host (can be repeated)",
     )
     parser.add_argument(
+        "--certificate",
+        type=_certificate,
+        metavar="FILE",
+        help="speak https with the certificate and key in this PEM file",
+    )
+    parser.add_argument(
         "--exit-with-stdin",
         action="store_true",
         help="end when standard input ends, for programs that start the sandbox",
@@ -149,9 +168,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def announce() -> None:
         host, port = listener.getsockname()[:2]
-        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        airflow_conn = json.dumps({"conn_type": "workato", "host": url, "password": token})
-        sys.stdout.write(json.dumps({"url": url, "token": token, "airflow_conn": airflow_conn}) + "\n")
+        scheme = "https" if options.certificate else "http"
+        url = f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        connection: dict[str, object] = {"conn_type": "workato", "host": url, "password": token}
+        if options.certificate:
+            connection["extra"] = {"verify": options.certificate}
+        ready = {"url": url, "token": token, "airflow_conn": json.dumps(connection)}
+        sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
 
     asyncio.run(
@@ -161,6 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             hosts=[options.host, *options.allowed_host],
             on_ready=announce,
             exit_with_stdin=options.exit_with_stdin,
+            certificate=options.certificate,
         )
     )
     return os.EX_OK

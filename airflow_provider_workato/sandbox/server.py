@@ -34,6 +34,7 @@ async def serve(
     hosts: Iterable[str],
     on_ready: Callable[[], None],
     exit_with_stdin: bool = False,
+    certificate: str | None = None,
 ) -> None:
     """Serve until a signal arrives.
 
@@ -42,6 +43,7 @@ async def serve(
     :param hosts: the host names to accept beside ``localhost``.
     :param on_ready: called once, when the server accepts requests.
     :param exit_with_stdin: also end when standard input ends.
+    :param certificate: path of a PEM file with a certificate and its key, to speak https.
     """
     config = uvicorn.Config(
         create_app(sandbox, hosts=hosts),
@@ -54,6 +56,7 @@ async def serve(
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        ssl_certfile=certificate,
     )
     server = _Server(config, on_ready=on_ready)
     if exit_with_stdin:

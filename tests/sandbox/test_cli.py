@@ -9,13 +9,15 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.sandbox import cli
 from airflow_provider_workato.sandbox.client import (
     SandboxControl,
@@ -24,6 +26,7 @@ from airflow_provider_workato.sandbox.client import (
     wait_until,
 )
 from tests.support.raw import sent
+from tests.support.tls import self_signed
 
 COMMAND = [sys.executable, "-m", "airflow_provider_workato.sandbox"]
 
@@ -152,6 +155,10 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["--port=http"], "--port: must be a whole number from 0 to 65535"),
         (["--port="], "--port: must be a whole number from 0 to 65535"),
         (["--allowed-host=vm:8090"], "--allowed-host: must be a host name without scheme and port"),
+        (
+            ["--certificate=nowhere.pem"],
+            "--certificate: must be a PEM file with a certificate and its key, without",
+        ),
         (["--allowed-host=http://vm"], "--allowed-host: must be a host name without scheme and port"),
         (["--host=256.1.1.1", "--allow-remote"], "cannot listen on 256.1.1.1"),
     ],
@@ -196,6 +203,21 @@ def test_any_provider() -> None:
 
         process.control.set_quota(calls_per_second="off")
         assert [create("jirra"), create("brand_new"), create("Not a name!")] == [200, 200, 400]
+
+
+def test_https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = self_signed(tmp_path / "server.pem")
+    monkeypatch.chdir(tmp_path)
+    with running_sandbox("--certificate=server.pem") as process:
+        assert process.url.startswith("https://")
+        assert json.loads(process.airflow_conn)["extra"] == {"verify": str(certificate)}
+        monkeypatch.setenv("AIRFLOW_CONN_WORKATO_DEFAULT", process.airflow_conn)
+        with closing(WorkatoConnectionsHook()) as hook:
+            made = hook.create_runtime_user_connection(parent_id=36, folder_id=4515, external_id="ada")
+        url = str(made["url"])
+        assert url.startswith(process.url)
+        assert process.control.click_authorize(url) == 200
+        assert process.control.connection(made["id"])["authorization_status"] == "success"
 
 
 def test_without_the_extra(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ def make_dag(parent_id: int, other: int) -> DAG:
 
         @task
         def log_in(url: Any) -> None:
-            ConsentControl().click_authorize(url)
+            ConsentControl("").click_authorize(url)
 
         user: dict[str, Any] = {"parent_id": parent_id, "folder_id": 4515}
         patience: dict[str, Any] = {"poke_interval": 0.1, "timeout": 60}

@@ -86,7 +86,8 @@ class SandboxProcess:
     @property
     def control(self) -> SandboxControl:
         """The sandbox's control API."""
-        return SandboxControl(self.url)
+        extra = json.loads(self.airflow_conn).get("extra", {})
+        return SandboxControl(self.url, certificate=extra.get("verify"))
 
     @property
     def stderr(self) -> str:

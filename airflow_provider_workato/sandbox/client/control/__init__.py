@@ -12,6 +12,7 @@ class SandboxControl(WorkspaceControl, TrafficControl, FaultControl, ConsentCont
     """The control API of a sandbox: workspace, traffic, faults and consent page.
 
     :param url: the sandbox's URL.
+    :param certificate: path of the certificate of a sandbox with ``--certificate``.
     """
 
     def reset(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from urllib.parse import urljoin
 
-from airflow_provider_workato.sandbox.client.control.caller import direct_session
+from airflow_provider_workato.sandbox.client.control.caller import ControlCaller
 
 
-class ConsentControl:
+class ConsentControl(ControlCaller):
     """Authorize or deny on the consent page."""
 
     def click_authorize(self, oauth_url: str) -> int:
@@ -17,7 +17,7 @@ class ConsentControl:
         :param oauth_url: the page's URL.
         :raises requests.HTTPError: if the link does not work, or no longer.
         """
-        return _click(oauth_url, label="Authorize")
+        return self._click(oauth_url, label="Authorize")
 
     def click_deny(self, oauth_url: str) -> int:
         """Open a consent page, click Deny and return the HTTP status of the response.
@@ -25,22 +25,21 @@ class ConsentControl:
         :param oauth_url: the page's URL.
         :raises requests.HTTPError: if the link does not work, or no longer.
         """
-        return _click(oauth_url, label="Deny")
+        return self._click(oauth_url, label="Deny")
 
-
-def _click(oauth_url: str, *, label: str) -> int:
-    with direct_session() as session:
-        page = session.get(oauth_url, timeout=30)
-        page.raise_for_status()
-        buttons = _Buttons()
-        buttons.feed(page.text)
-        action, name, value = buttons.by_label[label]
-        # A redirect leads out of the sandbox, to the URL that the caller of the API gave.
-        clicked = session.post(
-            urljoin(page.url, action), data={name: value}, timeout=30, allow_redirects=False
-        )
-        clicked.raise_for_status()
-        return clicked.status_code
+    def _click(self, oauth_url: str, *, label: str) -> int:
+        with self.session() as session:
+            page = session.get(oauth_url, timeout=30)
+            page.raise_for_status()
+            buttons = _Buttons()
+            buttons.feed(page.text)
+            action, name, value = buttons.by_label[label]
+            # A redirect leads out of the sandbox, to the URL that the caller of the API gave.
+            clicked = session.post(
+                urljoin(page.url, action), data={name: value}, timeout=30, allow_redirects=False
+            )
+            clicked.raise_for_status()
+            return clicked.status_code
 
 
 class _Buttons(HTMLParser):
