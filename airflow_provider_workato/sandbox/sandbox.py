@@ -13,6 +13,7 @@ from airflow_provider_workato.sandbox.traffic.request_log import RequestLog
 from airflow_provider_workato.sandbox.workspace.calls import ApiCalls
 from airflow_provider_workato.sandbox.workspace.consent_links import ConsentLinks
 from airflow_provider_workato.sandbox.workspace.external_changes import ExternalChanges
+from airflow_provider_workato.sandbox.workspace.folder_calls import FolderCalls
 from airflow_provider_workato.sandbox.workspace.workspace import Workspace
 
 
@@ -29,6 +30,7 @@ class Sandbox:
         self.tokens = {token}
         self.workspace = Workspace()
         self.calls = ApiCalls(self.workspace, any_provider=any_provider)
+        self.folder_calls = FolderCalls(self.workspace)
         self.external_changes = ExternalChanges(self.workspace)
         self.consent_links = ConsentLinks()
         self.quota = QuotaGuard(limits)

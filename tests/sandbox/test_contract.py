@@ -19,6 +19,9 @@ PICKLIST = "/api/connections/{connection_id}/pick_list"
 RUNTIME = "/api/connections/runtime_user_connections"
 OAUTH_URL = "/api/connections/runtime_user_connections/{connection_id}/get_oauth_url"
 WORKSPACE = "/api/users/me"
+FOLDERS = "/api/folders"
+PROJECTS = "/api/projects"
+PROJECT = "/api/projects/{project_id}"
 
 JIRA = {"name": "Prod JIRA", "provider": "jira", "folder_id": 1892}
 RUNTIME_USER = {"parent_id": 36, "folder_id": 4515, "external_id": "user@example.com"}
@@ -115,6 +118,31 @@ def test_workspace(sandbox: RunningSandbox) -> None:
     assert_documented(sandbox.call("GET", "users/me"), path=WORKSPACE)
 
 
+@pytest.mark.parametrize("query", [{}, {"parent_id": 4515}, {"with_nested_folders": "true"}])
+def test_folders(sandbox: RunningSandbox, query: dict[str, Any]) -> None:
+    assert_documented(sandbox.call("GET", "folders", params=query), path=FOLDERS)
+
+
+@pytest.mark.parametrize("body", [{"name": "New"}, {"name": "New", "parent_id": "4515"}, {}])
+def test_create_a_folder(sandbox: RunningSandbox, body: dict[str, Any]) -> None:
+    assert_documented(sandbox.call("POST", "folders", json=body), path=FOLDERS)
+
+
+def test_projects(sandbox: RunningSandbox) -> None:
+    for project_id in (301, 302, 303):
+        # The description allows none without a text; see GUESSES.md.
+        sandbox.call("PUT", f"projects/{project_id}", json={"description": "Sales"})
+    assert len(assert_documented(sandbox.call("GET", "projects"), path=PROJECTS)) == 3
+
+
+@pytest.mark.parametrize(("recipes", "status"), [(0, 200), (1, 403)])
+def test_delete_a_project(sandbox: RunningSandbox, recipes: int, status: int) -> None:
+    sandbox.control.use(36, active_recipes=recipes)
+    answer = sandbox.call("DELETE", "projects/302")
+    assert answer.status_code == status
+    assert_documented(answer, path=PROJECT)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "documented"),
     [
@@ -125,6 +153,10 @@ def test_workspace(sandbox: RunningSandbox) -> None:
         ("POST", "connections/runtime_user_connections", RUNTIME),
         ("GET", "connections/runtime_user_connections/36/get_oauth_url", OAUTH_URL),
         ("GET", "users/me", WORKSPACE),
+        ("GET", "folders", FOLDERS),
+        ("POST", "folders", FOLDERS),
+        ("GET", "projects", PROJECTS),
+        ("DELETE", "projects/302", PROJECT),
     ],
 )
 @pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic {token}", "Bearer {token}x", "Bearer \xe9"])

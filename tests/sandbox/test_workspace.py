@@ -14,6 +14,14 @@ from tests.support.sandbox import RunningSandbox
 JIRA = {"name": "Prod JIRA", "provider": "jira", "folder_id": 1892}
 
 
+#: What the vendor's Terraform provider demands of every connection, null allowed.
+DEMANDED = {
+    "id", "name", "application", "description", "authorized_at", "authorization_status",
+    "authorization_error", "created_at", "updated_at", "external_id", "folder_id", "parent_id",
+    "connection_lost_at", "connection_lost_reason",
+}  # fmt: skip
+
+
 def create(sandbox: RunningSandbox, **body: Any) -> dict[str, Any]:
     answer = sandbox.call("POST", "connections", json={**JIRA, **body})
     assert answer.status_code == 200, answer.text
@@ -77,7 +85,9 @@ class TestCreate:
 
     def test_what_is_sent_comes_back(self, sandbox: RunningSandbox) -> None:
         parent = create(sandbox)["id"]
-        made = create(sandbox, folder_id="28940", parent_id=parent, external_id="acme")
+        made = create(
+            sandbox, folder_id="28940", parent_id=parent, external_id="acme", custom_oauth_profile_id=17
+        )
         wanted = {
             "name": "Prod JIRA",
             "provider": "jira",
@@ -86,6 +96,7 @@ class TestCreate:
             "project_id": 302,
             "parent_id": parent,
             "external_id": "acme",
+            "custom_oauth_profile_id": 17,
         }
         assert {key: made[key] for key in wanted} == wanted
         assert "input" not in made
@@ -131,6 +142,16 @@ class TestCreate:
     def test_no_object(self, sandbox: RunningSandbox, body: str) -> None:
         answer = sandbox.call("POST", "connections", data=body, headers={"Content-Type": "application/json"})
         assert (answer.status_code, answer.json()) == (400, {"message": "Bad request"})
+
+
+def test_every_row_has_the_keys_that_the_vendor_demands(sandbox: RunningSandbox) -> None:
+    made = create(sandbox)
+    runtime = {"parent_id": 36, "folder_id": 4515, "external_id": "ada"}
+    sandbox.call("POST", "connections/runtime_user_connections", json=runtime)
+    everything = sandbox.call("GET", "connections", params={"include_runtime_connections": "true"}).json()
+    assert len(everything) == 3
+    for row in (made, update(sandbox, made["id"], name="New"), *everything):
+        assert row.keys() >= DEMANDED
 
 
 class TestProviders:
@@ -194,6 +215,25 @@ class TestFolders:
     def test_pages(self, sandbox: RunningSandbox, path: str, query: dict[str, int], names: list[str]) -> None:
         assert [item["name"] for item in sandbox.call("GET", path, params=query).json()] == names
 
+    def test_on_all_levels(self, sandbox: RunningSandbox) -> None:
+        """As the vendor's Terraform provider looks for one."""
+        deep = sandbox.call("POST", "folders", json={"name": "Deep", "parent_id": "28940"}).json()["id"]
+
+        def listed(**query: Any) -> list[int]:
+            query = {"with_nested_folders": "true", **query}
+            return [folder["id"] for folder in sandbox.call("GET", "folders", params=query).json()]
+
+        assert sorted(listed()) == [1892, 4515, 28940, 26204321, deep]
+        assert listed(parent_id=4515) == [28940, deep]
+        assert listed(parent_id=4515, with_nested_folders="false") == [28940]
+        assert [*listed(per_page=3), *listed(per_page=3, page=2)] == listed()
+
+    def test_one(self, sandbox: RunningSandbox) -> None:
+        (listed,) = sandbox.call("GET", "folders", params={"parent_id": 4515}).json()
+        assert sandbox.call("GET", "folders/28940").json() == listed
+        assert sandbox.call("GET", "folders/10294").json()["parent_id"] is None
+        assert sandbox.call("GET", "folders/1").status_code == 404
+
     @pytest.mark.parametrize("query", [{"page": 0}, {"per_page": 0}, {"per_page": 101}, {"parent_id": "x"}])
     def test_nonsense(self, sandbox: RunningSandbox, query: dict[str, Any]) -> None:
         answer = sandbox.call("GET", "folders", params=query)
@@ -212,6 +252,79 @@ class TestFolders:
         assert sandbox.call("GET", "folders", params={"parent_id": 28940}).json() == [made]
         answer = sandbox.call("POST", "folders", json={"name": "New", "parent_id": 1})
         assert (answer.status_code, list(answer.json()["errors"])) == (400, ["parent_id"])
+
+    def test_rename_and_move(self, sandbox: RunningSandbox) -> None:
+        """To another project, with all that is in it."""
+        inner = sandbox.call("POST", "folders", json={"name": "Inner", "parent_id": 28940}).json()
+        connection = create(sandbox, folder_id=inner["id"])
+        renamed = sandbox.call("PUT", "folders/28940", json={"name": "New"}).json()
+        assert (renamed["name"], renamed["parent_id"], renamed["project_id"]) == ("New", 4515, 302)
+        moved = sandbox.call("PUT", "folders/28940", json={"parent_id": "1892"}).json()
+        assert (moved["name"], moved["parent_id"], moved["project_id"]) == ("New", 1892, 301)
+        assert moved["updated_at"] > moved["created_at"]
+        inner = sandbox.call("GET", f"folders/{inner['id']}").json()
+        assert (inner["parent_id"], inner["project_id"]) == (28940, 301)
+        assert sandbox.control.connection(connection["id"])["project_id"] == 301
+        assert connection["id"] in listed(sandbox, project_id=301)
+
+    @pytest.mark.parametrize(
+        ("folder_id", "body", "status"),
+        [
+            (28940, {"parent_id": 1}, 400),
+            (28940, {"parent_id": 28940}, 400),
+            (28940, {"parent_id": 10294}, 400),
+            (28940, {"name": ""}, 400),
+            (4515, {"name": "A project"}, 403),
+            (10294, {"name": "The root"}, 403),
+            (1, {"name": "None"}, 404),
+        ],
+    )
+    def test_an_update_that_is_refused(
+        self, sandbox: RunningSandbox, folder_id: int, body: dict[str, Any], status: int
+    ) -> None:
+        before = sandbox.control.state()["folders"]
+        assert sandbox.call("PUT", f"folders/{folder_id}", json=body).status_code == status
+        assert sandbox.control.state()["folders"] == before
+
+    def test_delete_an_empty_folder(self, sandbox: RunningSandbox) -> None:
+        last = sandbox.call("POST", "folders", json={"name": "Last", "parent_id": 28940}).json()["id"]
+        assert sandbox.call("DELETE", f"folders/{last}").json() == {"success": True}
+        assert sandbox.call("DELETE", f"folders/{last}").status_code == 404
+        assert sandbox.call("POST", "folders", json={"name": "Next"}).json()["id"] > last
+
+    @pytest.mark.parametrize("content", ["folder", "connection"])
+    def test_delete_what_is_not_empty(self, sandbox: RunningSandbox, content: str) -> None:
+        connection = create(sandbox)["id"] if content == "folder" else create(sandbox, folder_id=28940)["id"]
+        if content == "folder":
+            sandbox.call("POST", "folders", json={"name": "Inner", "parent_id": 28940})
+        answer = sandbox.call("DELETE", "folders/28940")
+        assert (answer.status_code, answer.json()) == (403, {"message": "Cannot destroy folder"})
+        assert sandbox.call("DELETE", "folders/28940", params={"force": "true"}).status_code == 200
+        assert sandbox.call("GET", "folders", params={"parent_id": 4515}).json() == []
+        assert (connection in listed(sandbox)) is (content == "folder")
+
+    @pytest.mark.parametrize("path", ["folders/4515", "folders/10294"])
+    def test_a_project_is_no_folder_to_delete(self, sandbox: RunningSandbox, path: str) -> None:
+        assert sandbox.call("DELETE", path, params={"force": "true"}).status_code == 403
+
+    def test_change_a_project(self, sandbox: RunningSandbox) -> None:
+        renamed = sandbox.call("PUT", "projects/302", json={"name": "CRM", "description": "Customers"}).json()
+        assert renamed == {"id": 302, "name": "CRM", "description": "Customers", "folder_id": 4515}
+        assert sandbox.call("PUT", "projects/302", json={"description": None}).json()["description"] is None
+        assert sandbox.call("GET", "folders/4515").json()["name"] == "CRM"
+        assert sandbox.call("PUT", "projects/1", json={"name": "CRM"}).status_code == 404
+
+    def test_delete_a_project(self, sandbox: RunningSandbox) -> None:
+        inside = create(sandbox, folder_id=28940)["id"]
+        sandbox.control.use(inside, active_recipes=1)
+        assert sandbox.call("DELETE", "projects/302").status_code == 403
+        assert inside in listed(sandbox)
+        sandbox.control.use(inside)
+        assert sandbox.call("DELETE", "projects/302").json() == {"success": True}
+        assert listed(sandbox) == []
+        assert [project["id"] for project in sandbox.call("GET", "projects").json()] == [301, 303]
+        assert sandbox.call("GET", "folders/28940").status_code == 404
+        assert sandbox.call("DELETE", "projects/302").status_code == 404
 
 
 def test_connectors(sandbox: RunningSandbox) -> None:
@@ -236,15 +349,14 @@ class TestUpdate:
 
     def test_everything_can_change(self, sandbox: RunningSandbox) -> None:
         parent, child = create(sandbox)["id"], create(sandbox)["id"]
-        after = update(sandbox, child, folder_id=4515, parent_id=parent, external_id="e")
-        assert [after[key] for key in ("folder_id", "project_id", "parent_id", "external_id")] == [
-            4515,
-            302,
-            parent,
-            "e",
-        ]
-        after = update(sandbox, child, parent_id=None, external_id=None)
-        assert (after["parent_id"], after["external_id"]) == (None, None)
+        wanted = {
+            "folder_id": 4515, "parent_id": parent, "external_id": "e", "custom_oauth_profile_id": 17
+        }  # fmt: skip
+        after = update(sandbox, child, **wanted)
+        assert {key: after[key] for key in (*wanted, "project_id")} == {**wanted, "project_id": 302}
+        unset = dict.fromkeys(("parent_id", "external_id", "custom_oauth_profile_id"))
+        after = update(sandbox, child, **unset)
+        assert {key: after[key] for key in (*wanted, "project_id")} == {**wanted, "project_id": 302, **unset}
 
     def test_nothing_sent(self, sandbox: RunningSandbox) -> None:
         answer = sandbox.call("PUT", "connections/36")

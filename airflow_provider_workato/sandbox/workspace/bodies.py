@@ -25,6 +25,7 @@ class CreateConnection(BaseModel):
     folder_id: int | None = None
     parent_id: int | None = None
     external_id: str | None = None
+    custom_oauth_profile_id: int | None = None
     shell_connection: bool | None = None
     input: dict[str, Any] | None = None
 
@@ -36,6 +37,7 @@ class UpdateConnection(BaseModel):
     folder_id: int | None = None
     parent_id: int | None = None
     external_id: str | None = None
+    custom_oauth_profile_id: int | None = None
     shell_connection: bool | None = None
     input: dict[str, Any] | None = None
 
@@ -84,3 +86,17 @@ class CreateFolder(BaseModel):
 
     name: Annotated[str, Field(min_length=1)]
     parent_id: int | None = None
+
+
+class UpdateFolder(BaseModel):
+    """Body of ``PUT /api/folders/{id}``. Only the fields that are sent change."""
+
+    name: Annotated[str, Field(min_length=1)] | None = None
+    parent_id: int | None = None
+
+
+class UpdateProject(BaseModel):
+    """Body of ``PUT /api/projects/{id}``. Only the fields that are sent change."""
+
+    name: Annotated[str, Field(min_length=1)] | None = None
+    description: str | None = None

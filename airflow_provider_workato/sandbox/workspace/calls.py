@@ -66,6 +66,7 @@ class ApiCalls:
                 folder_id=wanted.folder_id or ROOT_FOLDER_ID,
                 parent_id=wanted.parent_id,
                 external_id=wanted.external_id,
+                custom_oauth_profile_id=wanted.custom_oauth_profile_id,
                 outcomes=outcomes,
             )
         )
@@ -90,7 +91,7 @@ class ApiCalls:
             connection.name = wanted.name
         if wanted.folder_id is not None:
             self._workspace.place(connection, folder_id=wanted.folder_id)
-        for key in ("parent_id", "external_id"):
+        for key in ("parent_id", "external_id", "custom_oauth_profile_id"):
             if key in wanted.model_fields_set:
                 setattr(connection, key, getattr(wanted, key))
         self._workspace.changed(connection)

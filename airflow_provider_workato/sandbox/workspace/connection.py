@@ -29,6 +29,7 @@ class StoredConnection:
     project_id: int | None = None
     description: str | None = None
     parent_id: int | None = None
+    custom_oauth_profile_id: int | None = None
     external_id: str | None = None
     authorized_at: str | None = None
     authorization_status: str | None = None
@@ -65,6 +66,7 @@ class StoredConnection:
             "connection_lost_at": self.connection_lost_at,
             "connection_lost_reason": self.connection_lost_reason,
             "parent_id": self.parent_id,
+            "custom_oauth_profile_id": self.custom_oauth_profile_id,
             "provider": self.provider,
             "tags": list(self.tags) if with_tags else None,
         }
@@ -110,3 +112,8 @@ class StoredConnection:
     def is_established(self) -> bool:
         """Whether the connection is authorized and not lost."""
         return self.authorization_status == "success" and self.connection_lost_at is None
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether something uses the connection, so that it cannot be deleted."""
+        return self.active_recipes > 0 or self.audit_log_streaming

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider_workato.sandbox.workspace.bodies import CreateFolder
-from airflow_provider_workato.sandbox.workspace.refusals import invalid, not_found
+from airflow_provider_workato.sandbox.workspace.refusals import not_found
 
 ROOT_FOLDER_ID = 10294
 
@@ -19,12 +18,16 @@ class Folder:
     """A folder. A project is a folder directly below the root folder.
 
     :param project_id: the project that the folder is or belongs to, None for the root folder.
+    :param description: what a project is for.
     """
 
     id: int
     name: str
     parent_id: int | None
     project_id: int | None
+    description: str | None = None
+    created_at: str = _CREATED_AT
+    updated_at: str = _CREATED_AT
 
     @property
     def is_project(self) -> bool:
@@ -39,13 +42,18 @@ class Folder:
             "parent_id": self.parent_id,
             "is_project": self.is_project,
             "project_id": self.project_id,
-            "created_at": _CREATED_AT,
-            "updated_at": _CREATED_AT,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
         }
 
     def project_body(self) -> dict[str, Any]:
         """Return the project as the API shows it."""
-        return {"id": self.project_id, "description": None, "folder_id": self.id, "name": self.name}
+        return {
+            "id": self.project_id,
+            "description": self.description,
+            "folder_id": self.id,
+            "name": self.name,
+        }
 
 
 #: The folders at start.
@@ -62,7 +70,10 @@ class Folders:
     """The folders, by id."""
 
     def __init__(self) -> None:
-        self._by_id = {folder.id: folder for folder in FOLDERS}
+        self._by_id: dict[int, Folder] = {}
+        self._last_id = 0
+        self._last_project_id = 0
+        self.add(FOLDERS)
 
     def __iter__(self) -> Iterator[Folder]:
         return iter(self._by_id.values())
@@ -74,39 +85,69 @@ class Folders:
         """
         return self._by_id.get(folder_id)
 
+    def get(self, folder_id: int) -> Folder:
+        """Return a folder.
+
+        :param folder_id: the folder.
+        :raises Refused: with 404 if there is no such folder.
+        """
+        folder = self.find(folder_id)
+        if folder is None:
+            raise not_found()
+        return folder
+
     def add(self, folders: Iterable[Folder]) -> None:
         """Add folders. A folder with the same id is replaced.
 
         :param folders: the folders.
         """
-        self._by_id.update({folder.id: folder for folder in folders})
+        for folder in folders:
+            self._by_id[folder.id] = folder
+            self._last_id = max(self._last_id, folder.id)
+            self._last_project_id = max(self._last_project_id, folder.project_id or 0)
 
-    def below(self, parent_id: int) -> list[Folder]:
+    def remove(self, folders: Iterable[Folder]) -> None:
+        """Remove folders.
+
+        :param folders: the folders.
+        """
+        for folder in folders:
+            del self._by_id[folder.id]
+
+    def take_id(self) -> int:
+        """Return an id that no folder has or had."""
+        self._last_id += 1
+        return self._last_id
+
+    def take_project_id(self) -> int:
+        """Return an id that no project has or had."""
+        self._last_project_id += 1
+        return self._last_project_id
+
+    def below(self, parent_id: int, *, nested: bool = False) -> list[Folder]:
         """Return the folders directly below another.
 
         :param parent_id: the other folder.
+        :param nested: return those on all levels below it.
         :raises Refused: with 404 if there is no such folder.
         """
-        if self.find(parent_id) is None:
-            raise not_found()
-        return [folder for folder in self if folder.parent_id == parent_id]
+        self.get(parent_id)
+        found = [folder for folder in self if folder.parent_id == parent_id]
+        if nested:
+            found += [below for folder in found[:] for below in self.below(folder.id, nested=True)]
+        return found
 
     def projects(self) -> list[Folder]:
         """Return the projects."""
         return [folder for folder in self if folder.is_project]
 
-    def create(self, wanted: CreateFolder) -> Folder:
-        """Create a folder, or a project if it has no parent.
+    def project(self, project_id: int) -> Folder:
+        """Return the folder of a project.
 
-        :param wanted: the request.
-        :raises Refused: with 400 if there is no such parent.
+        :param project_id: the project.
+        :raises Refused: with 404 if there is no such project.
         """
-        parent = self.find(ROOT_FOLDER_ID if wanted.parent_id is None else wanted.parent_id)
-        if parent is None:
-            raise invalid({"parent_id": ["is not a folder of this workspace"]})
-        project_id = parent.project_id
-        if parent.id == ROOT_FOLDER_ID:
-            project_id = max((folder.project_id or 0 for folder in self), default=0) + 1
-        folder = Folder(id=max(self._by_id) + 1, name=wanted.name, parent_id=parent.id, project_id=project_id)
-        self.add([folder])
-        return folder
+        for folder in self.projects():
+            if folder.project_id == project_id:
+                return folder
+        raise not_found()

@@ -28,7 +28,7 @@ class Refused(Exception):
 
 
 def not_found() -> Refused:
-    """Return a 404: no such connection."""
+    """Return a 404: there is no such thing."""
     return Refused(status=404, body=NOT_FOUND_BODY)
 
 
@@ -38,6 +38,14 @@ def bad_request(message: str) -> Refused:
     :param message: the reason.
     """
     return Refused(status=400, body={"message": message})
+
+
+def forbidden(message: str) -> Refused:
+    """Return a 403 with a message.
+
+    :param message: the reason.
+    """
+    return Refused(status=403, body={"message": message})
 
 
 def invalid(errors: FieldErrors) -> Refused:

@@ -42,6 +42,7 @@ class SeedRow(BaseModel):
     folder_id: int = ROOT_FOLDER_ID
     description: str | None = None
     parent_id: int | None = None
+    custom_oauth_profile_id: int | None = None
     external_id: str | None = None
     authorized_at: str | None = None
     authorization_status: str | None = None

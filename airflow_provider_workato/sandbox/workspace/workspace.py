@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from airflow_provider_workato.sandbox.workspace import seeds
 from airflow_provider_workato.sandbox.workspace.bodies import ListFilter
 from airflow_provider_workato.sandbox.workspace.changes import ChangeLog
 from airflow_provider_workato.sandbox.workspace.connection import StoredConnection
-from airflow_provider_workato.sandbox.workspace.folders import Folders
+from airflow_provider_workato.sandbox.workspace.folders import Folder, Folders
 from airflow_provider_workato.sandbox.workspace.lists import ListCache
 from airflow_provider_workato.sandbox.workspace.refusals import not_found
 
@@ -81,6 +83,14 @@ class Workspace:
         folder = self.folders.find(folder_id)
         connection.folder_id = folder_id
         connection.project_id = folder.project_id if folder else None
+
+    def connections_in(self, folders: Iterable[Folder]) -> list[StoredConnection]:
+        """Return the connections directly in these folders.
+
+        :param folders: the folders.
+        """
+        ids = {folder.id for folder in folders}
+        return [connection for connection in self.connections.values() if connection.folder_id in ids]
 
     def take_id(self) -> int:
         """Return an id that no connection has or had."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Path, Query
 
 from airflow_provider_workato.sandbox.sandbox import TheSandbox
 from airflow_provider_workato.sandbox.traffic.operations import Operation
@@ -53,6 +53,7 @@ def requested_page(
     return Page(page, per_page)
 
 
+Id = Annotated[int, Path(ge=1)]
 ThePage = Annotated[Page, Depends(requested_page)]
 
 
@@ -78,22 +79,55 @@ async def get_workspace() -> dict[str, Any]:
 
 @router.get("/folders", name=Operation.LIST_FOLDERS)
 async def list_folders(
-    sandbox: TheSandbox, page: ThePage, parent_id: int = ROOT_FOLDER_ID
+    sandbox: TheSandbox, page: ThePage, parent_id: int = ROOT_FOLDER_ID, *, with_nested_folders: bool = False
 ) -> list[dict[str, Any]]:
-    """List the folders directly below a folder, by default the root folder."""
-    return [folder.body() for folder in page.of(sandbox.workspace.folders.below(parent_id))]
+    """List the folders below a folder, by default the root folder: directly below it, or on all levels."""
+    folders = sandbox.workspace.folders.below(parent_id, nested=with_nested_folders)
+    return [folder.body() for folder in page.of(folders)]
+
+
+@router.get("/folders/{folder_id}", name=Operation.GET_FOLDER)
+async def get_folder(sandbox: TheSandbox, folder_id: Id) -> dict[str, Any]:
+    """Return a folder."""
+    return sandbox.workspace.folders.get(folder_id).body()
 
 
 @router.post("/folders", name=Operation.CREATE_FOLDER)
 async def create_folder(sandbox: TheSandbox, wanted: bodies.CreateFolder) -> dict[str, Any]:
     """Create a folder, or a project if it has no parent."""
-    return sandbox.workspace.folders.create(wanted).body()
+    return sandbox.folder_calls.create(wanted).body()
+
+
+@router.put("/folders/{folder_id}", name=Operation.UPDATE_FOLDER)
+async def update_folder(sandbox: TheSandbox, folder_id: Id, wanted: bodies.UpdateFolder) -> dict[str, Any]:
+    """Rename or move a folder."""
+    return sandbox.folder_calls.update(folder_id, wanted).body()
+
+
+@router.delete("/folders/{folder_id}", name=Operation.DELETE_FOLDER)
+async def delete_folder(sandbox: TheSandbox, folder_id: Id, *, force: bool = False) -> dict[str, Any]:
+    """Delete a folder."""
+    sandbox.folder_calls.delete(folder_id, force=force)
+    return {"success": True}
 
 
 @router.get("/projects", name=Operation.LIST_PROJECTS)
 async def list_projects(sandbox: TheSandbox, page: ThePage) -> list[dict[str, Any]]:
     """List the projects."""
     return [folder.project_body() for folder in page.of(sandbox.workspace.folders.projects())]
+
+
+@router.put("/projects/{project_id}", name=Operation.UPDATE_PROJECT)
+async def update_project(sandbox: TheSandbox, project_id: Id, wanted: bodies.UpdateProject) -> dict[str, Any]:
+    """Rename or describe a project."""
+    return sandbox.folder_calls.update_project(project_id, wanted).project_body()
+
+
+@router.delete("/projects/{project_id}", name=Operation.DELETE_PROJECT)
+async def delete_project(sandbox: TheSandbox, project_id: Id) -> dict[str, Any]:
+    """Delete a project with all that is in it."""
+    sandbox.folder_calls.delete_project(project_id)
+    return {"success": True}
 
 
 @router.get("/export_manifests/folder_assets", name=Operation.LIST_FOLDER_ASSETS)
