@@ -60,7 +60,7 @@ test-cluster: .venv-cluster/.installed ## Play scenarios on Celery workers and t
 test-browser: .venv-browser/.installed ## Click through Airflow and the sandbox in Chromium (minutes; ARGS=--update-docs)
 	.venv-browser/bin/python -m pytest -m browser tests/browser $(ARGS)
 
-test-vendor: .venv/.installed .venv-vendor/.installed ## Run the vendor's command line against the sandbox
+test-vendor: .venv/.installed .venv-vendor/.installed ## Run the vendor's command line and, where terraform is, its Terraform provider against the sandbox
 	.venv/bin/python -m pytest -n 2 -m vendor tests/vendor $(ARGS)
 
 soak: .venv-cluster/.installed ## Keep a Celery cluster busy for 30 minutes (ARGS="--minutes 5"); writes docs/soak.md, and benchmarks.md
