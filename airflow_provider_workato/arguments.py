@@ -23,6 +23,9 @@ _ADDRESSES = {
 #: What a template renders for a missing value: nothing, Jinja's None, and the default of Airflow 3's ``var``.
 EMPTY = ("", "None", "NOTSET")
 
+#: Empties a field of an existing connection. ``None`` cannot mean that: it stands for an argument left out.
+UNSET = "unset"
+
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from airflow_provider_workato import connection_form
-from airflow_provider_workato.arguments import to_id, to_string
+from airflow_provider_workato.arguments import to_id, to_optional_id, to_string
 from airflow_provider_workato.authorization import not_in_list
 from airflow_provider_workato.client import endpoints
 from airflow_provider_workato.client.answers import (
@@ -199,6 +199,7 @@ class WorkatoConnectionsHook(BaseHook):
         folder_id: int | str | None = None,
         parent_id: int | str | None = None,
         external_id: str | None = None,
+        custom_oauth_profile_id: int | str | None = None,
         shell_connection: bool | None = None,
         input: Mapping[str, Any] | Sealed | None = None,
     ) -> WorkatoConnection:
@@ -209,6 +210,8 @@ class WorkatoConnectionsHook(BaseHook):
         :param folder_id: the folder or project to put it in.
         :param parent_id: the parent connection, of the same provider.
         :param external_id: your own id for it.
+        :param custom_oauth_profile_id: the OAuth profile of your own app that people log in with. Without
+            effect in a workspace without custom OAuth profiles.
         :param shell_connection: store the credentials without testing them.
         :param input: the connection's parameters, which are credentials. Without them the
             connection stays disconnected until a person authorizes it.
@@ -228,6 +231,7 @@ class WorkatoConnectionsHook(BaseHook):
             folder_id=folder_id,
             parent_id=parent_id,
             external_id=external_id,
+            custom_oauth_profile_id=custom_oauth_profile_id,
             shell_connection=shell_connection,
         )
         return self._change(endpoints.CREATE, payload=spec.payload(), secrets=secrets)
@@ -240,6 +244,7 @@ class WorkatoConnectionsHook(BaseHook):
         folder_id: int | str | None = None,
         parent_id: int | str | None = None,
         external_id: str | None = None,
+        custom_oauth_profile_id: int | str | None = None,
         shell_connection: bool | None = None,
         input: Mapping[str, Any] | Sealed | None = None,
         if_exists: IfExists = "reuse",
@@ -259,6 +264,8 @@ class WorkatoConnectionsHook(BaseHook):
         :param folder_id: the folder or project to put it in.
         :param parent_id: the parent connection, of the same provider.
         :param external_id: your own id for it.
+        :param custom_oauth_profile_id: the OAuth profile of your own app that people log in with. Without
+            effect in a workspace without custom OAuth profiles.
         :param shell_connection: store the credentials without testing them.
         :param input: the connection's parameters, which are credentials.
         :param if_exists: ``reuse`` it as it is (one that is not authorized is repaired with *input*),
@@ -283,6 +290,7 @@ class WorkatoConnectionsHook(BaseHook):
             folder_id=folder_id,
             parent_id=parent_id,
             external_id=external_id,
+            custom_oauth_profile_id=custom_oauth_profile_id,
             shell_connection=shell_connection,
         )
         return create_once.Provisioning(
@@ -313,6 +321,7 @@ class WorkatoConnectionsHook(BaseHook):
         folder_id: int | str | None = None,
         parent_id: int | str | None = None,
         external_id: str | None = None,
+        custom_oauth_profile_id: int | str | None = None,
         shell_connection: bool | None = None,
         input: Mapping[str, Any] | Sealed | None = None,
     ) -> WorkatoConnection:
@@ -321,8 +330,10 @@ class WorkatoConnectionsHook(BaseHook):
         :param connection_id: the connection.
         :param name: its new name.
         :param folder_id: the folder or project to move it to.
-        :param parent_id: its new parent connection.
+        :param parent_id: its new parent connection; ``"unset"`` leaves it without one.
         :param external_id: your own id for it.
+        :param custom_oauth_profile_id: the OAuth profile of your own app that people log in with;
+            ``"unset"`` leaves it without one.
         :param shell_connection: store the credentials without testing them.
         :param input: the parameters to change, which are credentials. Leave it out for a
             connection that a person authorized: it would replace what the login set.
@@ -336,13 +347,14 @@ class WorkatoConnectionsHook(BaseHook):
             folder_id=folder_id,
             parent_id=parent_id,
             external_id=external_id,
+            custom_oauth_profile_id=custom_oauth_profile_id,
             shell_connection=shell_connection,
         )
         number, changes = to_id(connection_id), spec.changes()
         if not changes and secrets is None:
             raise WorkatoConfigurationError(
                 f"Nothing to change on connection {number}: give name, folder_id, parent_id, external_id, "
-                "shell_connection or input."
+                "custom_oauth_profile_id, shell_connection or input."
             )
         return self._change(endpoints.UPDATE, connection_id=number, payload=changes, secrets=secrets)
 
@@ -421,7 +433,8 @@ class WorkatoConnectionsHook(BaseHook):
             provider=provider,
             name=name,
             folder_id=folder_id,
-            parent_id=parent_id,
+            # Without what empties it: there is nothing to change.
+            parent_id=to_optional_id(parent_id, what="parent_id"),
             external_id=external_id,
         ).identity()
         if identity.external_id is None and None in (identity.name, identity.provider, identity.folder_id):

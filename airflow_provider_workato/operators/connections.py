@@ -107,6 +107,8 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
     :param folder_id: the folder or project to put it in (templated).
     :param parent_id: the parent connection, of the same provider (templated).
     :param external_id: your own id for it (templated).
+    :param custom_oauth_profile_id: the OAuth profile of your own app that people log in with (templated).
+        Without effect in a workspace without custom OAuth profiles.
     :param input: the connection's parameters, which are credentials (templated, hidden everywhere). Without
         them the connection stays disconnected until a person authorizes it.
     :param public_input_keys: the keys of *input* whose values are not secret, for example
@@ -114,7 +116,8 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
         values may be shown. All others are secret.
     :param shell_connection: store the credentials without testing them (templated).
     :param if_exists: ``reuse`` it as it is (one that is not authorized is repaired with *input*),
-        ``update`` it with what is given here, ``fail``, or create a ``duplicate`` (templated).
+        ``update`` it with what is given here, ``fail``, or create a ``duplicate`` (templated). An update
+        empties *parent_id* or *custom_oauth_profile_id* if it is ``"unset"``.
     :param on_refused: what to do if the app refuses *input*: ``fail`` the task, or ``return`` the id of the
         unauthorized connection, so that one bad tenant does not stop the others (templated). In both
         cases the task does not wait.
@@ -138,6 +141,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
         "folder_id",
         "parent_id",
         "external_id",
+        "custom_oauth_profile_id",
         "input",
         "shell_connection",
         "if_exists",
@@ -155,6 +159,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
         folder_id: IdArgument | None = NOT_GIVEN,
         parent_id: IdArgument | None = NOT_GIVEN,
         external_id: StringArgument | None = NOT_GIVEN,
+        custom_oauth_profile_id: IdArgument | None = NOT_GIVEN,
         input: DictArgument | None = NOT_GIVEN,
         shell_connection: FlagArgument | None = NOT_GIVEN,
         if_exists: IfExists | StringArgument = "reuse",
@@ -170,11 +175,13 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
         self.folder_id: Any
         self.parent_id: Any
         self.external_id: Any
+        self.custom_oauth_profile_id: Any
         self.shell_connection: Any
         self._store(
             folder_id=folder_id,
             parent_id=parent_id,
             external_id=external_id,
+            custom_oauth_profile_id=custom_oauth_profile_id,
             shell_connection=shell_connection,
         )
         self.if_exists: Any = if_exists
@@ -192,6 +199,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
                 folder_id=self.folder_id,
                 parent_id=self.parent_id,
                 external_id=self.external_id,
+                custom_oauth_profile_id=self.custom_oauth_profile_id,
                 shell_connection=self.shell_connection,
                 input=self.credentials,
                 if_exists=self.if_exists,
@@ -216,7 +224,15 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
 
 
 #: What an update can change.
-_CHANGEABLE = ("name", "folder_id", "parent_id", "external_id", "input", "shell_connection")
+_CHANGEABLE = (
+    "name",
+    "folder_id",
+    "parent_id",
+    "external_id",
+    "custom_oauth_profile_id",
+    "input",
+    "shell_connection",
+)
 
 
 class WorkatoUpdateConnectionOperator(CredentialsOperator):
@@ -227,8 +243,10 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
     :param connection_id: the connection (templated).
     :param name: its new name (templated).
     :param folder_id: the folder or project to move it to (templated).
-    :param parent_id: its new parent connection (templated).
+    :param parent_id: its new parent connection; ``"unset"`` leaves it without one (templated).
     :param external_id: your own id for it (templated).
+    :param custom_oauth_profile_id: the OAuth profile of your own app that people log in with; ``"unset"``
+        leaves it without one (templated).
     :param input: the parameters to change, which are credentials (templated, hidden everywhere).
     :param public_input_keys: the keys of *input* whose values are not secret, for example
         ``["host_name", "auth_type"]``; for nested dicts a path such as ``advanced_settings.host``. Their
@@ -254,6 +272,7 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         folder_id: IdArgument | None = NOT_GIVEN,
         parent_id: IdArgument | None = NOT_GIVEN,
         external_id: StringArgument | None = NOT_GIVEN,
+        custom_oauth_profile_id: IdArgument | None = NOT_GIVEN,
         input: DictArgument | None = NOT_GIVEN,
         shell_connection: FlagArgument | None = NOT_GIVEN,
         **kwargs: Any,
@@ -265,12 +284,14 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         self.folder_id: Any
         self.parent_id: Any
         self.external_id: Any
+        self.custom_oauth_profile_id: Any
         self.shell_connection: Any
         self._store(
             name=name,
             folder_id=folder_id,
             parent_id=parent_id,
             external_id=external_id,
+            custom_oauth_profile_id=custom_oauth_profile_id,
             shell_connection=shell_connection,
         )
 
@@ -286,6 +307,7 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
             folder_id=self.folder_id,
             parent_id=self.parent_id,
             external_id=self.external_id,
+            custom_oauth_profile_id=self.custom_oauth_profile_id,
             shell_connection=shell_connection,
             input=credentials,
         )

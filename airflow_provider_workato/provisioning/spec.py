@@ -6,15 +6,19 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from airflow_provider_workato.arguments import drop_none, to_flag, to_id, to_string
+from airflow_provider_workato.arguments import UNSET, drop_none, to_flag, to_id, to_string
 from airflow_provider_workato.provisioning.identity import Identity
 
 #: Checks of the arguments that are not strings.
 _CHECKS: dict[str, Callable[..., Any]] = {
     "folder_id": to_id,
     "parent_id": to_id,
+    "custom_oauth_profile_id": to_id,
     "shell_connection": to_flag,
 }
+
+#: The fields that :data:`UNSET` empties.
+UNSETTABLE = ("parent_id", "custom_oauth_profile_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +32,11 @@ class ConnectionSpec:
     :param folder_id: its folder or project.
     :param parent_id: its parent connection.
     :param external_id: the user's own id for it.
+    :param custom_oauth_profile_id: the OAuth profile that people log in with.
     :param shell_connection: whether Workato stores the credentials without testing them.
     :param callback_url: called by Workato when a runtime user has logged in.
     :param redirect_url: where a runtime user is sent after the login.
+    :param unset: the names of the fields that an update empties.
     """
 
     name: str | None = None
@@ -38,34 +44,42 @@ class ConnectionSpec:
     folder_id: int | None = None
     parent_id: int | None = None
     external_id: str | None = None
+    custom_oauth_profile_id: int | None = None
     shell_connection: bool | None = None
     callback_url: str | None = None
     redirect_url: str | None = None
+    unset: frozenset[str] = frozenset()
 
     @classmethod
     def checked(cls, *required: str, **given: Any) -> Self:
         """Check the arguments of a call.
 
         :param required: the names of those that must not be ``None``.
-        :param given: the arguments; ids may be strings of digits.
+        :param given: the arguments; ids may be strings of digits, those of :data:`UNSETTABLE` also
+            :data:`UNSET`.
         :raises WorkatoConfigurationError: naming the argument that is not valid.
         """
+        unset = frozenset(name for name in UNSETTABLE if given.get(name) == UNSET and name not in required)
         return cls(
+            unset=unset,
             **{
                 name: None
-                if value is None and name not in required
+                if name in unset or (value is None and name not in required)
                 else _CHECKS.get(name, to_string)(value, what=name)
                 for name, value in given.items()
-            }
+            },
         )
 
     def payload(self) -> dict[str, Any]:
-        """Return what to send: the fields that were given."""
-        return drop_none(**asdict(self))
+        """Return what a create sends: the fields that were given."""
+        given = asdict(self)
+        del given["unset"]
+        return drop_none(**given)
 
     def changes(self) -> dict[str, Any]:
         """Return what an update sends. The provider of a connection cannot change."""
-        return {name: value for name, value in self.payload().items() if name != "provider"}
+        changes = self.payload() | dict.fromkeys(self.unset)
+        return {name: value for name, value in changes.items() if name != "provider"}
 
     def identity(self) -> Identity:
         """Return the fields that identify this connection."""

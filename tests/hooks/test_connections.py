@@ -334,6 +334,38 @@ def test_update_sends_what_is_given(hook: WorkatoConnectionsHook, sandbox: Runni
     assert (row["name"], row["folder_id"], row["authorization_status"]) == ("New", FOLDER, "failed")
 
 
+def test_update_empties_a_field(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    row = {"name": "unset", "provider": "salesforce", "parent_id": PARENT, "custom_oauth_profile_id": 17}
+    (number,) = sandbox.control.seed([row])
+    assert hook.update_connection(number, parent_id="unset")["parent_id"] is None
+    assert sandbox.control.connection(number)["custom_oauth_profile_id"] == 17
+    hook.update_connection(number, custom_oauth_profile_id="18", parent_id=PARENT)
+    row = sandbox.control.connection(number)
+    assert (row["custom_oauth_profile_id"], row["parent_id"]) == (18, PARENT)
+    hook.update_connection(number, name="unset", external_id="unset", custom_oauth_profile_id="unset")
+    row = sandbox.control.connection(number)
+    assert (row["name"], row["external_id"], row["custom_oauth_profile_id"]) == ("unset", "unset", None)
+
+
+@pytest.mark.parametrize("given", [{"folder_id": "unset"}, {"parent_id": "Unset"}])
+def test_what_no_update_empties(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, given: dict[str, Any]
+) -> None:
+    with pytest.raises(WorkatoConfigurationError, match="must be a number such as 1892"):
+        hook.update_connection(PARENT, **given)
+    assert sandbox.control.requests() == []
+
+
+def test_nothing_is_looked_for_by_an_empty_field(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    with pytest.raises(WorkatoConfigurationError, match="parent_id must be a number"):
+        hook.find_matching(external_id="a", provider="jira", parent_id="unset")
+    with pytest.raises(WorkatoConfigurationError, match="parent_id must be a number"):
+        hook.create_runtime_user_connection(parent_id="unset", folder_id=FOLDER, external_id="a")
+    assert sandbox.control.requests() == []
+
+
 def test_update_without_changes(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     with pytest.raises(WorkatoConfigurationError, match="Nothing to change on connection 36"):
         hook.update_connection(PARENT)

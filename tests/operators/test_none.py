@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, task_group
+from airflow.providers.common.compat.sdk import DAG, task, task_group
 
+from airflow_provider_workato.arguments import UNSET
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.operators.connections import (
     WorkatoCreateConnectionOperator,
@@ -34,6 +35,9 @@ CASES = [
     (WorkatoCreateRuntimeUserConnectionOperator, LOGIN, "redirect_url"),
     (WorkatoUpdateConnectionOperator, {"connection_id": 36, "name": "Prod"}, "input"),
     (WorkatoUpdateConnectionOperator, {"connection_id": 36, "name": "Prod"}, "external_id"),
+    (WorkatoUpdateConnectionOperator, {"connection_id": 36, "name": "Prod"}, "parent_id"),
+    (WorkatoUpdateConnectionOperator, {"connection_id": 36, "name": "Prod"}, "custom_oauth_profile_id"),
+    (WorkatoCreateConnectionOperator, CREATE, "custom_oauth_profile_id"),
     (WorkatoDeleteConnectionOperator, {"connection_id": 36}, "created_by"),
     (WorkatoListConnectionsOperator, {"provider": "jira"}, "folder_id"),
     (WorkatoListConnectionsOperator, {}, "external_id"),
@@ -67,6 +71,42 @@ def test_a_literal_none_counts_as_left_out(sandbox: RunningSandbox, connect: Con
     operator = WorkatoCreateConnectionOperator(task_id="create", **CREATE, **nothing)
     number = operator.execute(TaskInstance().context)
     assert sandbox.control.connection(number)["name"] == "Prod"
+
+
+def test_a_word_empties_a_field(airflow_db: None) -> None:
+    """Written in the DAG file, rendered by a template, and returned by an upstream task."""
+    seeds = [
+        {"provider": "salesforce", "parent_id": 36, "custom_oauth_profile_id": 17, "name": name}
+        for name in ("literal", "template", "upstream", "kept")
+    ]
+    with own_workspace() as process:
+        literal, template, upstream, kept = process.control.seed(seeds)
+        with DAG("unset", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+
+            @task
+            def changes() -> list[dict[str, Any]]:
+                return [
+                    {"connection_id": upstream, "parent_id": "unset"},
+                    {"connection_id": kept, "parent_id": 36},
+                ]
+
+            WorkatoUpdateConnectionOperator(task_id="literal", connection_id=literal, parent_id=UNSET)
+            WorkatoUpdateConnectionOperator(
+                task_id="template",
+                connection_id=template,
+                parent_id="{{ 'unset' if params.alone else 36 }}",
+                custom_oauth_profile_id="{{ 'unset' if params.alone else 18 }}",
+                params={"alone": True},
+            )
+            WorkatoUpdateConnectionOperator.partial(task_id="upstream").expand_kwargs(changes())
+        run = run_dag(dag)
+        rows = {row["name"]: row for row in process.control.connections()}
+    assert set(run.states.values()) == {"success"}
+    assert {name: rows[name]["parent_id"] for name in ("literal", "template", "upstream", "kept")} == {
+        "literal": None, "template": None, "upstream": None, "kept": 36
+    }  # fmt: skip
+    assert rows["template"]["custom_oauth_profile_id"] is None
+    assert rows["literal"]["custom_oauth_profile_id"] == 17
 
 
 def test_an_argument_assigned_later_is_checked_too(connect: Connect) -> None:

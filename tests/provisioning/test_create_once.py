@@ -115,6 +115,20 @@ def test_updated_with_all_arguments(hook: WorkatoConnectionsHook, sandbox: Runni
     assert calls(sandbox)["update_connection"] == 1
 
 
+def test_an_update_empties_what_a_create_leaves_out(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    unset: dict[str, Any] = {"parent_id": "unset", "custom_oauth_profile_id": "unset"}
+    parent = hook.ensure_connection(**JIRA | {"external_id": "parent"} | unset)
+    given: dict[str, Any] = {"parent_id": parent["id"], "custom_oauth_profile_id": 17}
+    first = hook.ensure_connection(**JIRA, **given)
+    assert (parent["parent_id"], {key: first[key] for key in given}) == (None, given)
+    assert hook.ensure_connection(**JIRA, **unset)["parent_id"] == parent["id"], "it is reused as it is"
+    changed = hook.ensure_connection(**JIRA, **unset, if_exists="update")
+    assert changed["id"] == first["id"]
+    assert {key: changed[key] for key in unset} == dict.fromkeys(unset)
+
+
 def test_an_update_may_be_refused(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     first = hook.ensure_connection(**JIRA, input=GOOD)
     with pytest.raises(WorkatoAuthorizationError) as caught:
