@@ -6,9 +6,10 @@ package for that, common-compat, has some of them only in releases that Airflow'
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from airflow import __version__ as _airflow_version
 
@@ -185,6 +186,20 @@ def asset_stores(trigger: Any) -> list[Any]:
     return each or [store]
 
 
+async def asset_state(store: Any, method: Literal["get", "set", "delete"], *arguments: Any) -> Any:
+    """Call a method of an asset's state store without blocking the triggerer's event loop.
+
+    :param store: one of :func:`asset_stores`.
+    :param method: the method.
+    :param arguments: its arguments: a key and, for ``set``, a value.
+    """
+    if hasattr(store, f"a{method}"):
+        return await getattr(store, f"a{method}")(*arguments)
+    # Airflow 3.3.0 and 3.3.1 have no coroutines for it. Unlike on Airflow 3.0 and 3.1, which have no such
+    # store, another thread may use the loop's channel to the triggerer's supervisor.
+    return await asyncio.to_thread(getattr(store, method), *arguments)
+
+
 __all__ = [
     "AIRFLOW_3_3",
     "TRIGGER_FAILED",
@@ -202,6 +217,7 @@ __all__ = [
     "PokeReturnValue",
     "TaskDeferralError",
     "XCom",
+    "asset_state",
     "asset_stores",
     "conf",
     "forget_variables",

@@ -63,6 +63,14 @@ class AirflowApi:
 
         wait_until(all_known, what=f"the DAGs {', '.join(dag_ids)}", deadline=deadline)
 
+    def pause(self, dag_id: str, *, paused: bool) -> None:
+        """Pause a DAG, or end its pause.
+
+        :param dag_id: the DAG.
+        :param paused: which of both.
+        """
+        self._call("PATCH", f"/dags/{dag_id}", json={"is_paused": paused})
+
     def trigger(self, dag_id: str, *, conf: dict[str, Any] | None = None, run_id: str | None = None) -> str:
         """Start a run and return its id.
 

@@ -7,27 +7,24 @@ authorized, fails, or is lost.
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import itertools
 import json
 import time
-import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Hashable, Mapping, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
-from datetime import UTC
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Hashable, Mapping
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_workato.arguments import parse_time, to_optional_id
+from airflow_provider_workato.arguments import to_optional_id
 from airflow_provider_workato.authorization import State
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.progress import schedule_text
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
 from airflow_provider_workato.triggers.registry import REGISTRY
+from airflow_provider_workato.triggers.reports import Reported, Reports, loss
 from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot
 from airflow_provider_workato.triggers.threads import in_thread
 from airflow_provider_workato.version_compat import asset_stores
@@ -39,21 +36,6 @@ if TYPE_CHECKING:
 
 #: The changes that can be watched.
 CHANGES: tuple[str, ...] = (State.AUTHORIZED.value, State.FAILED.value, State.LOST.value)
-
-#: What was reported, by connection id: the state, and the time of a loss.
-Reported = dict[int, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What a watch has reported so far.
-
-    :param reported: the reports; ``None`` before the watch's very first list.
-    :param stored: whether the store of every watched asset has them.
-    """
-
-    reported: Reported | None
-    stored: bool = field(kw_only=True)
 
 
 class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
@@ -77,10 +59,6 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
     :raises WorkatoConfigurationError: if an argument is not valid.
     """
 
-    #: Airflow records an event about a second after it fired. Store the reports later than that (seconds): a
-    #: triggerer that dies in between repeats a report rather than losing it.
-    STORE_AFTER = 3.0
-
     #: The shortest time in seconds before Airflow may restart a failed watch.
     REST = 10.0
 
@@ -91,13 +69,14 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
         external_id: int | str | None = None,
         folder_id: int | str | None = None,
         provider: str | None = None,
-        changes: Sequence[str] = CHANGES,
+        changes: Collection[str] = CHANGES,
         workato_conn_id: str = "workato_default",
         poke_interval: timedelta | float | str = 60.0,
     ) -> None:
         # Every watch uses the whole list, so that all watches of a workspace share it.
         super().__init__(workato_conn_id=workato_conn_id, poke_interval=poke_interval)
-        self.changes = [] if isinstance(changes, str) else [str(change) for change in changes or ()]
+        # Sorted, so that a watcher is the same trigger however its changes are written.
+        self.changes = [] if isinstance(changes, str) else sorted({str(change) for change in changes or ()})
         if not self.changes or not set(self.changes) <= set(CHANGES):
             raise WorkatoConfigurationError(
                 f"changes must be a list of {', '.join(CHANGES)}, such as ['lost']."
@@ -160,44 +139,49 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
         :param shared_stream: the lists.
         """
         started = time.monotonic()
-        stores = asset_stores(self)
-        memory: Memory | None = None
-        known: Mapping[int, ListedConnection] | None = None
+        reports = Reports.shared(asset_stores(self), self._record_key, self._old_record_keys)
+        # The rows of the newest list, and what they were compared with.
+        known: Mapping[int, ListedConnection] = {}
+        base: Reported | None = None
+        is_begun = False
         latest = REGISTRY.latest(self.list_key(self.serialize()[1]), max_age=self.poke_interval)
         try:
             async for item in _starting_with(latest if isinstance(latest, Snapshot) else None, shared_stream):
                 if isinstance(item, PollFailed):
                     self.log.warning("%s The watch continues with the next poll.", item.error)
                     continue
-                if memory is None:
-                    if (memory := await self._load(stores)) is None:
+                async with reports.lock:
+                    await reports.read()
+                    if not is_begun:
+                        is_begun = True
+                        self.log.info(
+                            "Watching for connections that become %s. %s The list has %d connections.",
+                            " or ".join(self.changes),
+                            schedule_text(self.poke_interval, None),
+                            len(item.rows),
+                        )
+                    # Accept an older list first: a watch that joins others would otherwise see nothing until
+                    # their next list. It must not undo what is recorded.
+                    if item.moment < reports.moment or (item.moment < started and not reports.is_new):
                         continue
-                    self.log.info(
-                        "Watching for connections that become %s. %s The list has %d connections.",
-                        " or ".join(self.changes),
-                        schedule_text(self.poke_interval, None),
-                        len(item.rows),
-                    )
-                first, reported = memory.reported is None, memory.reported or {}
-                # Accept an older list first: a watch that joins others would otherwise see nothing until
-                # their next list. It must not undo what the store has.
-                if item.moment < started and not first:
-                    continue
-                # In a thread: the first comparison of a large workspace takes a moment.
-                compared = partial(self._compare, item, known or {}, reported)
-                changed, news, watched = await in_thread(compared)
-                self._tell_if_none(watched, known)
-                known = item.rows
-                for number in [] if first else news:
-                    row = item.rows[number]
-                    self.log.info("Connection %s: %s.", number, row.state.value)
-                    yield TriggerEvent({"change": row.state.value, "connection": row.connection()})
-                stored = memory.stored
-                if changed or not stored:
-                    if news and not first:
-                        await asyncio.sleep(self.STORE_AFTER)
-                    stored = await self._store(stores, reported)
-                memory = Memory(reported, stored=stored)
+                    before = known if base is reports.reported else {}
+                    # In a thread: the first comparison of a large workspace takes a moment.
+                    compared = partial(self._compare, item, before, reports.reported)
+                    changes, watched = await in_thread(compared)
+                    if base is None and not watched:
+                        self._tell_that_none()
+                    is_new = reports.is_new
+                    told = {} if is_new or not any(changes.values()) else await reports.reported_elsewhere()
+                    known, base = item.rows, reports.reported
+                    reports.moment, reports.is_new = item.moment, False
+                    for number, report in changes.items():
+                        fires = not is_new and report is not None and told.get(number) != report
+                        reports.note(number, report, fires=fires)
+                        if fires:
+                            row = item.rows[number]
+                            self.log.info("Connection %s: %s.", number, row.state.value)
+                            yield TriggerEvent({"change": row.state.value, "connection": row.connection()})
+                await reports.store()
         except Exception:
             # Airflow restarts a failed watch at once, without end. Slow that down to the pace of the polls.
             self.log.exception("Watching the connections failed.")
@@ -206,34 +190,26 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
 
     def _compare(
         self, snapshot: Snapshot, known: Mapping[int, ListedConnection], reported: Reported
-    ) -> tuple[bool, list[int], int]:
-        """Bring *reported* up to date.
+    ) -> tuple[dict[int, str | None], int]:
+        """Return what *reported* lacks, and how many new or changed rows are watched.
 
-        A connection that is missing from the list or left the watched folder keeps its entry: it may come
+        A connection that is missing from the list or left the watched folder keeps its report: it may come
         back, and an incomplete list must not make news of all the others.
-
-        :return: whether it changed, the connections to report, and how many new or changed rows are watched.
         """
-        changed, news, watched = False, [], 0
+        changes, watched = {}, 0
         for number, row in snapshot.rows.items():
             # An unchanged row is the same object as before.
             if known.get(number) is row or not self._watches(row):
                 continue
             watched += 1
             report = self._report(row)
-            if report == reported.get(number):
-                continue
-            changed = True
-            if report is None:
-                del reported[number]
-            else:
-                reported[number] = report
-                news.append(number)
-        return changed, news, watched
+            if report != reported.get(number):
+                changes[number] = report
+        return changes, watched
 
-    def _tell_if_none(self, watched: int, known: Mapping[int, ListedConnection] | None) -> None:
+    def _tell_that_none(self) -> None:
         # Nothing else shows that a filter is misspelt.
-        if known is None and self._filters and not watched:
+        if self._filters:
             filters = [f"{name}={value}" for name, value in self._filters.items()]
             self.log.info("No connection of the list has %s yet.", ", ".join(filters))
 
@@ -248,46 +224,17 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
     def _report(self, row: ListedConnection) -> str | None:
         if row.state.value not in self.changes:
             return None
-        return _loss(row.fields().connection_lost_at) if row.state is State.LOST else row.state.value
-
-    async def _load(self, stores: Sequence[Any]) -> Memory | None:
-        """Return the reports from the newest of the watched assets' stores.
-
-        ``None`` if a store cannot be read now and no other has them.
-        """
-        entries, unread = [], False
-        for store in stores:
-            try:
-                entries.append(await store.aget(self._store_key))
-            except Exception:
-                self.log.exception("The asset state store cannot be read; trying again at the next list.")
-                entries.append(None)
-                unread = True
-        found = [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("at"), float)]
-        if not found:
-            return None if unread else Memory(None, stored=not stores)
-        newest = max(found, key=lambda entry: entry["at"])
-        reported = await in_thread(partial(_unpacked, newest.get("told")))
-        return Memory(reported, stored=reported is not None and all(entry == newest for entry in entries))
-
-    async def _store(self, stores: Sequence[Any], reported: Reported) -> bool:
-        if not stores:
-            return True
-        # Do not rename the keys: earlier releases read the entry, too.
-        entry = {"at": time.time(), "told": await in_thread(partial(_packed, reported))}
-        stored = True
-        for store in stores:
-            try:
-                await store.aset(self._store_key, entry)
-            except Exception:
-                self.log.exception("The asset state store cannot be written; a restart may miss a change.")
-                stored = False
-        return stored
+        return loss(row.fields().connection_lost_at) if row.state is State.LOST else row.state.value
 
     @property
-    def _store_key(self) -> str:
-        watch = json.dumps(self.serialize()[1], sort_keys=True)
-        return f"workato_{hashlib.sha256(watch.encode()).hexdigest()[:16]}"
+    def _record_key(self) -> str:
+        return _key({"conn_id": self.workato_conn_id, "changes": self.changes, **self._filters})
+
+    @property
+    def _old_record_keys(self) -> list[str]:
+        # They depended on the interval and on the order of the changes, too.
+        given = self.serialize()[1]
+        return [_key(given | {"changes": order}) for order in itertools.permutations(self.changes)]
 
 
 async def _starting_with(
@@ -299,37 +246,5 @@ async def _starting_with(
         yield item
 
 
-def _loss(lost_at: object) -> str:
-    """Return the report of a loss, which does not depend on the time zone of Workato's timestamp."""
-    moment = parse_time(lost_at)
-    if moment is not None and moment.tzinfo is not None:
-        # The first and last day of the calendar overflow in some time zones.
-        with suppress(OverflowError):
-            moment = moment.astimezone(UTC)
-    return f"{State.LOST.value} {moment.isoformat() if moment is not None else lost_at}"
-
-
-def _packed(reported: Reported) -> str:
-    """Return *reported* compressed: the ids by report, each as the difference to the one before."""
-    ids: dict[str, list[int]] = {}
-    for number in sorted(reported):
-        ids.setdefault(reported[number], []).append(number)
-    steps = {
-        report: [after - before for before, after in itertools.pairwise([0, *numbers])]
-        for report, numbers in ids.items()
-    }
-    return base64.b64encode(zlib.compress(json.dumps(steps, separators=(",", ":")).encode(), 9)).decode()
-
-
-def _unpacked(packed: object) -> Reported | None:
-    lost = f"{State.LOST.value} "
-    try:
-        steps = json.loads(zlib.decompress(base64.b64decode(str(packed))))
-        return {
-            number: report
-            for stored, each in steps.items()
-            for report in [_loss(stored.removeprefix(lost)) if stored.startswith(lost) else stored]
-            for number in itertools.accumulate(each)
-        }
-    except (ValueError, TypeError, AttributeError, zlib.error):
-        return None
+def _key(watch: Mapping[str, Any]) -> str:
+    return f"workato_{hashlib.sha256(json.dumps(watch, sort_keys=True).encode()).hexdigest()[:16]}"

@@ -191,13 +191,11 @@ def run_triggerer(line: Line) -> None:
 
     :param line: the pipe for orders and events.
     """
-    from airflow_provider_workato.triggers import snapshots
-    from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
+    from airflow_provider_workato.triggers import reports, snapshots
 
     if hasattr(snapshots, "SOON"):
         snapshots.SOON = min(snapshots.SOON, SOON)
-    if hasattr(WorkatoConnectionStatusTrigger, "STORE_AFTER"):
-        WorkatoConnectionStatusTrigger.STORE_AFTER = NOTE_AFTER
+    reports.STORE_AFTER = NOTE_AFTER
     asyncio.run(_triggerer(line))
 
 

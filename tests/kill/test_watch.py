@@ -1,13 +1,14 @@
-"""A DAG that runs when a connection is lost runs once for each loss, even if its triggerer is killed."""
+"""A DAG that runs when a connection is lost runs once for each loss, even if nothing watches meanwhile."""
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from airflow_provider_workato.sandbox.client import SandboxControl, running_sandbox, wait_until
+from airflow_provider_workato.sandbox.client import running_sandbox, wait_until
 from tests.support.airflow import on_airflow_33
 
 pytestmark = [pytest.mark.kill, on_airflow_33]
@@ -19,22 +20,32 @@ EXAMPLE = Path(__file__).parents[2] / "example_dags" / f"{DAG_ID}.py"
 def test_once_per_loss(tmp_path: Path) -> None:
     from tools.cluster import AirflowCluster
 
-    def polled(control: SandboxControl, *, times: int) -> None:
-        goal = len(control.requests(operation="list_connections")) + times
-        wait_until(
-            lambda: len(control.requests(operation="list_connections")) >= goal,
-            deadline=120,
-            what="the watch's polls",
-        )
+    def lists() -> int:
+        return len(control.requests(operation="list_connections"))
+
+    def polled(*, times: int) -> None:
+        goal = lists() + times
+        wait_until(lambda: lists() >= goal, deadline=120, what="the watch's polls")
+
+    def lose_while_nothing_watches() -> None:
+        def is_quiet() -> bool:
+            before = lists()
+            # Five times the interval of the watch, and half of the time for which an edit stops it at least.
+            time.sleep(5)
+            return lists() == before
+
+        wait_until(is_quiet, deadline=120, what="the end of the watch")
+        control.authorize(user)
+        control.lose(user)
+
+    def runs_once_more(count: int) -> None:
+        wait_until(lambda: runs() == ["success"] * count, deadline=180, what=f"run {count}")
+        polled(times=4)
+        assert runs() == ["success"] * count
 
     dags = tmp_path / "dags"
     dags.mkdir()
-    # The default of one poll a minute is too slow for a test.
-    source = EXAMPLE.read_text().replace(
-        'provider="salesforce", ', 'provider="salesforce", poke_interval=2, '
-    )
-    assert "poke_interval=2" in source
-    (dags / EXAMPLE.name).write_text(source)
+    _write_dag(dags, interval=1)
     with running_sandbox("--no-quota") as sandbox:
         control = sandbox.control
         (user,) = control.seed(
@@ -54,18 +65,20 @@ def test_once_per_loss(tmp_path: Path) -> None:
             "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
             # A takeover takes this long, 30 s by default. A busy triggerer must not seem dead.
             "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "20",
+            # An edited or paused watch stops at once, and starts when the file is parsed again.
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
         }
         with AirflowCluster(home=tmp_path / "home", dags_folder=dags, env=env) as cluster:
             cluster.api.wait_for_dags(DAG_ID)
             runs = partial(cluster.api.run_states, DAG_ID)
-            polled(control, times=2)
+            polled(times=2)
             assert runs() == []
 
             control.lose(user)
-            wait_until(lambda: runs() == ["success"], deadline=180, what="the run for the loss")
+            runs_once_more(1)
             cluster.kill_triggerer(0)
             cluster.start_triggerer(0)
-            polled(control, times=4)
+            polled(times=4)
             assert runs() == ["success"]
 
             # Lose it again while no triggerer runs.
@@ -73,8 +86,24 @@ def test_once_per_loss(tmp_path: Path) -> None:
             control.authorize(user)
             control.lose(user)
             cluster.start_triggerer(0)
-            wait_until(lambda: runs() == ["success"] * 2, deadline=180, what="the run for the second loss")
-            polled(control, times=4)
-            assert runs() == ["success"] * 2
-            print(f"\n2 losses, 2 triggerers killed, {len(runs())} runs")
-        assert control.counts()["by_operation"]["get_oauth_url"] == 2
+            runs_once_more(2)
+
+            # Airflow stops a watch whose arguments are edited before it starts the new one.
+            _write_dag(dags, interval=1.5)
+            lose_while_nothing_watches()
+            runs_once_more(3)
+
+            # A watch stops while all DAGs of its asset are paused.
+            cluster.api.pause(DAG_ID, paused=True)
+            lose_while_nothing_watches()
+            cluster.api.pause(DAG_ID, paused=False)
+            runs_once_more(4)
+            print(f"\n4 losses, 2 triggerers killed, 1 edit, 1 pause, {len(runs())} runs")
+        assert control.counts()["by_operation"]["get_oauth_url"] == 4
+
+
+def _write_dag(dags: Path, *, interval: float) -> None:
+    # The default of one poll a minute is too slow for a test.
+    source = EXAMPLE.read_text().replace("provider=", f"poke_interval={interval}, provider=")
+    assert f"poke_interval={interval}" in source
+    (dags / EXAMPLE.name).write_text(source)

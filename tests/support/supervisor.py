@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ class Supervisor:
     """Answers messages as the triggerer's supervisor does, and records them."""
 
     answers: dict[str, Any] = field(default_factory=dict)
+    #: The asset state store: JSON by the names of asset and key.
+    asset_states: dict[tuple[str, str], str] = field(default_factory=dict)
     sent: list[Any] = field(default_factory=list)
     #: The ids of the threads that sent messages.
     threads: set[int] = field(default_factory=set)
@@ -27,16 +30,37 @@ class Supervisor:
         self.threads.add(threading.get_ident())
         self.sent.append(msg)
         await asyncio.sleep(0)
-        answer = self.answers.get(type(msg).__name__)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        return self._answer(msg)
 
     def send(self, msg: Any) -> Any:
         """Receive a message from any thread. The real channel breaks if the provider's threads use it."""
         self.threads.add(threading.get_ident())
         self.sent.append(msg)
-        return self.answers.get(type(msg).__name__)
+        return self._answer(msg)
+
+    def _answer(self, msg: Any) -> Any:
+        kind = type(msg).__name__
+        answer = self.answers.get(kind)
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is None and kind.endswith("AssetStateStoreByName"):
+            return self._asset_state(kind, msg)
+        return answer
+
+    def _asset_state(self, kind: str, msg: Any) -> Any:
+        from airflow.sdk.exceptions import ErrorType
+        from airflow.sdk.execution_time.comms import AssetStateStoreResult, ErrorResponse, OKResponse
+
+        stored = (msg.name, msg.key)
+        if kind.startswith("Get"):
+            if stored in self.asset_states:
+                return AssetStateStoreResult(value=json.loads(self.asset_states[stored]))
+            return ErrorResponse(error=ErrorType.ASSET_STORE_NOT_FOUND)
+        if kind.startswith("Set"):
+            self.asset_states[stored] = json.dumps(msg.value)
+        else:
+            self.asset_states.pop(stored, None)
+        return OKResponse(ok=True)
 
     def xcoms(self) -> dict[str, Any]:
         """Return the XComs that were set, deserialized as a task reads them."""
