@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,9 @@ EMPTY = ("", "None", "NOTSET")
 
 #: Empties a field of an existing connection. ``None`` cannot mean that: it stands for an argument left out.
 UNSET = "unset"
+
+#: The longest name that Workato documents, in characters.
+_LONGEST = 255
 
 _FLAGS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -115,6 +119,36 @@ def to_string(value: object, *, what: str) -> str:
     if not isinstance(value, str):
         raise WorkatoConfigurationError(f"{what} must be a string, not {type(value).__name__}.")
     return value
+
+
+def is_plain(text: str) -> bool:
+    """Tell whether a server has no reason to store *text* in another form.
+
+    :param text: a name or an external id.
+    """
+    return text == unicodedata.normalize("NFC", text.strip()) and len(text) <= _LONGEST
+
+
+def is_stored_form(shown: str, sent: str) -> bool:
+    """Tell whether *shown* is *sent* as a server may store it: trimmed, normalised or cut.
+
+    :param shown: a name or an external id, as an answer shows it.
+    :param sent: the text that was sent.
+    """
+    if shown == sent or is_plain(sent):
+        return shown == sent
+    stored, whole = (unicodedata.normalize("NFD", text.strip()) for text in (shown, sent))
+    return stored == whole or is_cut(shown, sent)
+
+
+def is_cut(shown: str, sent: str) -> bool:
+    """Tell whether *shown* is the beginning of *sent*, cut to the longest text that the server stores.
+
+    :param shown: a name or an external id, as an answer shows it.
+    :param sent: the text that was sent.
+    """
+    stored, whole = (unicodedata.normalize("NFD", text.strip()) for text in (shown, sent))
+    return len(shown) >= _LONGEST and stored != whole and whole.startswith(stored)
 
 
 def to_optional_string(value: object, *, what: str) -> str | None:

@@ -19,6 +19,7 @@ way. Every other error is left to Airflow's ``retries``.
     │   ├── WorkatoRateLimitError       429
     │   ├── WorkatoServerError          408, 5xx
     │   └── WorkatoResponseError        not the documented answer
+    │       └── WorkatoMismatchError *  the answer shows another connection
     ├── WorkatoAuthorizationError *     the app refused the connection
     ├── WorkatoExistsError *
     └── WorkatoBusyError
@@ -155,6 +156,10 @@ class WorkatoServerError(WorkatoApiError):
 
 class WorkatoResponseError(WorkatoApiError):
     """The answer is not what the API documents: HTML, truncated JSON, a wrong type or a redirect."""
+
+
+class WorkatoMismatchError(WorkatoResponseError, AirflowFailException):
+    """The answer shows another connection than the one that was to be created or changed."""
 
 
 class WorkatoAuthorizationError(WorkatoError, AirflowFailException):

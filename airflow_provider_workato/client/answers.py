@@ -7,16 +7,20 @@ parsers require nothing of a connection but its ``id``.
 from __future__ import annotations
 
 import json
+import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 import msgspec
 
+from airflow_provider_workato.arguments import is_stored_form
 from airflow_provider_workato.client import fast_decoding as fast
 from airflow_provider_workato.client.decoding import decode
-from airflow_provider_workato.exceptions import WorkatoResponseError
+from airflow_provider_workato.exceptions import WorkatoMismatchError, WorkatoResponseError
 from airflow_provider_workato.redaction import Sealed, redact, without_credentials
+
+log = logging.getLogger(__name__)
 
 #: A connection as Workato's API describes it; every key but ``id`` may be missing.
 WorkatoConnection = dict[str, Any]
@@ -89,6 +93,53 @@ def parse_connection(payload: object, *, operation: str, secrets: Sealed | None 
     if isinstance(row, dict) and "id" not in row:
         row = _unwrap(row, "result", "data")
     return _tidy(row, operation, secrets)
+
+
+def check_answer(
+    row: Mapping[str, Any], *, sent: Mapping[str, Any], operation: str, connection_id: int | None = None
+) -> None:
+    """Check that the answer to a create or an update shows the connection that was meant.
+
+    What it leaves out proves nothing. A text that was only trimmed, normalised or cut is accepted with a
+    warning.
+
+    :param row: the connection of the answer.
+    :param sent: the fields that were sent.
+    :param operation: the call, for the error.
+    :param connection_id: the connection that was to be changed.
+    :raises WorkatoMismatchError: if it shows another connection.
+    """
+    if connection_id is not None and row["id"] != connection_id:
+        raise _mismatch(operation, "id", row["id"], connection_id)
+    for key in ("external_id", "provider", "name"):
+        wanted, shown = sent.get(key), row.get(key)
+        if wanted is None or shown is None or str(shown) == wanted:
+            continue
+        if key == "provider":
+            # An app has a second name, which some answers show as its provider.
+            if row.get("application") != wanted:
+                raise _mismatch(operation, key, shown, wanted)
+        elif not is_stored_form(str(shown), wanted):
+            raise _mismatch(operation, key, shown, wanted)
+        else:
+            log.warning(
+                "Workato stored the %s of connection %s as %r, not as it was sent (%d characters). Remove "
+                "blanks at its ends, write it in Unicode's form NFC, and keep it within 255 characters.",
+                key,
+                row["id"],
+                redact(shown, [], limit=80),
+                len(wanted),
+            )
+
+
+def _mismatch(operation: str, key: str, shown: object, wanted: object) -> WorkatoMismatchError:
+    return WorkatoMismatchError(
+        f"The answer to {operation} shows another connection: {key} {redact(shown, [], limit=80)!r} where "
+        f"{redact(wanted, [], limit=80)!r} was sent. What was sent may have been carried out: look for it in "
+        "Workato before you clear the task. A proxy may have mixed up answers.",
+        status=200,
+        operation=operation,
+    )
 
 
 def decode_connections(
@@ -175,18 +226,22 @@ def parse_picklist(payload: object) -> list[PicklistItem]:
     return [{"label": row[0], "value": row[1]} for row in rows]
 
 
-def parse_runtime_user_connection(payload: object) -> RuntimeUserConnection:
+def parse_runtime_user_connection(
+    payload: object, *, sent: Mapping[str, Any] | None = None
+) -> RuntimeUserConnection:
     """Return the id and the login URL of a new runtime user connection.
 
     :param payload: the decoded answer, under ``data`` or ``result``.
-    :raises WorkatoResponseError: if it is not one.
+    :param sent: the fields that were sent.
+    :raises WorkatoResponseError: if it is not one, or shows another connection.
     """
     operation = "create_runtime_user_connection"
     body = _unwrap(payload, "data", "result") if isinstance(payload, dict) else payload
     if not isinstance(body, dict):
         raise _unexpected(operation, "an object with id and url", payload)
-    url = body.get("url")
-    return {"id": _row_id(body, operation), "url": url if isinstance(url, str) and url else None}
+    url, body["id"] = body.get("url"), _row_id(body, operation)
+    check_answer(body, sent=sent or {}, operation=operation)
+    return {"id": body["id"], "url": url if isinstance(url, str) and url else None}
 
 
 def parse_oauth_url(payload: object) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
 from airflow_provider_workato.exceptions import (
+    WorkatoMismatchError,
     WorkatoRateLimitError,
     WorkatoResponseError,
     WorkatoServerError,
@@ -55,12 +56,15 @@ def is_ambiguous(error: BaseException) -> bool:
 def may_still_run(error: BaseException) -> bool:
     """Return whether Workato may still be processing the call.
 
-    A 500 or 503 is Workato's own final answer. A 408 or any other 5xx comes from a proxy in front of it.
+    A 500 or 503 is Workato's own final answer. A 408 or any other 5xx comes from a proxy in front of it. An
+    answer that shows another connection may be the answer to another call.
 
     :param error: an ambiguous error.
     """
     if isinstance(error, WorkatoServerError):
         return error.status not in (500, 503)
+    if isinstance(error, WorkatoMismatchError):
+        return True
     return isinstance(error, WorkatoTransportError) and error.request_sent
 
 

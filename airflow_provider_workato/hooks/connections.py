@@ -18,6 +18,7 @@ from airflow_provider_workato.client.answers import (
     PicklistItem,
     RuntimeUserConnection,
     WorkatoConnection,
+    check_answer,
     decode_connections,
     encode_connection,
     iter_connections,
@@ -293,9 +294,10 @@ class WorkatoConnectionsHook(BaseHook):
             custom_oauth_profile_id=custom_oauth_profile_id,
             shell_connection=shell_connection,
         )
+        identity = spec.identity()
         return create_once.Provisioning(
-            identity=spec.identity(),
-            find=lambda: self._list({"external_id": spec.external_id}, secrets=secrets),
+            identity=identity,
+            find=lambda: self._list({"external_id": identity.list_filter}, secrets=secrets),
             create=lambda before_send: self._change(
                 endpoints.CREATE, payload=spec.payload(), secrets=secrets, before_send=before_send
             ),
@@ -446,13 +448,11 @@ class WorkatoConnectionsHook(BaseHook):
             raise WorkatoConfigurationError(
                 "An external_id needs the provider too, or for a runtime user's connection the parent_id."
             )
-        matches = [
-            row
-            for row in self.list_connections(
-                external_id=identity.external_id, include_runtime_connections=identity.provider is None
+        matches = identity.among(
+            self.list_connections(
+                external_id=identity.list_filter, include_runtime_connections=identity.provider is None
             )
-            if identity.matches(row)
-        ]
+        )
         if not matches:
             raise WorkatoNotFoundError(
                 f"No connection matches {identity}: never created, deleted, or not visible to this token.",
@@ -521,7 +521,7 @@ class WorkatoConnectionsHook(BaseHook):
         call = Call(
             endpoint=endpoints.CREATE_RUNTIME_USER, body=json_body(spec.payload()), before_send=before_send
         )
-        return parse_runtime_user_connection(self.transport.send(call))
+        return parse_runtime_user_connection(self.transport.send(call), sent=spec.payload())
 
     def ensure_runtime_user_connection(
         self,
@@ -577,10 +577,11 @@ class WorkatoConnectionsHook(BaseHook):
             }
             return {**known, **created}
 
+        identity = Identity(provider=None, parent_id=spec.parent_id, external_id=spec.external_id)
         connection = create_once.Provisioning(
-            identity=Identity(provider=None, parent_id=spec.parent_id, external_id=spec.external_id),
+            identity=identity,
             find=lambda: self.list_connections(
-                external_id=spec.external_id, parent_id=spec.parent_id, include_runtime_connections=True
+                external_id=identity.list_filter, parent_id=spec.parent_id, include_runtime_connections=True
             ),
             create=create,
             update=lambda connection_id, _: self.update_connection(
@@ -675,11 +676,13 @@ class WorkatoConnectionsHook(BaseHook):
             secrets=secrets,
             before_send=before_send,
         )
-        return parse_connection(
+        row = parse_connection(
             self.transport.send(call),
             operation=endpoint.operation,
             secrets=Sealed(self.transport.failures.secrets_of(call)),
         )
+        check_answer(row, sent=payload, operation=endpoint.operation, connection_id=connection_id)
+        return row
 
 
 def _runtime_user(**arguments: Any) -> ConnectionSpec:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 from airflow_provider_workato.arguments import one_of, parse_time
 from airflow_provider_workato.authorization import Advice, State, failure, state_of
 from airflow_provider_workato.client.retries import is_ambiguous, may_still_run
-from airflow_provider_workato.exceptions import WorkatoError, WorkatoExistsError
+from airflow_provider_workato.exceptions import WorkatoError, WorkatoExistsError, WorkatoMismatchError
 from airflow_provider_workato.provisioning.claims import Claim, Slot, claimed
 from airflow_provider_workato.redaction import Sealed, secret_texts
 
@@ -123,7 +123,7 @@ class Provisioning:
 
     def _ensure(self) -> WorkatoConnection:
         rows = self._search()
-        matches = [row for row in rows if self.identity.matches(row)]
+        matches = self.identity.among(rows)
         own = self._from_earlier_try(rows, matches)
         if own is not None:
             return self._existing(own, created=not self._is_guess, update=self.if_exists == "update")
@@ -156,7 +156,7 @@ class Provisioning:
         return rows
 
     def _matches(self) -> list[WorkatoConnection]:
-        return [row for row in self._search() if self.identity.matches(row)]
+        return self.identity.among(self._search())
 
     def _from_earlier_try(
         self, rows: Sequence[WorkatoConnection], matches: Sequence[WorkatoConnection]
@@ -271,7 +271,9 @@ class Provisioning:
             self._note_not_created()
             pause = min(2.0 ** (attempt - 2), _LONGEST_PAUSE)
             give_up = (self._first_sent_at or self._sent_at) + self.settings.retry_budget
-            if error is not None and time.monotonic() + pause >= give_up:
+            # If the answer shows another connection, ours may exist under another name, as would the next.
+            final = isinstance(error, WorkatoMismatchError) or time.monotonic() + pause >= give_up
+            if error is not None and final:
                 raise error
             log.warning("The connection was not created; sending the request again.")
             time.sleep(pause)
@@ -377,6 +379,12 @@ class Provisioning:
 
     def _uncertain(self, row: WorkatoConnection) -> WorkatoExistsError:
         folder = row.get("folder_id")
+        if self.identity.is_cut_in(row):
+            return WorkatoExistsError(
+                f"Connection {row['id']} shows only the beginning of the {self.identity.decides}, so it may "
+                "have another owner. It was not changed. Shorten the text to 255 characters.",
+                connection_ids=[row["id"]],
+            )
         return WorkatoExistsError(
             f"Connection {row['id']} in folder {folder} matches by its name alone ({self.identity}), so it "
             "may have another owner. It was not changed. If it is the one meant, add "

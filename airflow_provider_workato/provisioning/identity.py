@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_workato.arguments import is_cut, is_plain, is_stored_form
 from airflow_provider_workato.exceptions import WorkatoResponseError
 
 if TYPE_CHECKING:
@@ -28,16 +31,50 @@ class Identity:
     @property
     def key(self) -> str:
         """A string shared by all identities that could mean the same connection, for the lock."""
-        return f"name {self.name}" if self.external_id is None else f"external_id {self.external_id}"
+        return f"{self.decides} {unicodedata.normalize('NFC', self._wanted.strip())[:255]}"
+
+    @property
+    def decides(self) -> str:
+        """The field that decides."""
+        return "name" if self.external_id is None else "external_id"
+
+    @property
+    def list_filter(self) -> str | None:
+        """The external id to ask the list for, ``None`` if the server may store it in another form."""
+        return self.external_id if self.external_id and is_plain(self.external_id) else None
+
+    @property
+    def _wanted(self) -> str:
+        return (self.name if self.external_id is None else self.external_id) or ""
 
     def is_certain_of(self, row: WorkatoConnection) -> bool:
-        """Tell whether the match *row* is certain. A name alone is not: other folders may hold the same name.
+        """Tell whether the match *row* is certain.
+
+        A name alone is not, since other folders may hold the same name, and the beginning of a text is not.
 
         :param row: a connection from the list.
         """
+        if self.is_cut_in(row):
+            return False
         return self.external_id is not None or (
             self.folder_id is not None and row.get("folder_id") == self.folder_id
         )
+
+    def is_cut_in(self, row: WorkatoConnection) -> bool:
+        """Tell whether *row* shows only the beginning of the text that decides.
+
+        :param row: a connection from the list.
+        """
+        return is_cut(str(row.get(self.decides, "")), self._wanted)
+
+    def among(self, rows: Iterable[WorkatoConnection]) -> list[WorkatoConnection]:
+        """Return the connections that match; if some match to the letter, only those.
+
+        :param rows: connections from the list.
+        :raises WorkatoResponseError: if one lacks the name or external id that decides.
+        """
+        matches = [row for row in rows if self.matches(row)]
+        return [row for row in matches if row[self.decides] == self._wanted] or matches
 
     def matches(self, row: WorkatoConnection) -> bool:
         """Tell whether *row* is the connection meant.
@@ -45,7 +82,7 @@ class Identity:
         :param row: a connection from the list.
         :raises WorkatoResponseError: if *row* lacks the name or external id that decides.
         """
-        decides = "name" if self.external_id is None else "external_id"
+        decides = self.decides
         wanted: dict[str, Any] = {"provider": self.provider, "folder_id": self.folder_id}
         if self.external_id is not None:
             wanted["parent_id"] = self.parent_id
@@ -62,7 +99,8 @@ class Identity:
                 status=200,
                 operation="list_connections",
             )
-        return bool(row[decides] == getattr(self, decides))
+        shown = row[decides]
+        return shown == self._wanted or (isinstance(shown, str) and is_stored_form(shown, self._wanted))
 
     def __str__(self) -> str:
         said = {

@@ -300,6 +300,7 @@ NOT_THE_API = [
         )
         for shape in ("values", "container")
     ),
+    row("texts stored in another form", "stored_otherwise", everywhere=succeeds(calls=1)),
     row("unknown extra keys", "extra_keys", everywhere=succeeds(calls=1)),
     row(
         "missing optional keys",

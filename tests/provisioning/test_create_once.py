@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from contextlib import closing
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 
+from airflow_provider_workato.client.retries import is_ambiguous
 from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
     WorkatoConfigurationError,
     WorkatoExistsError,
+    WorkatoMismatchError,
     WorkatoPermissionError,
     WorkatoRateLimitError,
     WorkatoResponseError,
@@ -24,6 +28,7 @@ from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.provisioning import create_once
 from airflow_provider_workato.provisioning.identity import Identity
 from tests.support.hook import Connect
+from tests.support.listener import listening
 from tests.support.sandbox import RunningSandbox
 
 GOOD = {"apitoken": "g00d-s3cret"}
@@ -65,6 +70,120 @@ def made(sandbox: RunningSandbox) -> list[dict[str, Any]]:
 def calls(sandbox: RunningSandbox) -> dict[str, int]:
     counts: dict[str, int] = sandbox.control.counts()["by_operation"]
     return counts
+
+
+# Texts that the server stores in another form
+
+ODD = {"trimmed": " acme\n", "normalized": "Zoe\u0308", "cut": "x" * 300}
+
+
+@pytest.mark.parametrize("how", ODD)
+@pytest.mark.parametrize("by", ["external id", "name", "runtime user"])
+def test_a_text_that_the_server_changed_is_found_again(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, caplog: pytest.LogCaptureFixture, how: str, by: str
+) -> None:
+    sandbox.control.add_fault("stored_otherwise", how=how, times=None)
+
+    def ensure() -> int:
+        if by == "runtime user":
+            found = hook.ensure_runtime_user_connection(
+                parent_id=PARENT, folder_id=1892, external_id=ODD[how], with_url=False
+            )
+        else:
+            arguments = JIRA | ({"external_id": ODD[how]} if by == "external id" else {"external_id": None})
+            found = hook.ensure_connection(**arguments | {"name": ODD[how]}, input=GOOD)
+        return int(found["id"])
+
+    first = ensure()
+    if by != "runtime user":
+        assert "not as it was sent" in caplog.text
+    assert ensure() == first
+    assert len(made(sandbox)) == 1
+
+
+def test_a_beginning_may_belong_to_another_owner(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    """Two long texts that differ only at their ends look the same once they are cut."""
+    sandbox.control.add_fault("stored_otherwise", how="cut", times=None)
+    first = hook.ensure_connection(**JIRA | {"external_id": "x" * 300 + "-a"}, input=GOOD)
+    with pytest.raises(WorkatoExistsError, match="shows only the beginning of the external_id") as caught:
+        hook.ensure_connection(**JIRA | {"external_id": "x" * 300 + "-b"}, input=GOOD, if_exists="update")
+    assert caught.value.connection_ids == [first["id"]]
+    assert "update_connection" not in calls(sandbox)
+
+
+def test_a_create_that_is_answered_with_another_connection(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox
+) -> None:
+    """It is searched for but never repeated: it may exist under another name, and so would the next."""
+    sandbox.control.add_fault("stored_otherwise", how="replaced", operation="create_connection", times=None)
+    told, memory = Told(), Memory()
+    with pytest.raises(WorkatoMismatchError) as caught:
+        hook.ensure_connection(**JIRA, input=GOOD, on_known=told, ledger=memory)
+    assert isinstance(caught.value, AirflowFailException)
+    assert is_ambiguous(caught.value)
+    assert "external_id 'another a-1' where 'a-1' was sent" in str(caught.value)
+    assert told.connections == []
+    assert "id" not in memory.read()
+    assert len(made(sandbox)) == 1
+    assert calls(sandbox)["create_connection"] == 1
+    assert calls(sandbox)["list_connections"] > 1
+
+
+ANOTHER = {"id": 99, "name": "B", "provider": "rest", "external_id": "b-1"}
+
+
+@pytest.mark.parametrize("key", ["name", "provider", "external_id"])
+def test_an_answer_of_another_call(
+    connect: Connect, sandbox: RunningSandbox, key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The connection that the create made is found in the list; the one of the answer is left alone."""
+    right = {**JIRA, "id": 7, "authorization_status": "success"}
+    told = Told()
+    answers = [[], right | {key: ANOTHER[key], "id": 99}, [], [right]]
+    with listening(first_bodies=[json.dumps(answer).encode() for answer in answers]) as workato:
+        connect(host=workato.url, server_timeout=5)
+        with WorkatoConnectionsHook() as hook:
+            assert hook.ensure_connection(**JIRA, input=GOOD, on_known=told)["id"] == 7
+    assert [row["id"] for row in told.connections] == [7]
+    assert told.created == [True]
+    assert f"shows another connection: {key} {ANOTHER[key]!r} where {JIRA[key]!r} was sent" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"id": 37}, "id '37' where '36' was sent"),
+        ({"id": 36, "name": "C"}, "name 'C' where 'B' was sent"),
+        ({"id": 36, "external_id": "c"}, "external_id 'c' where 'b' was sent"),
+    ],
+)
+def test_an_update_that_is_answered_with_another_connection(
+    connect: Connect, answer: dict[str, Any], said: str
+) -> None:
+    with listening(body=json.dumps(answer).encode()) as workato:
+        connect(host=workato.url)
+        with WorkatoConnectionsHook() as hook, pytest.raises(WorkatoMismatchError, match=said):
+            hook.update_connection(36, name="B", external_id="b")
+    assert len(workato.heard) == 1
+
+
+def test_a_runtime_user_that_is_answered_with_another_connection(connect: Connect) -> None:
+    body = {"data": {"id": 7, "url": "https://a.example/", "external_id": "b-2"}}
+    with listening(body=json.dumps(body).encode()) as workato:
+        connect(host=workato.url)
+        with WorkatoConnectionsHook() as hook, pytest.raises(WorkatoMismatchError, match="'b-2' where 'b-1'"):
+            hook.create_runtime_user_connection(parent_id=36, folder_id=1892, external_id="b-1")
+    assert len(workato.heard) == 1
+
+
+def test_what_an_answer_leaves_out_or_calls_by_its_second_name_proves_nothing(connect: Connect) -> None:
+    body = {"id": 7, "provider": "jira_cloud", "application": "jira", "external_id": None}
+    with listening(body=json.dumps(body).encode()) as workato:
+        connect(host=workato.url)
+        with WorkatoConnectionsHook() as hook:
+            assert hook.create_connection(**JIRA)["id"] == 7
 
 
 # Existing connections

@@ -37,6 +37,50 @@ def test_identity(identity: Identity, same: bool) -> None:
     assert identity.matches(ROW) is same
 
 
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown", "same", "certain"),
+    [
+        pytest.param("acme\n", "acme", True, True, id="trimmed"),
+        pytest.param(" acme", "acme", True, True, id="trimmed at the front"),
+        pytest.param("Zoe\u0308", "Zo\u00eb", True, True, id="normalised"),
+        pytest.param(LONG, LONG[:255], True, False, id="cut"),
+        pytest.param(" " + "Zoe\u0308" * 100, ("Zo\u00eb" * 100)[:255], True, False, id="all of it"),
+        pytest.param(LONG, LONG[:254], False, False, id="too short to be cut"),
+        pytest.param(LONG, LONG[:254] + "y", False, False, id="another text of that length"),
+        pytest.param("acme\n", "acm", False, True, id="another text"),
+        pytest.param("acme", "acme ", False, True, id="a plain text would not be stored so"),
+        pytest.param("acme", "Acme", False, True, id="another case"),
+        pytest.param("acme\n", None, False, True, id="nothing"),
+        pytest.param("acme\n", 7, False, True, id="a number"),
+    ],
+)
+def test_texts_that_a_server_stores_in_another_form(sent: str, shown: Any, same: bool, certain: bool) -> None:
+    for identity, row in (
+        (Identity(provider="jira", external_id=sent), ROW | {"external_id": shown}),
+        (Identity(provider="jira", name=sent, folder_id=5), ROW | {"name": shown}),
+    ):
+        assert identity.matches(row) is same
+        assert identity.list_filter == (sent if sent == "acme" and identity.external_id else None)
+        if same:
+            assert identity.is_certain_of(row) is certain
+
+
+def test_two_spellings_share_a_lock() -> None:
+    assert Identity(provider="rest", name="acme\n").key == Identity(provider="rest", name="acme").key
+    assert Identity(provider="rest", name=LONG).key == Identity(provider="rest", name=LONG[:255]).key
+    assert Identity(provider="rest", name="a").key != Identity(provider="rest", external_id="a").key
+
+
+def test_what_matches_to_the_letter_goes_first() -> None:
+    stored, exact = ROW | {"external_id": "e-1"}, ROW | {"id": 2, "external_id": "e-1 "}
+    identity = Identity(provider="jira", external_id="e-1 ")
+    assert identity.among([stored, exact]) == [exact]
+    assert identity.among([stored]) == [stored]
+
+
 def test_a_child_connection_does_not_match_without_its_parent() -> None:
     child = ROW | {"parent_id": 36}
     assert not Identity(provider="jira", name="A").matches(child)

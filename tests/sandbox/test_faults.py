@@ -150,6 +150,7 @@ SEEN: dict[str, Callable[[Received], None]] = {
     "null_body": answer(200),
     "truncated_json": truncated_json,
     "wrong_types": wrong_types,
+    "stored_otherwise": is_right,
     "extra_keys": extra_keys,
     "missing_keys": missing_keys,
     "result_envelope": result_envelope,
@@ -310,6 +311,27 @@ class TestParameters:
         sandbox.control.add_fault("wrong_types", times=2, shape="container")
         assert list(sandbox.call("GET", "connections").json()) == ["connections"]
         assert isinstance(sandbox.call("POST", "connections", json=CREATE).json(), list)
+
+    @pytest.mark.parametrize(
+        ("how", "stored"),
+        [
+            ("trimmed", "Zoe\u0308"),
+            ("normalized", " Zo\u00eb\n"),
+            ("cut", " Zoe\u0308\n"),
+            ("replaced", "another  Zoe\u0308\n"),
+        ],
+    )
+    def test_texts_stored_in_another_form(self, sandbox: RunningSandbox, how: str, stored: str) -> None:
+        sandbox.control.add_fault("stored_otherwise", how=how, operation="create_connection")
+        body = {"name": " Zoe\u0308\n", "provider": "rest", "external_id": " Zoe\u0308\n"}
+        made = sandbox.call("POST", "connections", json=body).json()
+        assert made["name"] == made["external_id"] == stored
+        assert sandbox.control.connection(made["id"])["name"] == stored
+        sandbox.control.add_fault("stored_otherwise", how="cut")
+        assert (
+            len(sandbox.call("PUT", f"connections/{made['id']}", json={"name": "x" * 300}).json()["name"])
+            == 255
+        )
 
     def test_picklist_rows(self, sandbox: RunningSandbox) -> None:
         def rows(fault: str) -> Any:

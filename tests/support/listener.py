@@ -29,6 +29,8 @@ class Listener:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b"[]"
+    #: The bodies of the first answers.
+    first_bodies: list[bytes] = field(default_factory=list)
     #: Requests with another token get a 401; if empty, every request is accepted.
     token: str = ""
     heard: list[Heard] = field(default_factory=list)
@@ -56,13 +58,14 @@ def listening(*, certificate: Path | None = None, **answer: object) -> Iterator[
                     body=self.rfile.read(length),
                 )
             )
+            body = listener.first_bodies.pop(0) if listener.first_bodies else listener.body
             known = self.headers.get("Authorization") == f"Bearer {listener.token}"
             self.send_response(listener.status if known or not listener.token else 401)
             for name, value in ({"Content-Type": "application/json"} | listener.headers).items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(listener.body)))
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(listener.body)
+            self.wfile.write(body)
 
         do_GET = do_POST = do_PUT = do_DELETE = do_CONNECT = answer  # noqa: N815
 

@@ -1,13 +1,40 @@
-"""Turn a response into one that the API does not document."""
+"""Turn a request or a response into one that the API does not document."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from unicodedata import normalize
 
 #: Keys that every recorded response has.
 ALWAYS_PRESENT = frozenset({"id", "success", "data", "url"})
 
 _UNDOCUMENTED = {"identity": None, "on_prem_group_id": 77, "undocumented": {"nested": ["value"]}}
+
+
+_STORED: Final[Mapping[str, Callable[[str], str]]] = {
+    "trimmed": str.strip,
+    "normalized": lambda text: normalize("NFC", text),
+    "cut": lambda text: text[:255],
+    "replaced": lambda text: f"another {text}",
+}
+
+
+def with_stored_texts(request_body: bytes, *, how: str) -> bytes:
+    """Change the name and the external id of a request as a server may before it stores them.
+
+    :param request_body: the request's body.
+    :param how: ``trimmed``, ``normalized``, ``cut`` or ``replaced``.
+    """
+    try:
+        body = json.loads(request_body)
+    except ValueError:
+        return request_body
+    if not isinstance(body, dict):
+        return request_body
+    texts = {key: body[key] for key in ("name", "external_id") if isinstance(body.get(key), str)}
+    return json.dumps(body | {key: _STORED[how](text) for key, text in texts.items()}).encode()
 
 
 def with_wrong_values(value: Any) -> Any:

@@ -44,6 +44,9 @@ async def apply_fault(exchange: Exchange) -> None:
     """
     if not await exchange.read_request():
         return
+    if exchange.rule.fault == "stored_otherwise":
+        how = exchange.rule.text("how")
+        exchange.request_body = alterations.with_stored_texts(exchange.request_body, how=how)
     response = await exchange.perform() if exchange.rule.performed else _PLACEHOLDER
     await EFFECTS[exchange.rule.fault](exchange, response)
 
@@ -249,6 +252,7 @@ EFFECTS: Final[Mapping[str, Effect]] = {
     "null_body": _json(200, None),
     "truncated_json": _responding(_truncated),
     "wrong_types": _responding(_wrong_types),
+    "stored_otherwise": _responding(lambda _, response: response),
     "extra_keys": _altered(alterations.with_extra_keys),
     "missing_keys": _altered(alterations.with_missing_keys),
     "result_envelope": _altered(alterations.with_envelope),

@@ -102,6 +102,13 @@ FAULTS: Final[Mapping[str, Fault]] = {
         needs_response=True,
         parameters={"shape": "values"},
     ),
+    "stored_otherwise": Fault(
+        what="the correct response, but name and external_id are stored in another form; how=trimmed, "
+        "normalized, cut (to 255 characters) or replaced",
+        performed=True,
+        needs_response=True,
+        parameters={"how": "trimmed"},
+    ),
     "extra_keys": Fault(
         what="the correct response with undocumented keys and longer picklist rows",
         performed=True,
@@ -121,4 +128,5 @@ FAULTS: Final[Mapping[str, Fault]] = {
 CHOICES: Final[Mapping[str, frozenset[str]]] = {
     "secret": frozenset({"input", "token"}),
     "shape": frozenset({"values", "container"}),
+    "how": frozenset({"trimmed", "normalized", "cut", "replaced"}),
 }
