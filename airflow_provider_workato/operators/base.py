@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 from airflow_provider_workato.arguments import EMPTY, one_of, to_flag, to_id
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoError, WorkatoNotFoundError
@@ -33,6 +33,31 @@ DictArgument: TypeAlias = "Mapping[str, Any] | str | XComArg"
 #: Marks an argument as left out; ``None`` may be what a template or an upstream task gave.
 NOT_GIVEN: Any = object()
 
+Operator = TypeVar("Operator", bound="WorkatoOperator")
+
+
+def remembers_explicit(cls: type[Operator]) -> type[Operator]:
+    """Let an operator tell its own arguments from those of ``default_args``: they are in ``_explicit``.
+
+    Airflow merges the ``default_args`` of the DAG, its task groups and the task into the named parameters of
+    each constructor, just before it runs. This decorator looks at the arguments before that, also at those
+    of a mapped task or of a subclass. Decorate the class whose constructor names the parameters.
+
+    :param cls: the operator.
+    """
+    init: Any = cls.__init__
+
+    @wraps(init)
+    def remember(self: Operator, **kwargs: Any) -> None:
+        # Airflow's own __setattr__ needs what only the constructor sets.
+        vars(self)["_explicit"] = self._explicit.union(kwargs)
+        init(self, **kwargs)
+
+    # By this, Airflow finds out which of the constructors is the task's own.
+    vars(remember)["__wrapped__"] = init.__wrapped__
+    cls.__init__ = remember  # type: ignore[method-assign, assignment]
+    return cls
+
 
 class WorkatoOperator(BaseOperator):
     """The base of all operators of this provider.
@@ -51,20 +76,17 @@ class WorkatoOperator(BaseOperator):
     _optional: frozenset[str] = frozenset()
     _given: frozenset[str] = frozenset()
 
-    #: The names of the arguments that do not come from ``default_args``; of a mapped task, all.
+    #: The names of the arguments that :func:`remembers_explicit` saw.
     _explicit: frozenset[str] = frozenset()
-
-    def __new__(cls, *_: Any, **kwargs: Any) -> Self:
-        """Remember what was given to the operator itself: Airflow adds the default_args to it."""
-        operator = super().__new__(cls)
-        # Airflow's own __setattr__ needs what only the constructor sets.
-        operator.__dict__["_explicit"] = frozenset(kwargs)
-        return operator
+    #: The optional arguments that do not come from ``default_args``.
+    _never_default: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self, *, workato_conn_id: str = WorkatoConnectionsHook.default_conn_name, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
+        # Airflow 2 copies a task's attributes in their order, and its __setattr__ needs its own first.
+        vars(self)["_explicit"] = vars(self).pop("_explicit", frozenset())
         self.workato_conn_id = workato_conn_id
 
     def _store(self, **optional: Any) -> None:
@@ -73,7 +95,8 @@ class WorkatoOperator(BaseOperator):
         :param optional: the arguments by name, :data:`NOT_GIVEN` for those left out.
         """
         for name, value in optional.items():
-            setattr(self, name, None if value is NOT_GIVEN else value)
+            is_given = value is not NOT_GIVEN and name not in self._never_default - self._explicit
+            setattr(self, name, value if is_given else None)
         self._optional |= optional.keys()
         if comes_from_mapped(self):
             self._given |= {name for name in self._never_none if optional.get(name, NOT_GIVEN) is None}
@@ -210,8 +233,12 @@ class CredentialsOperator(WorkatoOperator):
         return self._credentials
 
 
+@remembers_explicit
 class TargetOperator(WorkatoOperator):
     """An operator on a connection, named by its id or by the fields that a create finds it by.
+
+    If the task itself gives one of *connection_id*, *external_id* and *name*, the other two do not come from
+    ``default_args``.
 
     :param connection_id: the connection (templated); then *provider*, *folder_id* and *parent_id* are
         ignored. Leave it out to give *external_id* or *name*.
@@ -251,6 +278,10 @@ class TargetOperator(WorkatoOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if own := self._explicit & {"connection_id", "external_id", "name"}:
+            connection_id = connection_id if "connection_id" in own else NOT_GIVEN
+            external_id = external_id if "external_id" in own else None
+            name = name if "name" in own else None
         self._by_id = connection_id is not NOT_GIVEN
         self.connection_id: Any = connection_id if self._by_id else None
         self.external_id: Any = external_id
@@ -261,7 +292,7 @@ class TargetOperator(WorkatoOperator):
         self._store(provider=provider, folder_id=folder_id, parent_id=parent_id)
         self.ignore_missing: Any = ignore_missing
         check_flag(ignore_missing, what="ignore_missing")
-        # The remaining fields may come from a DAG's default_args.
+        # The remaining fields may come from default_args, as those of a create do.
         if self._by_id == (external_id is not None or name is not None):
             raise WorkatoConfigurationError(
                 f"{type(self).__name__} needs either connection_id, or external_id (with provider or "

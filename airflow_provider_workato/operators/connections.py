@@ -40,6 +40,7 @@ from airflow_provider_workato.operators.base import (
     WorkatoOperator,
     check_choice,
     check_flag,
+    remembers_explicit,
 )
 from airflow_provider_workato.operators.hand_off import (
     CONNECTION_KEY,
@@ -235,8 +236,11 @@ _CHANGEABLE = (
 )
 
 
+@remembers_explicit
 class WorkatoUpdateConnectionOperator(CredentialsOperator):
-    """Change a connection. Only the arguments given are sent.
+    """Change a connection.
+
+    Only the arguments given to the task itself are sent, not those in ``default_args``.
 
     Returns the connection.
 
@@ -261,6 +265,7 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         "connection_id",
         *_CHANGEABLE,
     )
+    _never_default: ClassVar[frozenset[str]] = frozenset(_CHANGEABLE)
     operator_extra_links = (WorkatoConnectionLink(),)
     ui_color = "#ffe08a"
 
@@ -351,10 +356,8 @@ class WorkatoDisconnectConnectionOperator(TargetOperator):
     operator_extra_links = (WorkatoConnectionLink(),)
     ui_color = "#ffc49b"
 
-    def __init__(
-        self, *, connection_id: IdArgument | None = NOT_GIVEN, force: FlagArgument = False, **kwargs: Any
-    ) -> None:
-        super().__init__(connection_id=connection_id, **kwargs)
+    def __init__(self, *, force: FlagArgument = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         check_flag(force, what="force")
         self.force: Any = force
 
@@ -410,14 +413,8 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
     operator_extra_links = (WorkatoConnectionLink(),)
     ui_color = "#ffa8a8"
 
-    def __init__(
-        self,
-        *,
-        connection_id: IdArgument | None = NOT_GIVEN,
-        created_by: StringArgument | None = NOT_GIVEN,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(connection_id=connection_id, **kwargs)
+    def __init__(self, *, created_by: StringArgument | None = NOT_GIVEN, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.created_by: Any
         self._store(created_by=created_by)
 

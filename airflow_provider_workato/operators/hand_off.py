@@ -32,7 +32,7 @@ from airflow_provider_workato.links.connections import (
     connection_url,
     push_link,
 )
-from airflow_provider_workato.operators.base import FlagArgument, check_flag
+from airflow_provider_workato.operators.base import FlagArgument, check_flag, remembers_explicit
 from airflow_provider_workato.operators.waiting import AuthorizationWait
 from airflow_provider_workato.provisioning.ledger import TaskStateLedger
 from airflow_provider_workato.version_compat import BaseNotifier, conf
@@ -57,6 +57,7 @@ _LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 Notifier = Callable[[Any], Any]
 
 
+@remembers_explicit
 class HandOffOperator(AuthorizationWait):
     """An operator that can wait until a person has authorized its connection.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_workato.arguments import drop_none, to_flag, to_optional_count, to_optional_flag
 from airflow_provider_workato.client.answers import single_or_list
@@ -18,6 +18,7 @@ from airflow_provider_workato.links.connections import (
     push_connection_url,
     push_login_url,
 )
+from airflow_provider_workato.operators.base import remembers_explicit
 from airflow_provider_workato.operators.waiting import AuthorizationWait
 from airflow_provider_workato.version_compat import (
     AIRFLOW_3_3,
@@ -41,12 +42,14 @@ if TYPE_CHECKING:
 SCHEDULER_DELAY = 60.0
 
 
+@remembers_explicit
 class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     """Wait until connections are authorized.
 
     Succeeds when ``authorization_status`` is ``success`` and the connection was not lost since. Fails at once
     if the status is ``failed`` or ``exception``, or if the connection was lost or deleted. Returns the
-    connection, or a list of connections if a list was given.
+    connection, or a list of connections if a list was given. What narrows the list does not come from
+    ``default_args``.
 
     The task's log tells how the wait begins, each change of a status, and how it ends. The task's page gets
     the button of the login that an upstream task fetched for the connection.
@@ -87,6 +90,7 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         "project_id",
         "external_id",
     )
+    _never_default: ClassVar[frozenset[str]] = frozenset({"folder_id", "project_id", "external_id"})
     operator_extra_links = (WorkatoConnectionLink(), WorkatoOAuthLink())
 
     def __init__(
@@ -107,9 +111,10 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     ) -> None:
         super().__init__(workato_conn_id=workato_conn_id, poke_interval=poke_interval, **kwargs)
         self.connection_id: Any = connection_id
-        self.folder_id: Any = folder_id
-        self.project_id: Any = project_id
-        self.external_id: Any = external_id
+        self.folder_id: Any
+        self.project_id: Any
+        self.external_id: Any
+        self._store(folder_id=folder_id, project_id=project_id, external_id=external_id)
         self.fail_fast = to_flag(fail_fast, what="fail_fast")
         self.deferrable = to_flag(deferrable, what="deferrable")
         self.max_failed_polls = to_optional_count(max_failed_polls, what="max_failed_polls")

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import DAG, TaskGroup
 
 from airflow_provider_workato.exceptions import WorkatoAuthorizationError, WorkatoConfigurationError
-from airflow_provider_workato.operators.connections import WorkatoCreateConnectionOperator
+from airflow_provider_workato.operators.connections import (
+    WorkatoCreateConnectionOperator,
+    WorkatoDeleteConnectionOperator,
+    WorkatoDisconnectConnectionOperator,
+    WorkatoUpdateConnectionOperator,
+)
 from airflow_provider_workato.redaction import Sealed
+from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 from tests.leaks.echo import running_echo
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
@@ -120,3 +128,88 @@ def test_a_public_value_is_not_masked_in_logs_unless_it_is_a_secret_as_well() ->
     operator(input=given, public_input_keys=["database", "owner"]).render_template_fields({})
     # Airflow passes each log line of a task through this function.
     assert redact("app-own3r opened harbour-lights") == "*** opened harbour-lights"
+
+
+OF_A_CREATE = {
+    "connection_id": 99,
+    "external_id": "of-a-create",
+    "name": "Of a create",
+    "provider": "jira",
+    "folder_id": 4515,
+    "project_id": 1,
+    "parent_id": 98,
+    "input": {"password": "of-a-create"},
+    "shell_connection": True,
+}
+#: Where the arguments of a create can come from: the DAG, a task group and the task.
+LEVELS = ("dag", "group", "task")
+
+
+def made(kind: Any, level: str, *, mapped: bool = False, shared: Any = OF_A_CREATE, **arguments: Any) -> Any:
+    """Return an operator that is beside a create whose arguments come from ``default_args``."""
+    defaults = {each: shared if each == level else {} for each in LEVELS}
+    with (
+        DAG("d", schedule=None, default_args=defaults["dag"]),
+        TaskGroup("g", default_args=defaults["group"]),
+    ):
+        if not mapped:
+            return kind(task_id="act", default_args=defaults["task"], **arguments)
+        task = kind.partial(task_id="act").expand_kwargs([arguments])
+    return task.unmap(arguments)
+
+
+beside_a_create = pytest.mark.parametrize(
+    ("level", "mapped"),
+    [(level, mapped) for level in LEVELS for mapped in (False, True) if (level, mapped) != ("task", True)],
+)
+
+
+class OfATenant(WorkatoUpdateConnectionOperator):
+    def __init__(self, *, tenant: str, **kwargs: Any) -> None:
+        super().__init__(external_id=tenant, **kwargs)
+
+
+@beside_a_create
+def test_an_update_sends_nothing_from_default_args(level: str, mapped: bool) -> None:
+    task = made(WorkatoUpdateConnectionOperator, level, mapped=mapped, connection_id=7, name="New")
+    given = {name: getattr(task, name) for name in task.template_fields if getattr(task, name) is not None}
+    assert given == {"workato_conn_id": "workato_default", "connection_id": 7, "name": "New"}
+    same = made(
+        WorkatoUpdateConnectionOperator, level, mapped=mapped, connection_id=7, external_id="of-a-create"
+    )
+    assert (same.external_id, same.name) == ("of-a-create", None)
+    of_a_tenant = made(OfATenant, level, mapped=mapped, connection_id=7, tenant="of-a-create")
+    assert (of_a_tenant.external_id, of_a_tenant.name) == ("of-a-create", None)
+    assert copy.deepcopy(task).name == "New"
+
+
+@beside_a_create
+@pytest.mark.parametrize(
+    "arguments", [{}, {"deferrable": True}, {"deferrable": True, "start_from_trigger": True}]
+)
+def test_a_sensor_lists_the_connections_that_it_is_told(
+    level: str, mapped: bool, arguments: dict[str, Any]
+) -> None:
+    task = made(WorkatoConnectionSensor, level, mapped=mapped, connection_id=7, **arguments)
+    assert task._list_filters() == {}
+    narrow = made(WorkatoConnectionSensor, level, mapped=mapped, connection_id=7, folder_id=4515, **arguments)
+    assert narrow._list_filters() == {"folder_id": 4515}
+
+
+@beside_a_create
+@pytest.mark.parametrize("kind", [WorkatoDeleteConnectionOperator, WorkatoDisconnectConnectionOperator])
+def test_the_task_itself_names_the_target(kind: Any, level: str, mapped: bool) -> None:
+    def named(shared: Any = OF_A_CREATE, **arguments: Any) -> tuple[object, ...]:
+        task = made(kind, level, mapped=mapped, shared=shared, **arguments)
+        return (task._by_id, task.connection_id, task.external_id, task.name)
+
+    assert named(connection_id=7) == (True, 7, None, None)
+    assert named(connection_id=None) == (True, None, None, None)
+    assert named(external_id="mine") == (False, None, "mine", None)
+    assert named(name="Mine") == (False, None, None, "Mine")
+    with pytest.raises(WorkatoConfigurationError, match="needs either"):
+        named(connection_id=7, name="Mine")
+    # The same identity as the create, spelled once.
+    identity = {name: value for name, value in OF_A_CREATE.items() if name != "connection_id"}
+    assert named(identity) == (False, None, "of-a-create", "Of a create")
+    assert made(kind, level, mapped=mapped, name="Mine").folder_id == 4515
