@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlencode
 
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
-from airflow_provider_workato.redaction import HiddenBytes, Sealed
+from airflow_provider_workato.redaction import HiddenBytes, Sealed, redact
 
 if TYPE_CHECKING:
     from airflow_provider_workato.client.endpoints import Endpoint
@@ -51,23 +52,48 @@ class Call:
 
 
 def json_body(payload: Mapping[str, Any], *, secrets: Sealed | None = None) -> Sealed:
-    """Encode a request's body as JSON.
+    """Encode a request's body as JSON. Any mapping becomes an object, a tuple an array.
 
     :param payload: the body's keys and values, without the credentials.
     :param secrets: the credentials, sent under ``input``.
-    :raises WorkatoConfigurationError: if a value cannot be encoded as JSON.
+    :raises WorkatoConfigurationError: naming the key of a value for which JSON has no form.
     """
-    body = None
+    problem = ""
     try:
         credentials = {} if secrets is None else {"input": secrets.reveal()}
-        body = Sealed(HiddenBytes(json.dumps({**payload, **credentials}, allow_nan=False).encode()))
+        plain = _as_json({**payload, **credentials}, ())
+        return Sealed(HiddenBytes(json.dumps(plain, allow_nan=False).encode()))
+    except _NotJson as error:
+        problem = f"{error.where} is {error.what}. "
     except (TypeError, ValueError, RecursionError):
         pass
     finally:
-        credentials = {}
-    if body is None:
-        raise WorkatoConfigurationError(
-            f"{'input' if secrets else 'The arguments'} must contain only strings, finite numbers, booleans, "
-            "None, lists and dicts."
-        )
-    return body
+        # A traceback that prints local variables would show them.
+        credentials = plain = {}
+    raise WorkatoConfigurationError(
+        f"{problem}{'input' if secrets else 'The arguments'} must contain only strings, finite numbers, "
+        "booleans, None, lists and dicts."
+    )
+
+
+class _NotJson(Exception):
+    """A value has no form in JSON. It is not quoted, because it can be a credential."""
+
+    def __init__(self, path: tuple[object, ...], what: str) -> None:
+        super().__init__()
+        self.where = redact(".".join(map(str, path)), [], limit=200)
+        self.what = what
+
+
+def _as_json(value: Any, path: tuple[object, ...]) -> Any:
+    if value is None or isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_as_json(item, (*path, number)) for number, item in enumerate(value)]
+    if not isinstance(value, Mapping):
+        number = isinstance(value, float)
+        raise _NotJson(path, "not a finite number" if number else f"of type {type(value).__name__}")
+    for key in value:
+        if not isinstance(key, (str, int)):
+            raise _NotJson(path, f"a dict with a key of type {type(key).__name__}")
+    return {key: _as_json(item, (*path, key)) for key, item in value.items()}

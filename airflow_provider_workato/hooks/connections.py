@@ -711,6 +711,8 @@ def _no_such_connection(conn_id: str) -> WorkatoConnIdError:
 
 def _check_credentials(secrets: Sealed | None) -> None:
     if secrets is None or isinstance(secrets.reveal(), Mapping):
+        # Encode it now: the calls before the one that sends it would be in vain.
+        json_body({}, secrets=secrets)
         return
     problem = (
         "input must be a dict of parameters such as {'email': '…', 'apitoken': '…'}, not "
