@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -57,8 +58,18 @@ def _hint(value: object, *, what: str) -> str:
             " A template renders a list to a string: pass the task's output instead, or set "
             "render_template_as_native_obj=True on the DAG."
         )
+    if isinstance(value, str) and (found := re.fullmatch(r"([\w.-]+)\.output", value)):
+        return (
+            " It is a string, not the output of a task. Where there is no Python, use the template "
+            f"{{{{ ti.xcom_pull(task_ids='{found[1]}') }}}}."
+        )
     if hasattr(value, "task_id") and hasattr(value, "output"):
         return f" It is the task {value.task_id!r}: pass its output, as in create.output."
+    if is_output(value):
+        return (
+            " It is the output of a task, inside something in which Airflow does not look for one. Pass it "
+            "alone or in a list."
+        )
     return f" It is in {_ADDRESSES[what]}." if what in _ADDRESSES else ""
 
 
@@ -180,21 +191,58 @@ def one_of(value: object, choices: Sequence[str], *, what: str) -> None:
         raise WorkatoConfigurationError(f"{what} must be one of {', '.join(choices)}, not {_shown(value)}.")
 
 
-def connection_ids(value: int | str | Sequence[int | str]) -> list[int]:
+def connection_ids(value: object) -> list[int]:
     """Return the ids of the connections to wait for.
 
-    :param value: an id, or a list of ids.
-    :raises WorkatoConfigurationError: if the list is empty, or an item is not an id.
+    :param value: an id; or a list, or anything else to iterate over, of ids or further lists, such as the
+        outputs of two mapped tasks.
+    :raises WorkatoConfigurationError: if there is no id, or an item is not an id.
     """
-    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        return [to_id(value)]
-    # The output of mapped tasks is a lazy sequence: a slice costs one call to Airflow, a loop one per item.
-    items = value if isinstance(value, (list, tuple)) else value[:]
-    if not items:
+    ids = [to_id(item) for item in _leaves(value)]
+    if not ids:
         raise WorkatoConfigurationError(
             "connection_id is an empty list: there is nothing to wait for. Check the task that gives the ids."
         )
-    return [to_id(item) for item in items]
+    return ids
+
+
+def _leaves(value: object) -> Iterator[object]:
+    # An output that Airflow has not replaced cannot be iterated over, although it looks as if.
+    if not isinstance(value, Iterable) or isinstance(value, (str, bytes, Mapping)) or is_output(value):
+        yield value
+        return
+    for item in _fetched(value):
+        yield from _leaves(item)
+
+
+def _fetched(items: Iterable[object]) -> Iterable[object]:
+    """Fetch the output of mapped tasks. A slice costs one call to Airflow, a loop one for each item.
+
+    What Airflow makes of ``concat()``, ``zip()`` and ``map()`` keeps such outputs inside. It takes no slices,
+    or passes them on to the function of ``map()``.
+    """
+    if not isinstance(items, Sequence) or isinstance(items, (list, tuple)):
+        return items
+    for name in ("values", "value"):
+        if isinstance(inside := getattr(items, name, None), (Sequence, Mapping)):
+            fetched = copy.copy(items)
+            every = [_fetched(each) for each in inside] if name == "values" else _fetched(inside)
+            setattr(fetched, name, every)
+            return fetched
+    try:
+        whole: Iterable[object] = items[:]
+    except TypeError:
+        # A deque, for example.
+        return items
+    return whole
+
+
+def is_output(value: object) -> bool:
+    """Return whether *value* is the output of a task that Airflow has not replaced by its value.
+
+    :param value: an argument.
+    """
+    return hasattr(value, "iter_references")
 
 
 def to_count(value: object, *, what: str) -> int:
