@@ -90,7 +90,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     #: For how many seconds after its deadline a wait may still get its last list.
     GRACE = 60.0
 
-    #: Seconds between the deadline and Airflow's own timeout: more than the grace and *min_seconds*.
+    #: Seconds between the deadline and Airflow's own timeout, beside *min_seconds*: more than the grace.
     SLACK = 90.0
 
     #: The longest timeout in seconds to give to Airflow, which adds it to the date: a year has four digits.
@@ -174,7 +174,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
 
         :param seconds: how long the wait may last from now on.
         """
-        return timedelta(seconds=min(max(0.0, seconds), self.LONGEST) + self.SLACK)
+        return timedelta(seconds=min(max(0.0, seconds), self.LONGEST) + self.SLACK + self.min_seconds)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Follow this wait's connections until they are settled.
@@ -185,9 +185,9 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         if not AIRFLOW_3_3 or self.trigger_id is None:
             # Airflow before 3.3, and `dag.test()`, which gives a trigger no id, pass every event to the task.
             self.end_task = False
-            if AIRFLOW_3_3:
-                # `dag.test()` resumes the task itself.
-                self.min_seconds = 0.0
+        if self.trigger_id is None:
+            # `dag.test()` resumes the task itself.
+            self.min_seconds = 0.0
         # From here on, only the monotonic clock counts.
         since, ends = _monotonic(self.since), self._ends()
         try:

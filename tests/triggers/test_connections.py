@@ -171,6 +171,12 @@ def test_a_worker_is_not_called_back_too_early(sandbox: RunningSandbox) -> None:
 
 @on_airflow_33
 def test_an_error_calls_a_worker_back_too(sandbox: RunningSandbox) -> None:
+@pytest.mark.usefixtures("sandbox")
+def test_dag_test_resumes_the_task_at_once() -> None:
+    """There, no executor is in between, and the trigger has no id."""
+    assert run(ends(wait_for(36, since=time.time(), min_seconds=3600)))["status"] == "settled"
+
+
     sandbox.control.add_fault("unauthorized", times=None)
 
     async def scenario() -> tuple[float, BaseException | None]:
