@@ -35,7 +35,7 @@ from airflow_provider_workato.links.connections import (
 from airflow_provider_workato.operators.base import FlagArgument, check_flag, remembers_explicit
 from airflow_provider_workato.operators.waiting import AuthorizationWait
 from airflow_provider_workato.provisioning.ledger import TaskStateLedger
-from airflow_provider_workato.version_compat import BaseNotifier, conf
+from airflow_provider_workato.version_compat import BaseNotifier, comes_from_mapped, conf
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -69,7 +69,8 @@ class HandOffOperator(AuthorizationWait):
     On Airflow 3.3 and later, a retry keeps the URL and continues with the notifier that failed. It calls all
     if one was added, removed or replaced. A cleared task asks again.
 
-    :param wait_for_authorization: wait until the connection is authorized (templated).
+    :param wait_for_authorization: wait until the connection is authorized (templated). Without it, the
+        options below are refused, unless they come from ``default_args``.
     :param ask_again: after a login that failed or was denied, and after a loss, fetch a new URL, publish it,
         call the notifiers again and keep waiting; otherwise the task fails.
     :param notifiers: an Airflow notifier, or a function that takes the task's context, or a list of them.
@@ -107,6 +108,15 @@ class HandOffOperator(AuthorizationWait):
         self.ask_again = to_flag(ask_again, what="ask_again")
         self.notifiers = _checked(notifiers)
         self.deferrable = to_flag(deferrable, what="deferrable")
+        self._refuse_unused(
+            ask_again=self.ask_again,
+            notifiers=self.notifiers,
+            deferrable=self.deferrable,
+            poke_interval=poke_interval,
+            timeout=timeout,
+            max_failed_polls=max_failed_polls,
+            end_in_trigger=end_in_trigger,
+        )
         self.poke_interval = to_seconds(poke_interval, what="poke_interval")
         if timeout is None:
             timeout = conf.getfloat("sensors", "default_timeout", fallback=7 * 24 * 3600.0)
@@ -115,6 +125,21 @@ class HandOffOperator(AuthorizationWait):
         self.end_in_trigger = to_optional_flag(end_in_trigger, what="end_in_trigger")
         self._connection_id: int | None = None
         self._seen: WorkatoConnection | None = None
+
+    def _refuse_unused(self, **options: Any) -> None:
+        """Refuse options that only matter to a task that waits.
+
+        They may come from a DAG's ``default_args``, from which a mapped task cannot tell its own. And
+        ``wait_for_authorization=False`` may be a switch.
+        """
+        on_purpose = "wait_for_authorization" in self._explicit or comes_from_mapped(self)
+        if self.wait_for_authorization or on_purpose:
+            return
+        if unused := [name for name, value in options.items() if value and name in self._explicit]:
+            raise WorkatoConfigurationError(
+                f"{', '.join(unused)} of task {self.task_id!r} would have no effect without "
+                "wait_for_authorization=True. Set that, or leave them out."
+            )
 
     def hand_off(self, context: Context, connection: WorkatoConnection) -> int:
         """Wait until the connection is authorized, if the task is to do so, and return its id.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -836,6 +839,70 @@ def test_a_list_from_before_a_loss_proves_nothing(
     with pytest.raises(TaskDeferred) as deferral:
         make_login(deferrable=True).execute(ti.context)
     assert deferral.value.trigger.accept_newest is False
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"ask_again": True},
+        {"notifiers": Outbox()},
+        {"deferrable": True},
+        {"poke_interval": 5},
+        {"timeout": 60},
+        {"max_failed_polls": 3},
+        {"end_in_trigger": True},
+    ],
+    ids=lambda option: next(iter(option)),
+)
+def test_an_option_of_a_wait_that_was_not_asked_for(option: dict[str, Any]) -> None:
+    def make(**options: Any) -> WorkatoCreateConnectionOperator:
+        return WorkatoCreateConnectionOperator(
+            **{"task_id": "create", "name": "Sales", "provider": "jira"} | options
+        )
+
+    (name,) = option
+    with pytest.raises(WorkatoConfigurationError, match=f"^{name} of task 'create' would have no effect"):
+        make(**option)
+    # A switch, a template, and what a DAG sets for all of its tasks.
+    make(**option, wait_for_authorization=False)
+    make(**option, wait_for_authorization="{{ params.wait }}")
+    make(timeout=None, notifiers=[], deferrable=False)
+    with DAG("defaults", schedule=None, default_args=option):
+        make()
+        mapped = WorkatoCreateConnectionOperator.partial(task_id="mapped", provider="jira").expand(name=["a"])
+    assert mapped.unmap({"name": "a"}).task_id == "mapped"
+    with DAG("waits", schedule=None, default_args={"wait_for_authorization": True}):
+        make(**option)
+
+
+def test_airflows_default_deferrable_is_not_an_option_of_a_wait() -> None:
+    """Airflow's setting becomes the default of the argument when the module is imported."""
+    code = (
+        "from airflow_provider_workato.operators import connections\n"
+        "create = connections.WorkatoCreateConnectionOperator(task_id='c', name='Sales', provider='jira')\n"
+        "assert create.deferrable"
+    )
+    environment = os.environ | {"AIRFLOW__OPERATORS__DEFAULT_DEFERRABLE": "True"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+def test_nobody_is_asked_again_after_execution_timeout(
+    sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    outbox = Outbox("{{ workato.expires_at.timestamp() }}")
+    options = {"notifiers": outbox, "ask_again": True, "execution_timeout": timedelta(minutes=5)}
+    with pytest.raises(TaskDeferred) as deferred:
+        make_login(timeout=3600, deferrable=True, **options).execute(ti.context)
+    ends = deferred.value.trigger.execution_deadline
+    assert ends == ti.start_date.timestamp() + 300
+    assert float(outbox.sent[0][0]) == pytest.approx(ends)
+    sandbox.control.click_deny(outbox.sent[0][1]["url"])
+    fired = asyncio.run(own_poll(deferred.value.trigger))
+    fired.payload["execution_deadline"] = time.time() - 1
+    resumed = make_login(timeout=3600, deferrable=True, **options)
+    with pytest.raises(AirflowTaskTimeout, match=r"connection \d+ \(failed, .* execution_timeout of 300 s"):
+        resumed.resume_execution(*resume_with(fired, deferred.value.method_name), ti.context)
+    assert len(outbox.sent) == 1
+
 
 
 def test_mapped_tasks_ask_and_fail_for_themselves(airflow_db: None) -> None:
