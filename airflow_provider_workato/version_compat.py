@@ -45,6 +45,7 @@ if TYPE_CHECKING or _VERSION >= (3, 2):
         AirflowNotFoundException,
         AirflowSensorTimeout,
         AirflowSkipException,
+        AirflowTaskTimeout,
         TaskDeferralError,
     )
 else:
@@ -55,6 +56,7 @@ else:
         AirflowNotFoundException,
         AirflowSensorTimeout,
         AirflowSkipException,
+        AirflowTaskTimeout,
         TaskDeferralError,
     )
 
@@ -68,11 +70,11 @@ T = TypeVar("T")
 #: The ``next_method`` with which Airflow resumes a task whose trigger failed or timed out.
 TRIGGER_FAILED = "__fail__"
 
-_TIMEOUT_REASONS = frozenset({"Trigger timeout", "Trigger/execution timeout"})
-
 #: How many seconds after a worker the scheduler may learn that a task left it. On a busy machine with Airflow
 #: 3.1.8, the scheduler learned of 90 tasks up to 4.3 s late, whatever the heartbeat interval.
 EXECUTOR_DELAY = 7.0
+
+_TIMEOUT_REASONS = frozenset({"Trigger timeout", "Trigger/execution timeout"})
 
 
 def __getattr__(name: str) -> Any:
@@ -214,6 +216,7 @@ __all__ = [
     "AirflowNotFoundException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
+    "AirflowTaskTimeout",
     "BaseEventTrigger",
     "BaseHook",
     "BaseNotifier",

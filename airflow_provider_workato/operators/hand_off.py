@@ -78,8 +78,8 @@ class HandOffOperator(AuthorizationWait):
     :param poke_interval: seconds between two list calls; also a ``timedelta``.
     :param timeout: seconds until the task fails, from when it begins to wait; also a ``timedelta``. It starts
         anew with each try, as in a sensor, but not when the person is asked again. ``None`` for Airflow's
-        default for sensors, seven days. A shorter ``execution_timeout`` also ends a wait on a worker, and on
-        Airflow 2 a deferred one.
+        default for sensors, seven days. A shorter ``execution_timeout`` also ends the wait, counted from the
+        start of the try; then the task's retries apply.
     :param max_failed_polls: how many polls in a row may fail while deferred; ``None`` for any number that a
         retry could cure.
     :param end_in_trigger: as in the sensor.
@@ -147,6 +147,7 @@ class HandOffOperator(AuthorizationWait):
         :param connection: the connection, as the create found it or left it.
         :raises WorkatoAuthorizationError: if a login failed or the connection was lost, without *ask_again*.
         :raises AirflowSensorTimeout: after *timeout*.
+        :raises AirflowTaskTimeout: after ``execution_timeout``.
         """
         number = int(connection["id"])
         if not to_flag(self.wait_for_authorization, what="wait_for_authorization"):
@@ -155,6 +156,7 @@ class HandOffOperator(AuthorizationWait):
             self.log.info("Connection %s is already authorized.", number)
             return number
         self._connection_id = number
+        self._limit_execution(context)
         deadline = time.time() + self.timeout
         self._ask(context, connection, deadline=deadline)
         return self._wait_for_person(context, deadline=deadline)
@@ -165,6 +167,9 @@ class HandOffOperator(AuthorizationWait):
         :param event: the trigger's event.
         """
         resumed_at = time.time()
+        if isinstance(event, Mapping):
+            # Before Airflow 3.3, the start date of a resumed task is when it was resumed.
+            self._execution_deadline = event.get("execution_deadline")
         if isinstance(event, Mapping) and isinstance(event.get("connections"), list):
             event = {
                 **event,
@@ -247,8 +252,9 @@ class HandOffOperator(AuthorizationWait):
         if not self.ask_again or self._seen is None:
             raise error
         # A list call may have waited for the rate limiter since.
-        if (time.time() if at is None else at) >= deadline:
-            raise self._timed_out(pending_text([self._seen], dated=True)) from error
+        if (time.time() if at is None else at) >= (ends := self._ends(deadline)):
+            timed_out = self._timed_out if ends == deadline else self._execution_timed_out
+            raise timed_out(pending_text([self._seen], dated=True)) from error
         # Without the error's advice: nobody has to do what the task does itself.
         self.log.warning("%s Asking again.", failure(self._seen))
         self._ask(context, self._seen, deadline=deadline)
@@ -301,7 +307,7 @@ class HandOffOperator(AuthorizationWait):
         cast("dict[str, Any]", context)[NOTIFIER_VARIABLE] = {
             "url": url,
             "connection": connection,
-            "expires_at": datetime.fromtimestamp(min(deadline, _LAST_DAY), tz=UTC),
+            "expires_at": datetime.fromtimestamp(min(self._ends(deadline), _LAST_DAY), tz=UTC),
             "reason": failed.authorization_error if failed else None,
         }
 

@@ -18,12 +18,15 @@ from airflow_provider_workato.version_compat import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     TaskDeferralError,
     is_trigger_timeout,
     shortest_deferral,
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from airflow.sdk import Context
 
     from airflow_provider_workato.client.answers import WorkatoConnection
@@ -57,6 +60,8 @@ class AuthorizationWait(WorkatoOperator):
     never_fail: bool = False
     silent_fail: bool = False
 
+    #: When Airflow's ``execution_timeout`` is over, in seconds since the epoch; ``None`` without one.
+    _execution_deadline: float | None = None
     _ids: tuple[object, list[int]] | None = None
     _progress: Progress | None = None
     _rows: Sequence[WorkatoConnection] | None = None
@@ -85,13 +90,17 @@ class AuthorizationWait(WorkatoOperator):
     def wait(self, *, deadline: float | None = None) -> Sequence[WorkatoConnection]:
         """Wait on the worker; return the connections once all are authorized.
 
-        :param deadline: when the wait fails, in seconds since the epoch; ``None`` for the task's timeout.
+        :param deadline: when its timeout is over, in seconds since the epoch; ``None`` for one from now on.
         """
         progress = self._begin(None if deadline is None else deadline - self.timeout)
-        while (connections := self._look()) is None:
-            if progress.elapsed > self.timeout:
-                raise self._timed_out()
-            time.sleep(self.poke_interval)
+        try:
+            while (connections := self._look()) is None:
+                if progress.elapsed > self.timeout:
+                    raise self._timed_out()
+                time.sleep(self.poke_interval)
+        except AirflowTaskTimeout:
+            # Airflow's message names no connection.
+            raise self._execution_timed_out() from None
         return connections
 
     def defer_wait(
@@ -106,7 +115,7 @@ class AuthorizationWait(WorkatoOperator):
         """Wait in the triggerer. Airflow resumes the task in :meth:`execute_complete`.
 
         :param end_task: let the triggerer end the task. It pushes the connections as the task's result.
-        :param deadline: when the wait fails, in seconds since the epoch; ``None`` for the task's timeout.
+        :param deadline: when its timeout is over, in seconds since the epoch; ``None`` for one from now on.
         :param accept_newest: accept a list from before the wait as proof of success; ``None`` for a task
             without upstream tasks.
         :param row_key: see :class:`~airflow_provider_workato.triggers.connections.WorkatoConnectionTrigger`.
@@ -116,6 +125,7 @@ class AuthorizationWait(WorkatoOperator):
         connection_id = self._waits_for()
         trigger = self._trigger(
             deadline=deadline,
+            execution_deadline=self._execution_deadline,
             began=deadline - self.timeout,
             since=now,
             # An upstream task may just have changed the connection.
@@ -130,13 +140,13 @@ class AuthorizationWait(WorkatoOperator):
             "Deferring to the triggerer, to wait for %s. %s If no triggerer is running, the task stays "
             "deferred; start one with `airflow triggerer`.",
             ids_text(self._wanted),
-            schedule_text(self.poke_interval, deadline),
+            schedule_text(self.poke_interval, self._ends(deadline)),
         )
         # Do not list from here: one call for each of thousands of tasks would use up the quota, too.
         self.defer(
             trigger=trigger,
             method_name="execute_complete",
-            timeout=trigger.airflow_timeout(deadline - now),
+            timeout=trigger.airflow_timeout(self._ends(deadline) - now),
         )
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:  # noqa: ARG002
@@ -147,6 +157,8 @@ class AuthorizationWait(WorkatoOperator):
         status = event.get("status") if isinstance(event, Mapping) else None
         if status == "timeout":
             raise self._timed_out(event.get("pending"))
+        if status == "execution_timeout":
+            raise self._execution_timed_out(event.get("pending"))
         if status == "settled" and isinstance(event.get("connections"), list):
             waited = event.get("waited")
             self._begin(time.time() - waited if isinstance(waited, (int, float)) else None)
@@ -172,6 +184,10 @@ class AuthorizationWait(WorkatoOperator):
 
     def _raise_what_ended_the_trigger(self, reason: object, traceback: Sequence[str] | None) -> NoReturn:
         if is_trigger_timeout(reason):
+            limit = self._execution_seconds
+            if limit is not None and limit < self.timeout:
+                # Airflow 2, and a task that started in the triggerer: Airflow counts it, too.
+                raise self._execution_timed_out()
             # A triggerer that runs ends the wait before Airflow does.
             raise AirflowSensorTimeout(
                 f"No triggerer ended the wait for {ids_text(self._wanted)} within the specified timeout of "
@@ -181,13 +197,43 @@ class AuthorizationWait(WorkatoOperator):
             self.log.error("Trigger failed:\n%s", "\n".join(traceback))
         raise from_traceback(traceback) or TaskDeferralError(str(getattr(reason, "value", reason)))
 
+    @property
+    def _execution_seconds(self) -> float | None:
+        return None if self.execution_timeout is None else self.execution_timeout.total_seconds()
+
+    def _limit_execution(self, context: Context) -> None:
+        """Let ``execution_timeout`` end the wait, also while deferred: Airflow 3 applies it to each process.
+
+        It counts from the start of the try, as on a worker.
+        """
+        if self._execution_seconds is not None:
+            started: datetime = context["ti"].start_date
+            self._execution_deadline = started.timestamp() + self._execution_seconds
+
+    def _ends(self, deadline: float) -> float:
+        """Return when the wait fails, in seconds since the epoch.
+
+        :param deadline: when its own timeout is over.
+        """
+        return deadline if self._execution_deadline is None else min(deadline, self._execution_deadline)
+
     def _timed_out(self, pending: str | None = None) -> AirflowSensorTimeout:
-        pending = pending or pending_text(self._pending, dated=True)
-        pending = pending or f"{ids_text(self._wanted)} (Workato's list was not received)"
         return AirflowSensorTimeout(
-            f"Still waiting for {pending} after the specified timeout of {self.timeout:g} s. Finish the "
-            "authorization and clear this task, or set a longer timeout."
+            f"Still waiting for {self._pending_text(pending)} after the specified timeout of "
+            f"{self.timeout:g} s. Finish the authorization and clear this task, or set a longer timeout."
         )
+
+    def _execution_timed_out(self, pending: str | None = None) -> AirflowTaskTimeout:
+        """Return the error that Airflow raises on a worker, so that the task's retries apply."""
+        return AirflowTaskTimeout(
+            f"Still waiting for {self._pending_text(pending)} after the execution_timeout of "
+            f"{self._execution_seconds:g} s. Finish the authorization and clear this task, or set a longer "
+            "execution_timeout."
+        )
+
+    def _pending_text(self, pending: str | None) -> str:
+        pending = pending or pending_text(self._pending, dated=True)
+        return pending or f"{ids_text(self._wanted)} (Workato's list was not received)"
 
     def _skip_after(self, error: BaseException | None) -> None:
         """Skip the task if an option says so. Airflow logs the message only, so it quotes the error.
@@ -244,7 +290,7 @@ class AuthorizationWait(WorkatoOperator):
             self.log,
             began=time.monotonic() - max(0.0, now - began),
             interval=self.poke_interval,
-            deadline=began + self.timeout,
+            deadline=self._ends(began + self.timeout),
         )
         return self._progress
 

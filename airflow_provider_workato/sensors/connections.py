@@ -7,7 +7,13 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_workato.arguments import drop_none, to_flag, to_optional_count, to_optional_flag
+from airflow_provider_workato.arguments import (
+    drop_none,
+    is_output,
+    to_flag,
+    to_optional_count,
+    to_optional_flag,
+)
 from airflow_provider_workato.client.answers import single_or_list
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.handover import has_post_execute, trigger_can_end
@@ -24,6 +30,7 @@ from airflow_provider_workato.version_compat import (
     AIRFLOW_3_3,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
@@ -58,7 +65,8 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     Workato allows 60 list calls a minute. All deferred waits of a triggerer share one list call per
     *poke_interval*; in the other modes each task makes its own.
 
-    :param connection_id: the connection, or a list of connections (templated).
+    :param connection_id: the connection, or several: a list, also of lists such as the outputs of two mapped
+        tasks, or what ``concat()``, ``map()`` and ``zip()`` make of them (templated).
     :param folder_id: list only this folder, to narrow a large workspace (templated).
     :param project_id: list only this project (templated).
     :param external_id: list only the connections with this external id (templated).
@@ -81,6 +89,8 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         after *timeout*.
     :raises AirflowSensorTimeout: after *timeout*; names the connections, their last status, and when each was
         lost, failed or, if it did neither, created.
+    :raises AirflowTaskTimeout: after ``execution_timeout``, which counts from the start of the try, in mode
+        ``reschedule`` from the start of each poll. The task's retries apply.
     """
 
     template_fields: Sequence[str] = (
@@ -134,6 +144,9 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         if len(wanted) == 1:
             push_connection_url(context, self.hook.settings, wanted[0])
             push_login_url(context, self, self.hook.settings, wanted[0])
+        if self.deferrable or not self.reschedule:
+            # In mode reschedule, it limits each poke.
+            self._limit_execution(context)
         if self.deferrable:
             end_task = self._can_end_in_trigger() if self.end_in_trigger is None else self.end_in_trigger
             self.defer_wait(context, end_task=end_task)
@@ -146,6 +159,8 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
             return super().execute(context)
         except AirflowSensorTimeout:
             raise self._timed_out() from None
+        except AirflowTaskTimeout:
+            raise self._execution_timed_out() from None
         except AirflowSkipException as skip:
             # Airflow's message names no connection. A timeout that skips the task has no cause.
             late = skip.__cause__ is None and progress.elapsed > self.timeout
@@ -218,12 +233,13 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
 
 
 def _flat(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value]
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _not_for_triggerer(value: Any) -> str | None:
     if value is not None and not isinstance(value, (int, str)):
-        return "the output of another task"
+        # Airflow stores the arguments as JSON.
+        return "the output of another task" if is_output(value) else f"a {type(value).__name__}"
     if isinstance(value, str) and re.search(r"xcom_pull\((?![^)]*map_indexes)", value):
         return "an xcom_pull without map_indexes"
     return None

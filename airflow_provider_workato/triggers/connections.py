@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import TaskSuccessEvent, TriggerEvent
 
-from airflow_provider_workato.arguments import connection_ids
+from airflow_provider_workato.arguments import connection_ids, drop_none
 from airflow_provider_workato.authorization import (
     State,
     Verdict,
@@ -39,14 +39,15 @@ if TYPE_CHECKING:
 #: The statuses of an event.
 SETTLED = "settled"
 TIMED_OUT = "timeout"
+EXECUTION_TIMED_OUT = "execution_timeout"
 
 
 class WorkatoConnectionTrigger(ConnectionListTrigger):
     """Wait until connections are authorized, or the wait cannot succeed any more.
 
     Yields one event: ``{"status": "settled", "connections": [...]}``, which the sensor judges as it would on
-    a worker, or ``{"status": "timeout", "pending": "connection 36 (no status yet)"}``. With *end_task*, a
-    success ends the task directly.
+    a worker, or ``{"status": "timeout", "pending": "connection 36 (no status yet)"}``, with the status
+    ``execution_timeout`` if that was over first. With *end_task*, a success ends the task directly.
 
     Triggers with the same Airflow connection and filters share one poll.
 
@@ -64,6 +65,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         Each poll repeats its call for the Airflow connection's retry budget before it fails.
     :param deadline: when to give up, in seconds since the epoch; kept across triggerer restarts. At the
         deadline, the wait looks once more; a wait that starts later looks once.
+    :param execution_deadline: when the task's ``execution_timeout`` is over, in seconds since the epoch;
+        ``None`` without one. The earlier of the two ends the wait.
     :param since: when the task was deferred, in seconds since the epoch. An older list does not prove a
         failure.
     :param began: when the whole wait began, for the log; ``None`` for *since*. A task that asks a person
@@ -112,6 +115,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         known_failures: Sequence[str] = (),
         max_failed_polls: int | None = MAX_FAILED_POLLS,
         deadline: float | None = None,
+        execution_deadline: float | None = None,
         since: float | None = None,
         began: float | None = None,
         accept_newest: bool = False,
@@ -131,6 +135,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         self.known_failures = tuple(known_failures)
         self.max_failed_polls = max_failed_polls
         self.deadline = deadline
+        self.execution_deadline = execution_deadline
         self.since = since
         self.began = began
         self.accept_newest = accept_newest
@@ -165,6 +170,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 "row_key": self.row_key,
                 # An earlier release does not know it.
                 **({} if self.quote_app else {"quote_app": False}),
+                **drop_none(execution_deadline=self.execution_deadline),
                 "min_seconds": self.min_seconds,
             },
         )
@@ -226,18 +232,27 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             # As on a worker, an outage is not a timeout, so that the task's retries apply.
             raise for_traceback(self._failure)
         pending = pending_text(self._pending(), dated=True)
-        return TriggerEvent({"status": TIMED_OUT, "pending": pending})
+        deadline, execution = self._deadlines()
+        early = execution is not None and (deadline is None or execution < deadline)
+        return TriggerEvent({"status": EXECUTION_TIMED_OUT if early else TIMED_OUT, "pending": pending})
 
     def _deadline(self) -> float | None:
-        if self.deadline is not None:
-            return self.deadline
-        # Only Airflow knows the timeout of a task that started here. Give up before Airflow does, with a
-        # message that names the connections.
+        return min((each for each in self._deadlines() if each is not None), default=None)
+
+    def _deadlines(self) -> tuple[float | None, float | None]:
+        """Return when the wait's timeout and the task's ``execution_timeout`` are over."""
         after: datetime | None = getattr(self, "timeout_after", None)
-        if after is None:
-            return None
+        if self.deadline is not None or after is None:
+            return self.deadline, self.execution_deadline
+        # Only Airflow knows the timeouts of a task that started here, and ends it at the earlier one. Give up
+        # before Airflow does, with a message that names the connections.
         aware = after if after.tzinfo else after.replace(tzinfo=UTC)
-        return aware.timestamp() - self.SLACK
+        task = getattr(self.task_instance, "task", None)
+        execution, given = getattr(task, "execution_timeout", None), getattr(task, "start_trigger_args", None)
+        if execution is None or given is None or given.timeout is None:
+            return aware.timestamp() - self.SLACK, None
+        began = aware - min(given.timeout, execution)
+        return (began + given.timeout).timestamp() - self.SLACK, (began + execution).timestamp()
 
     def _ends(self) -> float | None:
         """Return the deadline on the monotonic clock."""
@@ -370,8 +385,9 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 "connections": rows,
                 "waited": progress.elapsed,
                 "listed_at": time.time() - (time.monotonic() - snapshot.moment),
-                # A task that waits again keeps it.
+                # A task that waits again keeps them.
                 "deadline": self.deadline,
+                "execution_deadline": self.execution_deadline,
             }
         )
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import traceback
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     BaseOperator,
     TaskDeferred,
     conf,
@@ -35,11 +38,11 @@ from airflow_provider_workato.handover import trigger_can_end
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 from airflow_provider_workato.version_compat import (
     AIRFLOW_3_3,
+    EXECUTOR_DELAY,
     TaskDeferralError,
     shortest_deferral,
 )
-    EXECUTOR_DELAY,
-from tests.support.airflow import on_airflow_2, on_airflow_33
+from tests.support.airflow import AIRFLOW, on_airflow_2, on_airflow_33
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 from tests.support.tasks import TaskInstance
@@ -101,6 +104,8 @@ def test_the_wait_is_handed_over_with_all_it_needs() -> None:
 
 
 @on_airflow_33
+@pytest.mark.parametrize("heartbeat", ["1", None, "30"])
+@pytest.mark.parametrize("timeout", [4, 4000])
 @pytest.mark.usefixtures("connect")
 def test_a_wait_lasts_as_long_as_airflow_needs_to_hear_of_it(
     heartbeat: str | None, timeout: float, monkeypatch: pytest.MonkeyPatch
@@ -132,6 +137,35 @@ def test_silent_fail_rides_out_any_failure() -> None:
     assert (
         deferral(sensor(deferrable=True, silent_fail=True)).trigger.serialize()[1]["max_failed_polls"] is None
     )
+
+
+@pytest.mark.usefixtures("connect")
+def test_execution_timeout_counts_from_the_start_of_the_try() -> None:
+    ti = TaskInstance()
+    ti.start_date -= timedelta(seconds=40)
+    waiting = sensor(deferrable=True, execution_timeout=timedelta(seconds=60))
+    with pytest.raises(TaskDeferred) as deferred:
+        waiting.execute(ti.context)
+    _, kwargs = deferred.value.trigger.serialize()
+    assert kwargs["execution_deadline"] == ti.start_date.timestamp() + 60
+    assert kwargs["deadline"] - kwargs["since"] == waiting.timeout
+    given = deferred.value.timeout.total_seconds() - deferred.value.trigger.SLACK - shortest_deferral()
+    assert 0 < given <= 20
+
+
+@pytest.mark.parametrize("skip", [{}, {"soft_fail": True}, {"never_fail": True}], ids=str)
+def test_the_end_of_execution_timeout_lets_retries_apply(skip: dict[str, Any]) -> None:
+    """As on a worker, where Airflow ends the pause between two pokes, soft_fail or not."""
+    options = {"execution_timeout": timedelta(seconds=17), **skip}
+    event = {"status": "execution_timeout", "pending": "connection 36 (no status yet)"}
+    says = r"for connection 36 \(no status yet\) after the execution_timeout of 17 s"
+    with pytest.raises(AirflowTaskTimeout, match=says):
+        resumed("execute_complete", {"event": event}, **options)
+    # Airflow 2, and a task that started in the triggerer.
+    with pytest.raises(AirflowTaskTimeout, match=r"Still waiting for connection 36 .* of 17 s"):
+        resumed("__fail__", {"error": "Trigger timeout"}, **options)
+    with pytest.raises((AirflowSensorTimeout, AirflowSkipException), match="within the specified timeout"):
+        resumed("__fail__", {"error": "Trigger timeout"}, **options, timeout=5)
 
 
 def test_deferrable_by_airflows_default() -> None:
@@ -337,6 +371,7 @@ def test_what_only_a_worker_runs_is_known_when_the_dag_is_read() -> None:
     [
         (lambda: BaseOperator(task_id="a").output, "the output of another task"),
         (lambda: [BaseOperator(task_id="a").output], "the output of another task"),
+        (lambda: deque([36]), "a deque"),
         (lambda: "{{ ti.xcom_pull('a') }}", "an xcom_pull without map_indexes"),
         (lambda: "{{ ti.xcom_pull(task_ids='a', key='b') }}", "an xcom_pull without map_indexes"),
     ],
@@ -393,7 +428,68 @@ def test_the_ids_of_mapped_tasks_are_asked_for_once(sandbox: RunningSandbox, con
     assert asked.questions == 1
 
 
-@pytest.mark.parametrize("empty", [[], (), Asked()], ids=["list", "tuple", "mapped"])
+def increased(number: int) -> int:
+    """Return a number that no slice of numbers could become."""
+    return number + 1
+
+
+def airflows(kind: str, *arguments: Any) -> Any:
+    """Make what Airflow makes of an expression such as ``a.output.concat(b.output)``."""
+    module = "airflow.sdk.definitions.xcom_arg" if AIRFLOW.major > 2 else "airflow.models.xcom_arg"
+    return getattr(import_module(module), kind)(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("combine", "ids", "questions"),
+    [
+        pytest.param(lambda a, b: airflows("_ConcatResult", [a, b]), [1, 2, 3, 4], 2, id="concat"),
+        pytest.param(lambda a, _: airflows("_MapResult", a, [increased]), [2, 3], 1, id="map"),
+        pytest.param(lambda a, b: airflows("_ZipResult", [a, b]), [1, 3, 2, 4], 2, id="zip"),
+        pytest.param(
+            lambda a, b: airflows("_MapResult", airflows("_ConcatResult", [a, b]), [increased]),
+            [2, 3, 4, 5],
+            2,
+            id="concat, then map",
+        ),
+        pytest.param(lambda a, b: [a, b], [1, 2, 3, 4], 2, id="a list of them"),
+        pytest.param(lambda a, _: (5, [a]), [5, 1, 2], 1, id="nested"),
+        pytest.param(lambda *_: deque([1, "2"]), [1, 2], 0, id="deque"),
+        pytest.param(lambda *_: {"7"}, [7], 0, id="set"),
+        pytest.param(lambda *_: {7: "a"}.keys(), [7], 0, id="keys"),
+        pytest.param(lambda *_: range(1, 3), [1, 2], 0, id="range"),
+    ],
+)
+def test_ids_in_whatever_can_be_iterated_over(
+    combine: Callable[[Asked, Asked], Any], ids: list[int], questions: int
+) -> None:
+    one, other = Asked(1, 2), Asked(3, 4)
+    waiting = sensor(combine(one, other))
+    assert waiting._wanted == waiting._wanted == ids
+    assert one.questions + other.questions == questions
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: {"id": 36}, "a connection's number such as 36, not dict"),
+        (lambda: [b"36"], "not bytes"),
+        (
+            lambda: deque([BaseOperator(task_id="a").output]),
+            "inside something in which Airflow does not look",
+        ),
+        (lambda: "create.output", r"Where .* use the template {{ ti.xcom_pull\(task_ids='create'\) }}"),
+        (lambda: ["group.create.output"], r"\(task_ids='group.create'\)"),
+    ],
+    ids=["dict", "bytes", "unresolved", "text", "text in a list"],
+)
+@pytest.mark.usefixtures("connect")
+def test_what_holds_no_ids(make: Callable[[], Any], says: str, sandbox: RunningSandbox) -> None:
+    with DAG("d", schedule=None), pytest.raises(WorkatoConfigurationError, match=says):
+        sensor(make()).execute(TaskInstance().context)
+    assert sandbox.control.requests() == []
+
+
+@pytest.mark.parametrize("empty", [[], (), Asked(), deque()], ids=["list", "tuple", "mapped", "deque"])
 def test_an_empty_list_of_ids_is_called_that(empty: Any) -> None:
     with pytest.raises(WorkatoConfigurationError, match="connection_id is an empty list"):
         sensor(empty).execute(TaskInstance().context)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pytest
+from airflow.providers.common.compat.sdk import DAG, task
 
+from airflow_provider_workato.operators.connections import WorkatoCreateConnectionOperator
 from airflow_provider_workato.sandbox.client import SandboxControl, wait_until
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 from tests.support import waits
 from tests.support.airflow import AIRFLOW, on_airflow_33
+from tests.support.dags import own_workspace, run_dag
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 from tests.support.tasks import TaskInstance
@@ -24,6 +29,8 @@ def _no_executor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a wait be as short as it is: nobody hears late of a deferral where no executor is in between."""
     monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0")
 
+
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 
 NULL: dict[str, Any] = {"authorization_status": None}
 SUCCESS: dict[str, Any] = {"authorization_status": "success"}
@@ -248,6 +255,90 @@ def test_wait(
     link = dict.fromkeys(keys, f"{sandbox.url}/connections/{one}")
     assert outcome.xcoms == (link if case.looks and one else {})
     assert bool(sandbox.control.requests()) is case.looks
+
+
+def test_execution_timeout_ends_a_wait_alike_on_a_worker_and_deferred(airflow_db: None) -> None:
+    """Airflow 3 applies it to each process of a task, and the triggerer is none of them."""
+    failed: dict[str, Any] = {}
+    retried: dict[str, Any] = {}
+
+    def note(seen: dict[str, Any]) -> Callable[[Any], None]:
+        return lambda context: seen.setdefault(context["ti"].task_id, context["exception"])
+
+    with (
+        own_workspace() as workato,
+        DAG(
+            "limited",
+            schedule=None,
+            start_date=NEW_YEAR,
+            default_args={
+                "execution_timeout": timedelta(seconds=4),
+                "timeout": 30,
+                "poke_interval": 1,
+                "retries": 1,
+                "retry_delay": timedelta(0),
+                "soft_fail": True,
+                "on_retry_callback": note(retried),
+                "on_failure_callback": note(failed),
+            },
+        ) as dag,
+    ):
+        (number,) = workato.control.seed([NULL])
+        ways: list[dict[str, Any]] = [{"mode": "poke"}, {"deferrable": True}]
+        for way in ways:
+            name = next(iter(way))
+            WorkatoConnectionSensor(task_id=f"sensor_{name}", connection_id=number, **way)
+            WorkatoCreateConnectionOperator(
+                task_id=f"create_{name}",
+                name=name,
+                provider="jira",
+                wait_for_authorization=True,
+                deferrable=name == "deferrable",
+            )
+        states = run_dag(dag).states
+    assert set(states.values()) == {"failed"}
+    assert retried.keys() == failed.keys() == states.keys()
+    for error in (*retried.values(), *failed.values()):
+        assert type(error).__name__ == "AirflowTaskTimeout"
+    # Airflow 2 resumes no task after its execution_timeout.
+    if AIRFLOW.major > 2:
+        for error in retried.values():
+            assert re.search(
+                r"for connection \d+ \(no status yet, .* the execution_timeout of 4 s", str(error)
+            )
+
+
+def test_the_outputs_of_mapped_tasks_combined(airflow_db: None) -> None:
+    with own_workspace() as workato, DAG("combined", schedule=None, start_date=NEW_YEAR) as dag:
+        ids = workato.control.seed(count=4, authorization_status="success")
+
+        @task
+        def give(number: int) -> int:
+            return number
+
+        @task
+        def row(number: int) -> dict[str, int]:
+            return {"id": number}
+
+        one: Any = give.override(task_id="one").expand(number=ids[:2])
+        two: Any = give.override(task_id="two").expand(number=ids[2:])
+        rows: Any = row.expand(number=ids)
+        expected = {
+            "concat": (one.concat(two), ids),
+            "map": (rows.map(lambda each: each["id"]), ids),
+            "zip": (one.zip(two), [ids[0], ids[2], ids[1], ids[3]]),
+            "several": ([one, two], ids),
+        }
+        for name, (value, _) in expected.items():
+            for deferrable in (False, True):
+                WorkatoConnectionSensor(
+                    task_id=f"{name}_{deferrable}", connection_id=value, deferrable=deferrable, timeout=60
+                )
+        run = run_dag(dag)
+    assert set(run.states.values()) == {"success"}
+    for name, (_, wanted) in expected.items():
+        for deferrable in (False, True):
+            assert [each["id"] for each in run.xcom(f"{name}_{deferrable}")] == wanted
 
 
 class _happening:  # noqa: N801 - reads as the verb it is

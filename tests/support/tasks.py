@@ -23,6 +23,7 @@ class TaskInstance:
         self.map_index = -1
         self.try_number = 1
         self.max_tries = 0
+        self.start_date = datetime.now(UTC)
         self.xcoms: dict[str, Any] = {}
         self.first_reschedule: datetime | None = None
 

@@ -22,6 +22,7 @@ from airflow_provider_workato.exceptions import (
     WorkatoServerError,
     from_traceback,
 )
+from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 from airflow_provider_workato.triggers import snapshots
 from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
 from airflow_provider_workato.triggers.registry import REGISTRY
@@ -112,6 +113,7 @@ EVERYTHING: dict[str, Any] = {
     "row_key": "connection",
     "quote_app": False,
     "min_seconds": 8.5,
+    "execution_deadline": 1800000000.5,
 }
 
 
@@ -169,14 +171,14 @@ def test_a_worker_is_not_called_back_too_early(sandbox: RunningSandbox) -> None:
     assert run(scenario()) >= 1.5
 
 
-@on_airflow_33
-def test_an_error_calls_a_worker_back_too(sandbox: RunningSandbox) -> None:
 @pytest.mark.usefixtures("sandbox")
 def test_dag_test_resumes_the_task_at_once() -> None:
     """There, no executor is in between, and the trigger has no id."""
     assert run(ends(wait_for(36, since=time.time(), min_seconds=3600)))["status"] == "settled"
 
 
+@on_airflow_33
+def test_an_error_calls_a_worker_back_too(sandbox: RunningSandbox) -> None:
     sandbox.control.add_fault("unauthorized", times=None)
 
     async def scenario() -> tuple[float, BaseException | None]:
@@ -335,6 +337,45 @@ def test_the_deadline_of_a_wait_that_started_there(waiting: int) -> None:
     trigger.timeout_after = datetime.now(UTC) + after  # type: ignore[attr-defined]
     assert run(ends(trigger))["status"] == "timeout"
     assert 0.4 < time.monotonic() - began < 10
+
+
+@on_airflow_33
+@pytest.mark.parametrize(
+    ("timeout", "execution_timeout", "status"),
+    [(0.5, 3600, "timeout"), (0.5, 10, "timeout"), (3600, 0.5, "execution_timeout")],
+)
+def test_a_wait_that_started_there_ends_at_the_earlier_of_its_timeouts(
+    waiting: int, timeout: float, execution_timeout: float, status: str
+) -> None:
+    sensor = WorkatoConnectionSensor(
+        task_id="wait",
+        connection_id=waiting,
+        poke_interval=3600,
+        timeout=timeout,
+        execution_timeout=timedelta(seconds=execution_timeout),
+        deferrable=True,
+        start_from_trigger=True,
+    )
+    assert sensor.start_trigger_args is not None
+    trigger: Any = WorkatoConnectionTrigger(**sensor.start_trigger_args.trigger_kwargs or {})
+    trigger.task_instance = deferred_instance(as_stored(sensor))
+    given = sensor.start_trigger_args.timeout
+    assert given is not None
+    # As Airflow 3.3 calculates it when the task starts.
+    trigger.timeout_after = datetime.now(UTC) + min(given, timedelta(seconds=execution_timeout))
+    began = time.monotonic()
+    event = run(ends(trigger))
+    assert event["status"] == status
+    assert event["pending"].startswith(f"connection {waiting} (no status yet")
+    assert 0.4 < time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("execution_ends_in", [0.5, 3600], ids=["execution_timeout", "timeout"])
+def test_the_earlier_deadline_ends_a_wait(waiting: int, execution_ends_in: float) -> None:
+    now = time.time()
+    limits = {"deadline": now + 3600.5 - execution_ends_in, "execution_deadline": now + execution_ends_in}
+    event = run(ends(wait_for(waiting, poke_interval=3600, **limits)))
+    assert event["status"] == ("execution_timeout" if execution_ends_in < 1 else "timeout")
 
 
 @pytest.mark.parametrize("number", [36, None], ids=["authorized", "waiting"])
