@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-Kind: TypeAlias = Literal["string", "choice", "number", "flag", "ca_bundle", "proxies"]
+Kind: TypeAlias = Literal["string", "choice", "number", "flag", "file", "ca_bundle", "proxies"]
 
 #: The type of an Airflow connection to Workato.
 CONN_TYPE = "workato"
@@ -23,6 +23,7 @@ _SCHEMA_TYPES: dict[Kind, str] = {
     "choice": "string",
     "number": "number",
     "flag": "boolean",
+    "file": "string",
     "ca_bundle": "string",
     "proxies": "string",
 }
@@ -169,6 +170,18 @@ SETTINGS: tuple[Setting, ...] = (
         help="`true`, `false`, or the path of a CA bundle.",
         kind="ca_bundle",
         default="true",
+    ),
+    Setting(
+        name="client_certificate",
+        label="Client certificate",
+        help="The path of a PEM file with the certificate that some private endpoints demand (mTLS).",
+        kind="file",
+    ),
+    Setting(
+        name="client_key",
+        label="Client key",
+        help="The path of the certificate's key without a passphrase, if it is in another file.",
+        kind="file",
     ),
     Setting(
         name="proxies",

@@ -87,7 +87,10 @@ class WorkatoBusyError(WorkatoError):
 
 
 class WorkatoTLSError(WorkatoTransportError, AirflowFailException):
-    """The server's certificate is not trusted, or the server does not speak TLS. No request was sent."""
+    """The server's certificate is not trusted, it does not accept ours, or it does not speak TLS.
+
+    Nothing was carried out.
+    """
 
 
 class WorkatoApiError(WorkatoError):

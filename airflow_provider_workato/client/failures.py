@@ -76,6 +76,8 @@ class Failures:
     def __init__(self, settings: WorkatoSettings, route: Route) -> None:
         self.settings = settings
         self.route = route
+        #: Whether the workspace has ever answered.
+        self.answered = False
 
     def api_error(
         self, answer: Answer, payload: Mapping[str, Any], call: Call, *, refused: bool
@@ -183,17 +185,40 @@ class Failures:
                 f"signed it, put the path of its bundle into {LABELS['verify']!r} (extra verify) of "
                 f"{connection}."
             )
+        elif reason is not None and _is_about_client_certificate(reason):
+            return self.client_certificate_error(call, said=reason.reason)
         elif reason is not None and _failed_handshake(reason) and not _may_pass(reason):
             said = redact(reason.reason or type(reason).__name__, [], limit=80)
             text = (
                 f"the TLS handshake with {self.settings.base_url} failed ({said}). If the server speaks "
                 f"plain HTTP, write http:// in front of {LABELS['host']!r} of {connection}; otherwise check "
-                "host and port."
+                "host and port, and whether it demands a client certificate, which goes into "
+                f"{self.route.client_sources[0]}."
             )
         else:
             return self.transport_error(call, error)
         return WorkatoTLSError(
             f"{_what(call)} was not sent: {text}",
+            operation=call.endpoint.operation,
+            request_sent=False,
+        )
+
+    def client_certificate_error(self, call: Call, *, said: str) -> WorkatoTLSError:
+        """Return the error for a server that demands a client certificate, or refuses the one it got.
+
+        :param call: the call, which the server has not read.
+        :param said: the server's words.
+        """
+        field, paths = self.route.client_sources[0], self.route.client_certificate
+        text = f"demands a client certificate. Put the path of one into {field}."
+        if paths is not None:
+            text = (
+                f"does not accept the client certificate in {paths[0][:200]!r}: it may have expired, or be "
+                f"of an authority that the server does not know. Correct the file, or its path in {field}."
+            )
+        return WorkatoTLSError(
+            f"{_what(call)} was not carried out: {self.settings.base_url} {text} It said "
+            f"{redact(said, [], limit=80)!r}.",
             operation=call.endpoint.operation,
             request_sent=False,
         )
@@ -217,6 +242,8 @@ class Failures:
         slow = isinstance(error, (requests.Timeout, TooSlow)) or any(
             isinstance(e, urllib3.exceptions.ReadTimeoutError) for e in _chain(error)
         )
+        if sent and not slow and (alert := self._late_alert(error)):
+            return self.client_certificate_error(call, said=alert)
         if slow:
             limit = self.settings.read_timeout if sent else self.settings.connect_timeout
             said = f"no complete answer within {limit:g} s" if sent else f"no connection within {limit:g} s"
@@ -235,6 +262,16 @@ class Failures:
             request_sent=sent,
         )
 
+    def _late_alert(self, error: Exception) -> str | None:
+        """Return what the server has against the client certificate, if that was lost with the connection."""
+        import ssl
+
+        broken = any(_raised_in(e, ssl.SSLSocket.read, ssl.SSLSocket.send) for e in _chain(error))
+        if not broken or self.answered or self.route.address:
+            return None
+        alert = self.route.alert(self.settings)
+        return alert.reason if alert is not None and _is_about_client_certificate(alert) else None
+
     def _problem_here(self, error: Exception) -> str | None:
         """Return what is wrong with a file of this machine, without which no TLS connection begins."""
         if any(_failed_handshake(e) for e in _chain(error)):
@@ -242,7 +279,7 @@ class Failures:
         # Of all errors, only those about files have a file's name.
         named = next((e for e in _chain(error) if isinstance(e, OSError) and e.filename), None)
         if named is None:
-            return self.route.problem_of_bundle()
+            return self.route.problem_of_files()
         return (
             f"{str(named.filename)[:200]!r} cannot be used ({named.strerror}). Correct the environment "
             "variable that names it, such as SSLKEYLOGFILE."
@@ -309,6 +346,11 @@ def _before_sending(error: BaseException) -> bool:
 def _raised_in(error: BaseException, *functions: Any) -> bool:
     codes = [getattr(function, "__code__", None) for function in functions]
     return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
+
+
+def _is_about_client_certificate(error: ssl.SSLError) -> bool:
+    """Return whether *error* is a server's refusal of the client's certificate, or of its absence."""
+    return bool(re.search(r"ALERT_(.*CERTIFICATE|UNKNOWN_CA|ACCESS_DENIED)", error.reason or ""))
 
 
 def _may_pass(error: ssl.SSLError) -> bool:

@@ -1,10 +1,11 @@
-"""How this machine reaches Workato: the proxy and the CA bundle, and what is wrong with them."""
+"""How this machine reaches Workato: proxy, CA bundle and client certificate, and what is wrong with them."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import re
+import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 _SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _HOST = re.compile(r"[\w:-]{1,63}(\.[\w-]{1,63})*\.?")
 _EXAMPLE = "it must look like http://proxy:3128"
+#: How long a server may take to refuse a client certificate, in seconds.
+_PATIENCE = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """The proxy and the CA bundle of all calls to one workspace.
+    """The proxy, the CA bundle and the client certificate of all calls to one workspace.
 
     The Airflow connection decides; what it leaves open, the environment does. A loopback host is reached
     without the environment's proxies, which would get the token of a local sandbox unencrypted.
@@ -34,12 +37,16 @@ class Route:
     :param proxy_source: the field or environment variable that names the proxy.
     :param verify: whether to verify certificates, or the path of a CA bundle.
     :param verify_source: the field or environment variable that names the bundle.
+    :param client_certificate: the paths of the certificate and its key, ``None`` for no certificate.
+    :param client_sources: the fields that name them.
     """
 
     proxy: Sealed
     proxy_source: str
     verify: bool | str
     verify_source: str
+    client_certificate: tuple[str, str] | None
+    client_sources: tuple[str, str]
 
     @classmethod
     def of(cls, settings: WorkatoSettings) -> Self:
@@ -55,7 +62,18 @@ class Route:
                 if os.environ.get(name):
                     verify, verify_source = os.environ[name], _variable(name)
                     break
-        route = cls(proxy=proxy, proxy_source=proxy_source, verify=verify, verify_source=verify_source)
+        certificate, key = settings.client_certificate, settings.client_key
+        field = _field("client_certificate", settings)
+        route = cls(
+            proxy=proxy,
+            proxy_source=proxy_source,
+            verify=verify,
+            verify_source=verify_source,
+            # Name the key even if it is in the same file: only then urllib3 notices a passphrase, for which
+            # OpenSSL would ask on the terminal.
+            client_certificate=(certificate, key or certificate) if certificate else None,
+            client_sources=(field, _field("client_key", settings) if key else field),
+        )
         if problem := route._problem_of_proxy():
             raise WorkatoConfigurationError(f"The proxy in {proxy_source} {problem}. Nothing was sent.")
         return route
@@ -66,8 +84,69 @@ class Route:
         url: str | None = self.proxy.reveal()
         return url and url.rpartition("@")[2].rpartition("://")[2].partition("/")[0]
 
-    def problem_of_bundle(self) -> str | None:
-        """Return what is wrong with the CA bundle, ``None`` if it can be used."""
+    def problem_of_files(self) -> str | None:
+        """Return what is wrong with the CA bundle or the client certificate, ``None`` if both can be used."""
+        return self._problem_of_bundle() or self._problem_of_client_certificate()
+
+    def alert(self, settings: WorkatoSettings) -> ssl.SSLError | None:
+        """Return the error with which the server ends a connection on which nothing is sent, or ``None``.
+
+        From TLS 1.3 on, a server reads the client's certificate after the client's part of the handshake. If
+        it then closes the connection while a request arrives, its refusal is lost.
+
+        :param settings: the workspace's settings.
+        """
+        parts = urlsplit(settings.base_url)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        # Nothing is sent, so it does not matter who listens.
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        try:
+            if self.client_certificate is not None:
+                context.load_cert_chain(*self.client_certificate, password="")
+            address = (parts.hostname, parts.port or 443)
+            with (
+                socket.create_connection(address, timeout=min(settings.connect_timeout, _PATIENCE)) as line,
+                context.wrap_socket(line, server_hostname=parts.hostname) as tls,
+            ):
+                tls.recv(1)
+        except ssl.SSLError as error:
+            return error.with_traceback(None)
+        except OSError:
+            pass
+        return None
+
+    def _problem_of_client_certificate(self) -> str | None:
+        if self.client_certificate is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        passphrases: list[str] = []
+
+        def passphrase() -> str:
+            passphrases.append("")
+            return passphrases[0]
+
+        certificate, key = self.client_certificate
+        what, path, source = "certificate", certificate, self.client_sources[0]
+        try:
+            context.load_verify_locations(certificate)
+            what, path, source = "key", key, self.client_sources[1]
+            context.load_cert_chain(certificate, key, password=passphrase)
+        except ssl.SSLError as error:
+            problem = f"has no {what}, or an incomplete one"
+            if passphrases:
+                problem = "has a passphrase, which the provider cannot enter; save it without one"
+            elif error.reason == "KEY_VALUES_MISMATCH":
+                problem = "belongs to another certificate"
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror})"
+        else:
+            return None
+        return (
+            f"the client {what} in {path[:200]!r} {problem}. Correct the file, which holds a {what} in PEM "
+            f"format, or its path in {source}."
+        )
+
+    def _problem_of_bundle(self) -> str | None:
         if not isinstance(self.verify, str) or Path(self.verify).is_dir():
             return None
         try:

@@ -81,6 +81,7 @@ def open_session(settings: WorkatoSettings, route: Route) -> requests.Session:
     # The route has read the environment, once: requests would read its proxies and .netrc for each request.
     session.trust_env = False
     session.verify = route.verify
+    session.cert = route.client_certificate
     if route.proxy.reveal():
         session.proxies["all"] = route.proxy.reveal()
     # The token alone says who calls.

@@ -63,6 +63,8 @@ class WorkatoSettings:
     retry_budget: float
     server_timeout: float
     verify: bool | str
+    client_certificate: str | None
+    client_key: str | None
     proxies: Sealed
     list_calls_per_minute: float
     calls_per_second: float
@@ -129,6 +131,8 @@ class WorkatoSettings:
         read.check_names()
         read.check_token(token, has_login=has_login)
         values = {setting.name: read.value(setting) for setting in EXTRAS}
+        if values["client_key"] and not values["client_certificate"]:
+            raise read.wrong("client_key", f"is set, but {LABELS['client_certificate']!r} is empty")
         data_center, allow_http = values.pop("data_center"), values.pop("allow_http")
         given = (host or "").strip()
         if given:
@@ -194,8 +198,8 @@ class _Reader:
                 return self._flag(setting, given.reveal())
             case "choice":
                 return self._choice(setting, given.reveal())
-            case "ca_bundle":
-                return self._ca_bundle(setting, given.reveal())
+            case "file" | "ca_bundle":
+                return self._file(setting, given.reveal())
             case "proxies":
                 return self._proxies(setting, given)
             case _:
@@ -219,7 +223,7 @@ class _Reader:
             parts = urlsplit(url)
             name, own_port = parts.hostname, parts.port
         except ValueError:
-            raise self._wrong("host", "is not a URL such as https://www.workato.com") from None
+            raise self.wrong("host", "is not a URL such as https://www.workato.com") from None
         if (
             not name
             or parts.scheme not in ("http", "https")
@@ -229,19 +233,19 @@ class _Reader:
             or not re.fullmatch(r"[A-Za-z0-9.:_-]+", name)
             or not re.fullmatch(r"[A-Za-z0-9._~/-]*", parts.path)
         ):
-            raise self._wrong("host", "is not a URL such as https://www.workato.com")
+            raise self.wrong("host", "is not a URL such as https://www.workato.com")
         if parts.scheme == "http" and not (_is_loopback(name) or allow_http):
-            raise self._wrong(
+            raise self.wrong(
                 "host",
                 f"uses plain http to {name}, which would show the API token to the network; use https, "
                 f"or set {LABELS['allow_http']!r} ({_SETTINGS['allow_http'].key})",
             )
         path = parts.path.rstrip("/").removesuffix("/api")
         if "/api/" in f"{path}/":
-            raise self._wrong("host", "must end before /api, which the provider adds itself")
+            raise self.wrong("host", "must end before /api, which the provider adds itself")
         # The form's port field is 0 when left empty on some Airflow versions.
         if port and not 0 < port < 65_536:
-            raise self._wrong("port", "must be a number between 1 and 65535")
+            raise self.wrong("port", "must be a number between 1 and 65535")
         shown = f"[{name}]" if ":" in name else name
         number = own_port or port
         if number == _DEFAULT_PORTS[parts.scheme]:
@@ -258,14 +262,14 @@ class _Reader:
             token.
         """
         if not token.reveal() and has_login:
-            raise self._wrong(
+            raise self.wrong(
                 "password",
                 "is missing, but there is a login; in a URI the token follows a colon: workato://:TOKEN@/",
             )
         if not token.reveal():
-            raise self._wrong("password", "is missing; create an API client in Workato and paste its token")
+            raise self.wrong("password", "is missing; create an API client in Workato and paste its token")
         if not re.fullmatch(r"[\x21-\x7e]+", token.reveal()):
-            raise self._wrong(
+            raise self.wrong(
                 "password", "has a space, a line break or a non-ASCII character; paste the token again"
             )
 
@@ -275,7 +279,7 @@ class _Reader:
         except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not setting.minimum <= number <= setting.maximum:
-            raise self._wrong(
+            raise self.wrong(
                 setting.name, f"must be a number between {setting.minimum:g} and {setting.maximum:,.0f}"
             )
         return number
@@ -283,35 +287,36 @@ class _Reader:
     def _flag(self, setting: Setting, value: object) -> bool:
         flag = parse_flag(value)
         if flag is None:
-            raise self._wrong(setting.name, "must be true or false")
+            raise self.wrong(setting.name, "must be true or false")
         return flag
 
     def _choice(self, setting: Setting, value: object) -> str:
         choice = str(value).strip().lower()
         if choice not in setting.choices:
-            raise self._wrong(
+            raise self.wrong(
                 setting.name, f"must be one of {', '.join(setting.choices)}, not {choice[:40]!r}"
             )
         return choice
 
-    def _ca_bundle(self, setting: Setting, value: object) -> bool | str:
-        path = str(value).strip()
-        flag = parse_flag(path)
-        if flag is not None:
-            return flag
+    def _file(self, setting: Setting, value: object) -> bool | str | None:
+        must, path = "must be the path of a file in PEM format", str(value).strip()
+        if setting.kind == "ca_bundle":
+            must, flag = "must be true, false or the path of a CA bundle", parse_flag(path)
+            if flag is not None:
+                return flag
+        if value is None:
+            return None
         if path.startswith("-----BEGIN"):
-            raise self._wrong(
-                setting.name, "must be the path of a CA bundle, not the certificate itself; save it in a file"
-            )
+            # It may be a key, which a traceback that prints local variables would show.
+            value = path = ""
+            raise self.wrong(setting.name, f"{must}, not its contents; save them in a file")
         try:
             exists = Path(path).exists()
         except (OSError, ValueError):
             # Too long for a path, for example.
             exists = False
         if not exists:
-            raise self._wrong(
-                setting.name, f"must be true, false or the path of a CA bundle; no file {path[:120]!r}"
-            )
+            raise self.wrong(setting.name, f"{must}; no file {path[:120]!r}")
         return path
 
     def _proxies(self, setting: Setting, value: Sealed) -> Sealed:
@@ -332,12 +337,17 @@ class _Reader:
             url is None or (isinstance(url, str) and ("://" in url or name == "no_proxy"))
             for name, url in value.reveal().items()
         ):
-            raise self._wrong(
+            raise self.wrong(
                 setting.name, 'must be a proxy URL or an object such as {"https": "http://proxy:3128"}'
             )
         return value
 
-    def _wrong(self, name: str, problem: str) -> WorkatoConfigurationError:
+    def wrong(self, name: str, problem: str) -> WorkatoConfigurationError:
+        """Return the error for a setting.
+
+        :param name: the setting.
+        :param problem: what is wrong with it.
+        """
         setting = _SETTINGS[name]
         return WorkatoConfigurationError(
             f"Airflow connection {self.conn_id!r}: {setting.label!r} ({setting.key}) {problem}."

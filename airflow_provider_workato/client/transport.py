@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _STALE = 5.0
 #: How often ``before_send`` runs at most, so that a slow one does not hold the call back for ever.
 _MAX_PREPARATIONS = 3
+#: nginx accepts any client certificate, and none, in the handshake, and then refuses the request.
+_CERTIFICATE_PAGE = re.compile(rb"<title>400 ([\w ]*SSL certificate[\w ]*)</title>")
 
 
 class Transport:
@@ -121,6 +124,7 @@ class Transport:
                 stream=True,
             )
             with response:
+                self.failures.answered = True
                 body = read_body(response, within=settings.read_timeout)
         except requests.exceptions.SSLError as error:
             return self.failures.tls_error(call, error)
@@ -129,6 +133,8 @@ class Transport:
             urllib3.exceptions.HTTPError,
             http.client.HTTPException,
             OSError,
+            # A client key that is not text.
+            UnicodeDecodeError,
         ) as error:
             return self.failures.transport_error(call, error)
         except BaseException as error:  # noqa: BLE001 - the task's timeout or an interrupt
@@ -148,6 +154,8 @@ class Transport:
             except WorkatoResponseError as error:
                 if 200 <= answer.status < 300:
                     return error.with_traceback(None)
+                if page := _CERTIFICATE_PAGE.search(answer.body):
+                    return self.failures.client_certificate_error(call, said=page[1].decode())
         refused = isinstance(payload, dict) and payload.get("success") is False
         if 200 <= answer.status < 300 and not refused:
             return None

@@ -108,6 +108,67 @@ def test_a_key_log_that_cannot_be_written(
     assert "SSLKEYLOGFILE" in said
 
 
+# The client certificate
+
+ENCRYPTED = "has a passphrase, which the provider cannot enter"
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "how", "problem"),
+    [
+        ("certificate", "gone", "cannot be read (No such file or directory)"),
+        ("certificate", "empty", "has no certificate, or an incomplete one"),
+        ("certificate", "no text", "has no certificate, or an incomplete one"),
+        ("certificate", "cut", "has no certificate, or an incomplete one"),
+        ("key", "gone", "cannot be read (No such file or directory)"),
+        ("key", "empty", "has no key, or an incomplete one"),
+        ("key", "no text", "has no key, or an incomplete one"),
+        ("key", "of another", "belongs to another certificate"),
+        ("key", "encrypted", ENCRYPTED),
+    ],
+)
+def test_a_client_certificate_that_cannot_be_used(
+    connect: Connect, tmp_path: Path, spoiled: str, how: str, problem: str
+) -> None:
+    paths = {"certificate": self_signed(tmp_path / "certificate.pem"), "key": tmp_path / "key.pem"}
+    paths["key"].write_bytes(paths["certificate"].read_bytes())
+    with listening(certificate=self_signed(tmp_path / "server.pem")) as workato:
+        fields = {"client_certificate": str(paths["certificate"]), "client_key": str(paths["key"])}
+        connect(host=workato.url, verify=str(tmp_path / "server.pem"), **fields)
+        with hooked(lambda: None) as hook:
+            assert hook.list_connections() == []
+            hook.close()
+            if how == "of another":
+                self_signed(paths[spoiled])
+            elif how == "encrypted":
+                self_signed(paths[spoiled], passphrase="a passphrase")
+            else:
+                spoil(paths[spoiled], how)
+            with pytest.raises(WorkatoConfigurationError) as caught:
+                create(hook)
+        assert len(workato.heard) == 1
+    said = str(caught.value)
+    assert (
+        f"create_connection was not sent: the client {spoiled} in {str(paths[spoiled])!r} {problem}" in said
+    )
+    assert f"'Client {spoiled}' (extra client_{spoiled}) of Airflow connection 'workato_default'" in said
+
+
+def test_a_passphrase_in_the_file_of_the_certificate(
+    connect: Connect, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """OpenSSL would ask for it on the terminal."""
+    client = self_signed(tmp_path / "client.pem", passphrase="a passphrase")
+    with listening(certificate=self_signed(tmp_path / "server.pem")) as workato:
+        said = refusal(
+            connect, host=workato.url, verify=str(tmp_path / "server.pem"), client_certificate=str(client)
+        )
+        assert workato.heard == []
+    assert f"the client key in {str(client)!r} {ENCRYPTED}" in said
+    assert "'Client certificate' (extra client_certificate)" in said
+    assert "phrase" not in "".join(capfd.readouterr())
+
+
 # Proxies that cannot be used
 
 WRONG_PROXIES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from airflow_provider_workato.exceptions import (
     WorkatoTransportError,
 )
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+from airflow_provider_workato.sandbox.client import running_sandbox
 from tests.support.hook import Connect, create, hooked
 from tests.support.listener import listening
 from tests.support.raw import closed_port
@@ -187,6 +189,100 @@ def test_a_handshake_that_takes_too_long_sent_nothing(connect: Connect) -> None:
             ),
         ):
             create(hook)
+
+
+# Client certificates
+
+TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+CERTIFICATE = "'Client certificate' (extra client_certificate) of Airflow connection 'workato_default'"
+
+
+@pytest.fixture
+def verify(tmp_path: Path) -> str:
+    """The server's certificate, and its own authority."""
+    return str(self_signed(tmp_path / "server.pem"))
+
+
+@pytest.mark.parametrize("newest", [TLS_1_2, TLS_1_3])
+@pytest.mark.parametrize("files", [1, 2])
+def test_a_client_certificate(
+    connect: Connect, verify: str, tmp_path: Path, newest: ssl.TLSVersion, files: int
+) -> None:
+    given = {"client_certificate": str(self_signed(tmp_path / "client.pem"))}
+    if files == 2:
+        text = (tmp_path / "client.pem").read_text()
+        begin = text.index("-----BEGIN PRIVATE KEY")
+        (tmp_path / "client.crt").write_text(text[:begin])
+        (tmp_path / "client.key").write_text(text[begin:])
+        given = {
+            "client_certificate": str(tmp_path / "client.crt"),
+            "client_key": str(tmp_path / "client.key"),
+        }
+    with (
+        listening(certificate=Path(verify), client_ca=tmp_path / "client.pem", newest_tls=newest) as workato,
+        hooked(connect, host=workato.url, verify=verify, **given) as hook,
+    ):
+        assert hook.list_connections() == []
+        assert hook.get_conn().get(workato.url, timeout=5).status_code == 200
+    assert len(workato.heard) == 2
+
+
+@pytest.mark.parametrize("newest", [TLS_1_2, TLS_1_3])
+@pytest.mark.parametrize("given", ["none", "one that the server does not know", "an expired one"])
+def test_a_client_certificate_that_is_refused(
+    connect: Connect, verify: str, tmp_path: Path, newest: ssl.TLSVersion, given: str
+) -> None:
+    """From TLS 1.3 on, the refusal can be lost; the request then looks like one with a lost answer."""
+    client = self_signed(tmp_path / "client.pem", expired=given.startswith("an expired"))
+    known = client if given.startswith("an expired") else self_signed(tmp_path / "known.pem")
+    fields = {} if given == "none" else {"client_certificate": str(client)}
+    with listening(certificate=Path(verify), client_ca=known, newest_tls=newest) as workato:
+        with (
+            hooked(connect, host=workato.url, verify=verify, **fields) as hook,
+            pytest.raises(WorkatoTLSError) as caught,
+        ):
+            create(hook)
+        assert workato.heard == []
+    assert (caught.value.operation, caught.value.request_sent) == ("create_connection", False)
+    assert isinstance(caught.value, AirflowFailException)
+    assert CERTIFICATE in str(caught.value)
+    if given != "none":
+        assert f"does not accept the client certificate in {str(client)!r}" in str(caught.value)
+    elif newest is TLS_1_3:
+        assert f"{workato.url} demands a client certificate. Put the path of one" in str(caught.value)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_the_page_with_which_nginx_refuses_a_client_certificate(
+    connect: Connect, sandbox: RunningSandbox, tmp_path: Path, given: bool
+) -> None:
+    said = "The SSL certificate error" if given else "No required SSL certificate was sent"
+    page = f"<html>\r\n<head><title>400 {said}</title></head>\r\n<body>\r\n</body>\r\n</html>"
+    fields = {"client_certificate": str(self_signed(tmp_path / "client.pem"))} if given else {}
+    with (
+        listening(status=400, headers={"Content-Type": "text/html"}, body=page.encode()) as workato,
+        hooked(connect, host=workato.url, **fields) as hook,
+        pytest.raises(WorkatoTLSError, match=f"create_connection was not carried out.* It said '{said}'"),
+    ):
+        create(hook)
+    assert len(workato.heard) == 1
+
+
+def test_a_connection_that_breaks_later_is_not_the_certificate(connect: Connect, tmp_path: Path) -> None:
+    """A server that has answered once is not asked again what it has against the certificate."""
+    certificate = self_signed(tmp_path / "server.pem")
+    with running_sandbox("--no-quota", f"--certificate={certificate}") as process:
+        fields = {"host": process.url, "password": process.token, "verify": str(certificate)}
+        for answers in (0, 1):
+            process.control.add_fault("reset_before_answer", skip=answers, times=None)
+            with hooked(connect, **fields, retry_budget=0) as hook:
+                for _ in range(answers):
+                    hook.list_connections()
+                with pytest.raises(WorkatoTransportError, match="got no answer") as caught:
+                    create(hook)
+            assert not isinstance(caught.value, WorkatoTLSError)
+            assert caught.value.request_sent is True
+            process.control.reset()
 
 
 # Proxies and settings of the environment

@@ -50,6 +50,7 @@ def test_a_token_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.web_url == "https://app.workato.com"
     assert settings.token.reveal() == TOKEN
     assert settings.verify is True
+    assert (settings.client_certificate, settings.client_key) == (None, None)
     assert settings.proxies.reveal() == {}
     assert settings.connect_timeout == 5
     assert settings.read_timeout > 40, "Workato itself answers after up to 40 s"
@@ -253,7 +254,14 @@ def test_one_workspace_has_one_address(monkeypatch: pytest.MonkeyPatch, given: d
         ({"list_calls_per_minute": 0}, "'List calls per minute' (extra list_calls_per_minute) must be a num"),
         ({"calls_per_second": 0}, "'Other calls per second' (extra calls_per_second) must be a number"),
         ({"verify": "/no/such/file"}, "'Verify TLS' (extra verify) must be true, false or the path of a CA"),
-        ({"verify": "-----BEGIN CERTIFICATE-----\n" + "A" * 300}, "must be the path of a CA bundle, not the"),
+        (
+            {"verify": "-----BEGIN CERTIFICATE-----\n" + "A" * 300},
+            "the path of a CA bundle, not its contents",
+        ),
+        ({"client_certificate": "/no/such/file"}, "'Client certificate' (extra client_certificate) must be"),
+        ({"client_certificate": True}, "must be the path of a file in PEM format; no file 'True'"),
+        ({"client_key": "-----BEGIN PRIVATE KEY-----\npr0xy-passw0rd"}, "in PEM format, not its contents"),
+        ({"client_key": __file__}, "extra client_key) is set, but 'Client certificate' is empty"),
         ({"verify": "A" * 5000}, "'Verify TLS' (extra verify) must be true, false or the path of a CA"),
         ({"read_timeout": 10**400}, "'Read timeout (s)' (extra read_timeout) must be a number"),
         ({"proxies": "proxyuser:pr0xy-passw0rd@proxy"}, "'Proxies' (extra proxies) must be a proxy URL or"),
@@ -353,6 +361,16 @@ def test_extra_must_be_a_json_object(extra: str) -> None:
     with pytest.raises(WorkatoConfigurationError, match="'odd': Extra is not a JSON object") as caught:
         WorkatoSettings.from_airflow(connection)
     assert TOKEN not in everything_shown(caught.value)
+
+
+def test_a_client_certificate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    certificate, key = (str(tmp_path / name) for name in ("client.crt", "client.key"))
+    Path(certificate).touch()
+    Path(key).touch()
+    settings = read(monkeypatch, {"extra": {"client_certificate": certificate}})
+    assert (settings.client_certificate, settings.client_key) == (certificate, None)
+    settings = read(monkeypatch, {"extra": {"client_certificate": f" {certificate} ", "client_key": key}})
+    assert (settings.client_certificate, settings.client_key) == (certificate, key)
 
 
 @pytest.mark.parametrize(

@@ -37,10 +37,18 @@ class Listener:
 
 
 @contextmanager
-def listening(*, certificate: Path | None = None, **answer: object) -> Iterator[Listener]:
+def listening(
+    *,
+    certificate: Path | None = None,
+    client_ca: Path | None = None,
+    newest_tls: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED,
+    **answer: object,
+) -> Iterator[Listener]:
     """Listen on a free port while the block runs.
 
     :param certificate: a PEM file with certificate and key, to speak TLS.
+    :param client_ca: a PEM file with the authority of the certificates that clients must show.
+    :param newest_tls: the newest version of TLS to speak.
     :param answer: fields of :class:`Listener`.
     """
     listener = Listener(**answer)  # type: ignore[arg-type]
@@ -83,6 +91,10 @@ def listening(*, certificate: Path | None = None, **answer: object) -> Iterator[
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
+        context.maximum_version = newest_tls
+        if client_ca is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(client_ca)
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         scheme = "https"
     listener.url = f"{scheme}://127.0.0.1:{server.server_port}"
