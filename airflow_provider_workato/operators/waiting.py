@@ -207,8 +207,10 @@ class AuthorizationWait(WorkatoOperator):
         It counts from the start of the try, as on a worker.
         """
         if self._execution_seconds is not None:
-            started: datetime = context["ti"].start_date
-            self._execution_deadline = started.timestamp() + self._execution_seconds
+            # `dag.test()` of Airflow 2 sets none.
+            started: datetime | None = context["ti"].start_date
+            began = time.time() if started is None else started.timestamp()
+            self._execution_deadline = began + self._execution_seconds
 
     def _ends(self, deadline: float) -> float:
         """Return when the wait fails, in seconds since the epoch.

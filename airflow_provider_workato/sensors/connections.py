@@ -162,6 +162,9 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         except AirflowTaskTimeout:
             raise self._execution_timed_out() from None
         except AirflowSkipException as skip:
+            if isinstance(skip.__cause__, AirflowTaskTimeout) and not self.reschedule:
+                # Airflow skips the task if that happens during a poke, and fails it between two.
+                raise self._execution_timed_out() from None
             # Airflow's message names no connection. A timeout that skips the task has no cause.
             late = skip.__cause__ is None and progress.elapsed > self.timeout
             self._skip_after(self._timed_out() if late else skip.__cause__)

@@ -151,6 +151,13 @@ def test_execution_timeout_counts_from_the_start_of_the_try() -> None:
     assert kwargs["deadline"] - kwargs["since"] == waiting.timeout
     given = deferred.value.timeout.total_seconds() - deferred.value.trigger.SLACK - shortest_deferral()
     assert 0 < given <= 20
+    # `dag.test()` of Airflow 2 sets none.
+    ti.start_date = None  # type: ignore[assignment]
+    with pytest.raises(TaskDeferred) as deferred:
+        waiting.execute(ti.context)
+    assert deferred.value.trigger.execution_deadline - deferred.value.trigger.since == pytest.approx(
+        60, abs=5
+    )
 
 
 @pytest.mark.parametrize("skip", [{}, {"soft_fail": True}, {"never_fail": True}], ids=str)
@@ -166,6 +173,21 @@ def test_the_end_of_execution_timeout_lets_retries_apply(skip: dict[str, Any]) -
         resumed("__fail__", {"error": "Trigger timeout"}, **options)
     with pytest.raises((AirflowSensorTimeout, AirflowSkipException), match="within the specified timeout"):
         resumed("__fail__", {"error": "Trigger timeout"}, **options, timeout=5)
+
+
+@pytest.mark.parametrize("skip", [{}, {"soft_fail": True}, {"never_fail": True}], ids=str)
+@pytest.mark.usefixtures("connect")
+def test_execution_timeout_may_end_during_a_poke(
+    skip: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = sensor(execution_timeout=timedelta(seconds=17), **skip)
+
+    def interrupted(_: Any) -> None:
+        raise AirflowTaskTimeout("Timeout, PID: 1")
+
+    monkeypatch.setattr(waiting, "poke", interrupted)
+    with pytest.raises(AirflowTaskTimeout, match="after the execution_timeout of 17 s"):
+        waiting.execute(TaskInstance().context)
 
 
 def test_deferrable_by_airflows_default() -> None:
