@@ -55,8 +55,8 @@ def _hint(value: object, *, what: str) -> str:
         return " The upstream task or template gave no id: check whether it succeeded and what it returned."
     if isinstance(value, str) and (value.startswith("[") or "," in value):
         return (
-            " A template renders a list to a string: pass the task's output instead, or set "
-            "render_template_as_native_obj=True on the DAG."
+            " It is the text of a list. A sensor takes lists: pass the task's output, or one template alone, "
+            "such as '{{ params.ids }}'."
         )
     if isinstance(value, str) and (found := re.fullmatch(r"([\w.-]+)\.output", value)):
         return (

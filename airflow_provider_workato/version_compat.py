@@ -7,7 +7,7 @@ package for that, common-compat, has some of them only in releases that Airflow'
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -22,6 +22,7 @@ _AIRFLOW_2 = _VERSION < (3, 0)
 
 if TYPE_CHECKING or not _AIRFLOW_2:
     from airflow.sdk import BaseNotifier, BaseOperator, BaseOperatorLink, BaseSensorOperator, PokeReturnValue
+    from airflow.sdk.definitions.context import render_template_to_string
     from airflow.sdk.execution_time.xcom import XCom
     from airflow.sdk.log import mask_secret
 else:
@@ -30,6 +31,7 @@ else:
     from airflow.models.xcom import XCom
     from airflow.notifications.basenotifier import BaseNotifier
     from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
+    from airflow.utils.helpers import render_template_to_string
     from airflow.utils.log.secrets_masker import mask_secret
 
 if TYPE_CHECKING or _VERSION >= (3, 1):
@@ -114,6 +116,33 @@ def comes_from_mapped(task: Any) -> bool:
     """
     # Airflow has no public name for it. 2.11 to 3.3 use this one.
     return bool(getattr(task, "_BaseOperator__from_mapped", False))
+
+
+def upstream_arguments(task: Any, context: Mapping[str, Any]) -> frozenset[str]:
+    """Return the template fields of a task that an upstream task gave through ``expand_kwargs``.
+
+    Airflow renders these, unlike what an upstream task gives through ``expand``.
+
+    :param task: the operator.
+    :param context: its context.
+    """
+    if not comes_from_mapped(task):
+        return frozenset()
+    mapped = task.dag.task_dict[task.task_id]
+    rows = mapped.expand_input.value
+    if isinstance(rows, Mapping):
+        return frozenset()
+    row = rows[context["ti"].map_index] if isinstance(rows, Sequence) else rows
+    if isinstance(row, Mapping):
+        return frozenset()
+    # Default arguments are added when the task is made.
+    defaults = {**task.dag.default_args, **(getattr(mapped.task_group, "default_args", None) or {})}
+    return frozenset(
+        name
+        for name in task.template_fields
+        if name not in mapped.partial_kwargs
+        and (name not in defaults or getattr(task, name) != defaults[name])
+    )
 
 
 def shortest_deferral() -> float:
@@ -233,7 +262,9 @@ __all__ = [
     "is_trigger_timeout",
     "mask_secret",
     "read_connection",
+    "render_template_to_string",
     "seconds_since_first_poke",
     "shortest_deferral",
     "task_state_store",
+    "upstream_arguments",
 ]

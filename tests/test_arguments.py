@@ -77,7 +77,7 @@ def test_nothing_to_wait_for(empty: list[int] | str) -> None:
 
 @pytest.mark.parametrize("listed", ["[36, 37]", "36,37"])
 def test_a_list_that_became_a_string(listed: str) -> None:
-    with pytest.raises(WorkatoConfigurationError, match="A template renders a list to a string"):
+    with pytest.raises(WorkatoConfigurationError, match="It is the text of a list"):
         connection_ids(listed)
 
 

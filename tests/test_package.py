@@ -174,7 +174,7 @@ def test_the_lowest_versions_are_the_ones_tested() -> None:
 def test_what_is_imported_is_declared() -> None:
     """Only then is there a floor for it."""
     # Airflow's form classes and its own libraries come with the Airflow that asks for them.
-    with_airflow = {"airflow", "asgiref", "flask_appbuilder", "flask_babel", "wtforms"}
+    with_airflow = {"airflow", "asgiref", "flask_appbuilder", "flask_babel", "jinja2", "wtforms"}
     found = {name.partition(".")[0] for path in MODULES for name, for_types in imports(path) if not for_types}
     foreign = found - sys.stdlib_module_names - with_airflow - {NAME}
     assert foreign <= set(FLOORS)

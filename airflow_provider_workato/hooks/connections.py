@@ -720,7 +720,7 @@ def _check_credentials(secrets: Sealed | None) -> None:
     )
     if isinstance(secrets.reveal(), str):
         problem += (
-            " A template renders to a string: put a template into each value, or set "
-            "render_template_as_native_obj=True on the DAG."
+            " Put a template into each value, or give one template alone whose value is a dict, such as "
+            "'{{ var.json.jira }}'."
         )
     raise WorkatoConfigurationError(problem)

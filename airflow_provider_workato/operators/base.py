@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+
+import jinja2
+import jinja2.nativetypes
 
 from airflow_provider_workato.arguments import EMPTY, one_of, to_flag, to_id
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoError, WorkatoNotFoundError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.redaction import MASK, Sealed, seal, secret_texts
+from airflow_provider_workato.redaction import Sealed, seal, secret_texts
 from airflow_provider_workato.version_compat import (
     BaseOperator,
     comes_from_mapped,
     conf,
     forget_variables,
     mask_secret,
+    render_template_to_string,
+    upstream_arguments,
 )
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, XComArg
+    from airflow.sdk import DAG, Context, XComArg
 
     from airflow_provider_workato.client.answers import WorkatoConnection
 
@@ -81,6 +88,13 @@ class WorkatoOperator(BaseOperator):
     #: The optional arguments that do not come from ``default_args``.
     _never_default: ClassVar[frozenset[str]] = frozenset()
 
+    #: The fields that become a dict or a list if they are one template, and the fields with credentials.
+    _object_fields: ClassVar[frozenset[str]] = frozenset()
+    _secret_fields: ClassVar[frozenset[str]] = frozenset()
+
+    _is_rendered = False
+    _failure: Exception | None = None
+
     def __init__(
         self, *, workato_conn_id: str = WorkatoConnectionsHook.default_conn_name, **kwargs: Any
     ) -> None:
@@ -101,14 +115,147 @@ class WorkatoOperator(BaseOperator):
         if comes_from_mapped(self):
             self._given |= {name for name in self._never_none if optional.get(name, NOT_GIVEN) is None}
 
+    def get_template_env(self, dag: DAG | None = None) -> jinja2.Environment:
+        """Return the DAG's Jinja environment for text, also if the DAG renders native objects.
+
+        :param dag: the DAG, ``None`` for the task's own.
+        """
+        dag = dag or self.get_dag()
+        return dag.get_template_env(force_sandboxed=True) if dag else super().get_template_env()
+
+    def _render(self, template: jinja2.Template, context: Context, dag: DAG | None = None) -> str:  # noqa: ARG002
+        # If the DAG renders native objects, Airflow's own method makes a number of 1e5.
+        return render_template_to_string(template, context)
+
     def _do_render_template_fields(
-        self, parent: Any, template_fields: Iterable[str], context: Context, *args: Any, **kwargs: Any
+        self,
+        parent: Any,
+        template_fields: Iterable[str],
+        context: Context,
+        jinja_env: jinja2.Environment,
+        seen_oids: set[int],
     ) -> None:
-        if parent is self:
-            # Not in the constructor: a DAG can also assign the attribute later.
-            self._given |= {name for name in self._optional if getattr(self, name) is not None}
         # Airflow calls this for all tasks, and render_template_fields for unmapped tasks only.
-        super()._do_render_template_fields(parent, template_fields, context, *args, **kwargs)
+        if parent is not self:
+            super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
+        elif not self._is_rendered:
+            # Airflow 2 renders a task more than once, but what it has then is no template any more.
+            self._is_rendered = True
+            self._failure = self._render_fields(template_fields, context, jinja_env, seen_oids)
+            # Airflow's frame that makes a mapped task has its arguments, which a traceback with local
+            # variables prints.
+            if self._failure is not None and not comes_from_mapped(self):
+                raise self._failure
+
+    def pre_execute(self, context: Any) -> None:
+        """Fail a mapped task whose templates could not be rendered.
+
+        :param context: the task's context.
+        """
+        if self._failure is not None:
+            raise self._failure
+        super().pre_execute(context)
+
+    def _render_fields(
+        self, names: Iterable[str], context: Context, env: jinja2.Environment, seen: set[int]
+    ) -> Exception | None:
+        """Render the fields. Return an error that shows none of them, also in its traceback."""
+        # Not in the constructor: a DAG can also assign the attribute later.
+        self._given |= {name for name in self._optional if getattr(self, name) is not None}
+        if isinstance(env, jinja2.nativetypes.NativeEnvironment):
+            env = self.get_template_env()
+        data = upstream_arguments(self, context)
+        try:
+            for name in names:
+                value = getattr(self, name)
+                # What an upstream task gave is no template.
+                if name not in data and id(value) not in seen:
+                    setattr(self, name, self._rendered(value, name, context, env, seen))
+        except Exception as error:  # noqa: BLE001 - the caller raises it
+            error.__context__ = error.__cause__
+            return error.with_traceback(None)
+        return None
+
+    def _rendered(
+        self, value: Any, place: str, context: Context, env: jinja2.Environment, seen: set[int]
+    ) -> Any:
+        """Render nested dicts and lists; return strings for templates.
+
+        :param place: where *value* stands, for the error.
+        """
+        if isinstance(value, Mapping):
+            return {
+                key: self._rendered(item, f"{place}[{key!r}]", context, env, seen)
+                for key, item in value.items()
+            }
+        if isinstance(value, (list, tuple)):
+            return [self._rendered(item, f"{place}[{i}]", context, env, seen) for i, item in enumerate(value)]
+        try:
+            return self._render_leaf(value, place, context, env, seen)
+        except Exception as error:  # noqa: BLE001 - raised again, or one in its place
+            self.log.warning("Cannot render the template of %s: %s.", place, type(error).__name__)
+            raise self._template_error(error, place) from error.__cause__
+
+    def _render_leaf(
+        self, value: Any, place: str, context: Context, env: jinja2.Environment, seen: set[int]
+    ) -> Any:
+        if callable(value):
+            return value(context=context, jinja_env=env)
+        if isinstance(value, str):
+            # Jinja would take what an enum's __str__ returns, and drop a newline at the end.
+            value = str.__str__(value)
+            if not self._is_template(value, env):
+                return value
+            if place in self._object_fields:
+                return self._object_or_text(value, context, env)
+        return self.render_template(value, context, env, seen)
+
+    def _is_template(self, text: str, env: jinja2.Environment) -> bool:
+        signs = (env.variable_start_string, env.block_start_string, env.comment_start_string)
+        has_lines = env.line_statement_prefix or env.line_comment_prefix
+        is_file = text.endswith(tuple(self.template_ext))
+        return bool(has_lines) or is_file or any(sign in text for sign in signs)
+
+    def _object_or_text(self, template: str, context: Context, env: jinja2.Environment) -> Any:
+        """Render a template that consists of one expression to its value, any other to text.
+
+        A value that is a JSON object or array is parsed.
+        """
+        values: list[Any] = []
+
+        @jinja2.pass_context  # so that Jinja does not call it for constants while it compiles the template
+        def remember(_: object, value: Any) -> Any:
+            values.append(value)
+            return value
+
+        text = self.render_template(template, context, env.overlay(finalize=remember))
+        if len(values) != 1 or isinstance(values[0], jinja2.Undefined) or str(values[0]) != text.strip():
+            return text
+        (value,) = values
+        with suppress(TypeError, ValueError):
+            parsed = json.loads(value)
+            if isinstance(parsed, (dict, list)):
+                return parsed
+        return value
+
+    def _template_error(self, error: Exception, place: str) -> Exception:
+        """Return the error to raise for a template that cannot be rendered.
+
+        Of a credential's template, an error of Jinja or Python can quote a part.
+        """
+        is_secret = place.partition("[")[0] in self._secret_fields
+        if isinstance(error, jinja2.TemplateSyntaxError):
+            reason = "" if is_secret else f": {error.message}"
+            return WorkatoConfigurationError(
+                f"{place} is no valid Jinja template{reason}. Nothing was sent. Put text with braces that is "
+                "no template between {% raw %} and {% endraw %}."
+            )
+        if is_secret and isinstance(error, (TypeError, ValueError)):
+            return WorkatoError(
+                f"The template of {place} failed with {type(error).__name__}. Its message is not shown: it "
+                "can contain a credential. Nothing was sent."
+            )
+        return error
 
     def _check_given(self, *only: str) -> None:
         """Check that no optional argument became ``None``: it would count as left out.
@@ -166,6 +313,8 @@ class CredentialsOperator(WorkatoOperator):
     """
 
     template_fields_renderers: ClassVar[dict[str, str]] = {"input": "json"}
+    _object_fields: ClassVar[frozenset[str]] = frozenset({"input"})
+    _secret_fields: ClassVar[frozenset[str]] = frozenset({"input"})
 
     def __init__(
         self,
@@ -188,17 +337,18 @@ class CredentialsOperator(WorkatoOperator):
         self.public_input_keys = tuple(public_input_keys)
         self._credentials: Sealed | None = None
 
-    def _do_render_template_fields(
-        self, parent: Any, template_fields: Iterable[str], context: Context, *args: Any, **kwargs: Any
-    ) -> None:
-        super()._do_render_template_fields(parent, template_fields, context, *args, **kwargs)
-        if parent is self:
+    def _render_fields(
+        self, names: Iterable[str], context: Context, env: jinja2.Environment, seen: set[int]
+    ) -> Exception | None:
+        try:
+            return super()._render_fields(names, context, env, seen)
+        finally:
             self._hide_input()
             # A traceback that prints local variables shows the context, and with it the variables.
             forget_variables(context)
 
     def _hide_input(self) -> None:
-        if self.input is None or self._is_hidden():
+        if self.input is None or self._credentials is not None:
             return
         self._credentials = seal(self.input, public=self.public_input_keys)
         self.input = self._credentials.masked()
@@ -207,14 +357,6 @@ class CredentialsOperator(WorkatoOperator):
             # Airflow logs a warning for each shorter one and does not mask it.
             if len(text) >= shortest:
                 mask_secret(text)
-
-    def _is_hidden(self) -> bool:
-        """Tell whether ``input`` is masked already: Airflow 2 renders a task's fields more than once."""
-        if self._credentials is None:
-            return False
-        # Rendering a public value again can change it.
-        left = list(seal(self.input, public=self.public_input_keys).leaves())
-        return self.input == self._credentials.masked() or (bool(left) and all(leaf == MASK for leaf in left))
 
     def _check_given(self, *only: str) -> None:
         super()._check_given(*only)
@@ -228,8 +370,7 @@ class CredentialsOperator(WorkatoOperator):
     @property
     def credentials(self) -> Sealed | None:
         """The credentials that the hook sends as ``input``."""
-        if self._credentials is None:
-            self._hide_input()
+        self._hide_input()
         return self._credentials
 
 
@@ -341,7 +482,7 @@ def check_choice(value: object, choices: Sequence[str], *, what: str) -> None:
     :param what: the argument's name, for the error.
     :raises WorkatoConfigurationError: if *value* is a literal that is not among *choices*.
     """
-    if isinstance(value, str) and not _is_template(value):
+    if isinstance(value, str) and not _may_be_template(value):
         one_of(value, choices, what=what)
 
 
@@ -352,11 +493,11 @@ def check_flag(value: object, *, what: str) -> None:
     :param what: the argument's name, for the error.
     :raises WorkatoConfigurationError: if *value* is a literal string that does not stand for a boolean.
     """
-    if isinstance(value, str) and not _is_template(value):
+    if isinstance(value, str) and not _may_be_template(value):
         to_flag(value, what=what)
 
 
-def _is_template(value: str) -> bool:
+def _may_be_template(value: str) -> bool:
     return "{{" in value or "{%" in value
 
 

@@ -499,6 +499,7 @@ class WorkatoGetPicklistOperator(WorkatoOperator):
         "pick_list_params",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"pick_list_params": "json"}
+    _object_fields: ClassVar[frozenset[str]] = frozenset({"pick_list_params"})
     operator_extra_links = (WorkatoConnectionLink(),)
     ui_color = "#cdd9ff"
 

@@ -101,6 +101,7 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         "external_id",
     )
     _never_default: ClassVar[frozenset[str]] = frozenset({"folder_id", "project_id", "external_id"})
+    _object_fields: ClassVar[frozenset[str]] = frozenset({"connection_id"})
     operator_extra_links = (WorkatoConnectionLink(), WorkatoOAuthLink())
 
     def __init__(

@@ -316,7 +316,7 @@ def test_an_input_that_rendered_to_a_string(
     assert "input must be a dict of parameters such as {'email': '…', 'apitoken': '…'}, not str" in str(
         caught.value
     )
-    assert "render_template_as_native_obj=True" in str(caught.value)
+    assert "'{{ var.json.jira }}'" in str(caught.value)
     assert "s3cret-t0ken" not in everything_shown(caught.value)
     assert sandbox.control.requests() == []
 

@@ -16,7 +16,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def _refused(said: str) -> Answer:
-    row = {"id": 7, "name": "x", "authorization_status": "failed", "authorization_error": said}
+    row = {"id": 7, "authorization_status": "failed", "authorization_error": said}
     return 200, JSON, json.dumps(row)
 
 

@@ -51,24 +51,49 @@ CASES = [
 ]
 
 
+def nothing(**_: Any) -> None:
+    """Give no value: Airflow calls a function that stands for a template."""
+
+
 @pytest.mark.parametrize(("kind", "arguments", "name"), CASES)
-def test_a_template_that_gives_none(
+def test_an_argument_that_becomes_none(
     kind: Any, arguments: dict[str, Any], name: str, sandbox: RunningSandbox, connect: Connect
 ) -> None:
-    with DAG("native", schedule=None, render_template_as_native_obj=True):
-        operator = kind(task_id="task", **arguments, **{name: "{{ nothing }}"})
-    context: Any = {"nothing": None}
-    operator.render_template_fields(context)
+    operator = kind(task_id="task", **arguments, **{name: nothing})
+    operator.render_template_fields({})
     with pytest.raises(WorkatoConfigurationError, match=f"{name} is None: its template"):
         operator.execute(TaskInstance().context)
     assert sandbox.control.requests() == []
 
 
+# A list may look for what was named "None" by mistake. A delete looks for the task "None" in its DAG.
+@pytest.mark.parametrize(
+    ("kind", "arguments", "name"),
+    [case for case in CASES if case[1] and case[2] != "created_by"],
+)
+@pytest.mark.parametrize("native", [False, True])
+def test_a_template_that_gives_none(
+    kind: Any,
+    arguments: dict[str, Any],
+    name: str,
+    native: bool,
+    sandbox: RunningSandbox,
+    connect: Connect,
+) -> None:
+    with DAG("dag", schedule=None, render_template_as_native_obj=native):
+        operator = kind(task_id="task", **arguments, **{name: "{{ nothing }}"})
+    context: Any = {"nothing": None}
+    operator.render_template_fields(context)
+    with pytest.raises(WorkatoConfigurationError, match=rf"^{name}\b.*None"):
+        operator.execute(TaskInstance().context)
+    assert sandbox.control.requests() == []
+
+
 def test_a_literal_none_counts_as_left_out(sandbox: RunningSandbox, connect: Connect) -> None:
-    nothing: dict[str, Any] = dict.fromkeys(
+    left_out: dict[str, Any] = dict.fromkeys(
         ("external_id", "folder_id", "parent_id", "input", "shell_connection")
     )
-    operator = WorkatoCreateConnectionOperator(task_id="create", **CREATE, **nothing)
+    operator = WorkatoCreateConnectionOperator(task_id="create", **CREATE, **left_out)
     number = operator.execute(TaskInstance().context)
     assert sandbox.control.connection(number)["name"] == "Prod"
 
@@ -110,11 +135,9 @@ def test_a_word_empties_a_field(airflow_db: None) -> None:
 
 
 def test_an_argument_assigned_later_is_checked_too(connect: Connect) -> None:
-    with DAG("native", schedule=None, render_template_as_native_obj=True):
-        operator = WorkatoCreateConnectionOperator(task_id="create", **CREATE)
-        operator.external_id = "{{ nothing }}"
-    context: Any = {"nothing": None}
-    operator.render_template_fields(context)
+    operator: Any = WorkatoCreateConnectionOperator(task_id="create", **CREATE)
+    operator.external_id = nothing
+    operator.render_template_fields({})
     with pytest.raises(WorkatoConfigurationError, match="external_id is None"):
         operator.execute(TaskInstance().context)
 
