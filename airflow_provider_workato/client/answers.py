@@ -96,45 +96,56 @@ def parse_connection(payload: object, *, operation: str, secrets: Sealed | None 
 
 
 def check_answer(
-    row: Mapping[str, Any], *, sent: Mapping[str, Any], operation: str, connection_id: int | None = None
+    row: Sealed,
+    *,
+    sent: Mapping[str, Any],
+    operation: str,
+    connection_id: int | None = None,
+    secrets: Sealed | None = None,
 ) -> None:
     """Check that the answer to a create or an update shows the connection that was meant.
 
     What it leaves out proves nothing. A text that was only trimmed, normalised or cut is accepted with a
     warning.
 
-    :param row: the connection of the answer.
+    :param row: the connection of the answer, sealed because a wrong one may quote what it must not.
     :param sent: the fields that were sent.
     :param operation: the call, for the error.
     :param connection_id: the connection that was to be changed.
+    :param secrets: the strings that the error may not quote, longest first.
     :raises WorkatoMismatchError: if it shows another connection.
     """
-    if connection_id is not None and row["id"] != connection_id:
-        raise _mismatch(operation, "id", row["id"], connection_id)
+
+    def shows(key: str) -> Any:
+        return row.reveal().get(key)
+
+    if connection_id is not None and shows("id") != connection_id:
+        raise _mismatch(operation, "id", shows("id"), connection_id, secrets)
     for key in ("external_id", "provider", "name"):
-        wanted, shown = sent.get(key), row.get(key)
-        if wanted is None or shown is None or str(shown) == wanted:
+        wanted = sent.get(key)
+        if wanted is None or shows(key) is None or str(shows(key)) == wanted:
             continue
-        if key == "provider":
-            # An app has a second name, which some answers show as its provider.
-            if row.get("application") != wanted:
-                raise _mismatch(operation, key, shown, wanted)
-        elif not is_stored_form(str(shown), wanted):
-            raise _mismatch(operation, key, shown, wanted)
-        else:
-            log.warning(
-                "Workato stored the %s of connection %s as %r, not as it was sent (%d characters). Remove "
-                "blanks at its ends, write it in Unicode's form NFC, and keep it within 255 characters.",
-                key,
-                row["id"],
-                redact(shown, [], limit=80),
-                len(wanted),
-            )
+        # An app has a second name, which some answers show as its provider.
+        if key == "provider" and shows("application") == wanted:
+            continue
+        if key == "provider" or not is_stored_form(str(shows(key)), wanted):
+            raise _mismatch(operation, key, shows(key), wanted, secrets)
+        log.warning(
+            "Workato stored the %s of connection %s as %r, not as it was sent (%d characters). Remove blanks "
+            "at its ends, write it in Unicode's form NFC, and keep it within 255 characters.",
+            key,
+            shows("id"),
+            redact(shows(key), [], limit=80),
+            len(wanted),
+        )
 
 
-def _mismatch(operation: str, key: str, shown: object, wanted: object) -> WorkatoMismatchError:
+def _mismatch(
+    operation: str, key: str, shown: object, wanted: object, secrets: Sealed | None
+) -> WorkatoMismatchError:
+    said = without_credentials(str(shown), secrets.reveal() if secrets else ())
     return WorkatoMismatchError(
-        f"The answer to {operation} shows another connection: {key} {redact(shown, [], limit=80)!r} where "
+        f"The answer to {operation} shows another connection: {key} {redact(said, [], limit=80)!r} where "
         f"{redact(wanted, [], limit=80)!r} was sent. What was sent may have been carried out: look for it in "
         "Workato before you clear the task. A proxy may have mixed up answers.",
         status=200,
@@ -240,7 +251,7 @@ def parse_runtime_user_connection(
     if not isinstance(body, dict):
         raise _unexpected(operation, "an object with id and url", payload)
     url, body["id"] = body.get("url"), _row_id(body, operation)
-    check_answer(body, sent=sent or {}, operation=operation)
+    check_answer(Sealed(body), sent=sent or {}, operation=operation)
     return {"id": body["id"], "url": url if isinstance(url, str) and url else None}
 
 

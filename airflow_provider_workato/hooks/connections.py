@@ -676,13 +676,12 @@ class WorkatoConnectionsHook(BaseHook):
             secrets=secrets,
             before_send=before_send,
         )
-        row = parse_connection(
-            self.transport.send(call),
-            operation=endpoint.operation,
-            secrets=Sealed(self.transport.failures.secrets_of(call)),
-        )
-        check_answer(row, sent=payload, operation=endpoint.operation, connection_id=connection_id)
-        return row
+        answer = Sealed(self.transport.send(call))
+        unseen, operation = Sealed(self.transport.failures.secrets_of(call)), endpoint.operation
+        row = Sealed(parse_connection(answer.reveal(), operation=operation, secrets=unseen))
+        check_answer(row, sent=payload, operation=operation, connection_id=connection_id, secrets=unseen)
+        connection: WorkatoConnection = row.reveal()
+        return connection
 
 
 def _runtime_user(**arguments: Any) -> ConnectionSpec:

@@ -30,6 +30,7 @@ from airflow_provider_workato.provisioning.identity import Identity
 from tests.support.hook import Connect
 from tests.support.listener import listening
 from tests.support.sandbox import RunningSandbox
+from tests.support.secrets import everything_shown
 
 GOOD = {"apitoken": "g00d-s3cret"}
 WRONG = {"apitoken": "wrong-credentials-s3cret"}
@@ -167,6 +168,15 @@ def test_an_update_that_is_answered_with_another_connection(
         with WorkatoConnectionsHook() as hook, pytest.raises(WorkatoMismatchError, match=said):
             hook.update_connection(36, name="B", external_id="b")
     assert len(workato.heard) == 1
+
+
+def test_an_answer_about_another_connection_may_quote_a_credential(connect: Connect) -> None:
+    with listening(body=json.dumps({"id": 7, "name": f"refused: {GOOD['apitoken']}"}).encode()) as workato:
+        connect(host=workato.url)
+        with WorkatoConnectionsHook() as hook, pytest.raises(WorkatoMismatchError) as caught:
+            hook.create_connection(**JIRA, input=GOOD)
+    assert "name 'refused: ***' where 'A' was sent" in str(caught.value)
+    assert GOOD["apitoken"] not in everything_shown(caught.value)
 
 
 def test_a_runtime_user_that_is_answered_with_another_connection(connect: Connect) -> None:
