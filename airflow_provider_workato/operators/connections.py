@@ -422,6 +422,7 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
         """Delete the connection."""
         self._check_given("created_by")
         ignore_missing = to_flag(self.ignore_missing, what="ignore_missing")
+        created = None if self.created_by is None else self._created_ids(context)
         # In every Airflow version, try_number is 1 while the first try runs.
         is_first_try = context["ti"].try_number <= 1
         try:
@@ -436,7 +437,7 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
             return MISSING.copy()
         number = target["id"]
         push_connection_url(context, self.hook.settings, number)
-        if self.created_by is not None and number not in self._created_ids(context):
+        if created is not None and number not in created:
             self.log.info(
                 "Keeping connection %s: task %r did not create it in this run.", number, self.created_by
             )

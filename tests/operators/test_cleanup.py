@@ -369,7 +369,14 @@ def test_a_wrong_base_url_is_not_a_success(
 )
 def test_created_by_must_be_a_task(created_by: str, says: str) -> None:
     with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-        delete = WorkatoDeleteConnectionOperator(task_id="delete", connection_id=1, created_by=created_by)
+        # Nothing is asked before, neither Airflow for its connection nor Workato for its list.
+        delete = WorkatoDeleteConnectionOperator(
+            task_id="delete",
+            external_id="acme",
+            provider="jira",
+            created_by=created_by,
+            workato_conn_id="missing",
+        )
         create("create")
         with TaskGroup("tenant"):
             create("create")
