@@ -51,6 +51,8 @@ def to_id(value: object, *, what: str = "connection_id") -> int:
 
 def _hint(value: object, *, what: str) -> str:
     """Return what the error for an invalid id advises, with a leading space."""
+    if _is_object(value) and what in ("connection_id", "parent_id"):
+        return " It is a whole connection: pass its id, as in create.output, not the XCom 'connection'."
     if value is None or (isinstance(value, str) and value.strip() in EMPTY):
         return " The upstream task or template gave no id: check whether it succeeded and what it returned."
     if isinstance(value, str) and (value.startswith("[") or "," in value):
@@ -314,6 +316,14 @@ def parse_time(value: object) -> datetime | None:
         return None
 
 
+def _is_object(value: object) -> bool:
+    """Tell whether *value* is a JSON object, or what a template makes of one."""
+    return isinstance(value, Mapping) or (isinstance(value, str) and value.startswith("{"))
+
+
 def _shown(value: object) -> str:
+    if _is_object(value):
+        # It may hold a login URL.
+        return "a dict"
     shown = repr(value) if isinstance(value, (str, int, float, type(None))) else type(value).__name__
     return shown[:80]

@@ -20,6 +20,24 @@ from airflow_provider_workato.redaction import redact
 if TYPE_CHECKING:
     from airflow_provider_workato.client.answers import WorkatoConnection
 
+#: Apps that a person logs in to. Some of them also take a key or certificate, but none a password: the
+#: vendor's own list of their fields has neither (tests/vendor checks that).
+LOGIN_APPS = frozenset(
+    {
+        "box",
+        "docusign",
+        "gmail",
+        "hubspot",
+        "outlook",
+        "salesforce",
+        "salesforce_secondary",
+        "slack_bot",
+        "smartsheet",
+        "wrike",
+        "xero",
+    }
+)
+
 #: The most connections that a message about a wait names.
 _NAMED = 5
 
@@ -37,6 +55,11 @@ class Advice(StrEnum):
     """What to do about a connection that failed or was lost, by the task that reports it."""
 
     REFUSED = "Correct 'input' and clear this task, which repairs the connection."
+    #: What *REFUSED* is if the app may want a person's login instead.
+    REFUSED_WITHOUT_LOGIN = (
+        "If a person logs in to this app, leave 'input' out and log in in Workato; otherwise correct "
+        "'input'. Then clear this task."
+    )
     ASKED = "Clear this task to ask again, or set ask_again=True."
     WAITED = "Correct the credentials or log in again in Workato, then clear this task."
     #: What *WAITED* is for a connection with a parent, such as that of a runtime user, who needs a login URL.
@@ -220,6 +243,10 @@ def failure(
     quoted = reason_text(connection, secrets=secrets)
     if advice is Advice.WAITED and connection.get("parent_id"):
         advice = Advice.WAITED_FOR_LOGIN
+    if advice is Advice.REFUSED and (
+        connection.get("provider") in LOGIN_APPS or "oauth" in (quoted or "").lower()
+    ):
+        advice = Advice.REFUSED_WITHOUT_LOGIN
 
     def shown(key: str) -> str:
         return redact(connection.get(key) or "", secrets, limit=80)

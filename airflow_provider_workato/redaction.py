@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import html
 import json
 import re
@@ -103,6 +104,26 @@ class Sealed:
             return leaf if known and not any(secret in str(leaf) for secret in secrets) else MASK
 
         return _masked(self._value, shown)
+
+    def has_key(self, name: str) -> bool:
+        """Tell whether the value is a dict with a key of this name, in any case.
+
+        :param name: the key in lower case.
+        """
+        return isinstance(self._value, Mapping) and any(str(key).lower() == name for key in self._value)
+
+    def misspelt(self) -> dict[str, list[str]]:
+        """Return the public paths that name no leaf but nearly do, each with the paths that it may mean."""
+        leaves = [path for path, _ in _leaves(self._value)]
+        secret = [path for path in leaves if path not in self._public]
+        return {
+            path: close
+            for path in sorted(self._public.difference(leaves))
+            if (
+                close := [leaf for leaf in secret if leaf.startswith(f"{path}.") or leaf.endswith(f".{path}")]
+                or difflib.get_close_matches(path, secret, cutoff=0.8)
+            )
+        }
 
     def keys_of(self, texts: Collection[str]) -> list[str]:
         """Return the keys of a dict whose values are among *texts*.

@@ -54,6 +54,18 @@ def test_invalid_ids(value: object) -> None:
         to_id(value, what="folder_id")
 
 
+@pytest.mark.parametrize("what", ["connection_id", "parent_id"])
+def test_a_whole_connection_is_no_id(what: str) -> None:
+    connection: Any = {"url": "https://login.example/?state=s3cret", "id": 36}
+    for given in (connection, str(connection)):
+        with pytest.raises(WorkatoConfigurationError) as caught:
+            to_id(given, what=what)
+        assert "pass its id, as in create.output, not the XCom 'connection'" in str(caught.value)
+        assert "s3cret" not in str(caught.value)
+    with pytest.raises(WorkatoConfigurationError, match="It is a whole connection"):
+        connection_ids([connection])
+
+
 def test_the_error_quotes_at_most_a_piece_of_an_invalid_id() -> None:
     with pytest.raises(WorkatoConfigurationError) as caught:
         to_id("x" * 1000)

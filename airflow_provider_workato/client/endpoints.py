@@ -17,6 +17,12 @@ class Quota(StrEnum):
     OTHER = "other"
 
 
+_NOT_FOUND = (
+    "the connection was deleted, or is not visible to this token; check the id and that the API client of "
+    "Airflow connection {conn_id!r} has access to the connection's project"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """An endpoint of the API.
@@ -31,6 +37,7 @@ class Endpoint:
     :param reads: whether a call changes nothing in Workato.
     :param not_found: what a 404 means and what to do; a format string with ``{conn_id}`` and the form's
         labels as fields.
+    :param invalid: what to do about a 400 or 422.
     """
 
     operation: str
@@ -40,12 +47,11 @@ class Endpoint:
     quota: Quota = Quota.OTHER
     creates: bool = False
     reads: bool = False
-    not_found: str = (
-        "the connection was deleted, or is not visible to this token; check the id and that the API client "
-        "of Airflow connection {conn_id!r} has access to the connection's project"
-    )
+    not_found: str = _NOT_FOUND
+    invalid: str = "correct the task's arguments"
 
 
+_MAY_BE_MISSING = f"{_NOT_FOUND}. If that is no error, as in a clean-up, set ignore_missing=True"
 _ADDRESS = "{host!r} and {data_center!r} of Airflow connection {conn_id!r}"
 
 LIST = Endpoint(
@@ -79,12 +85,14 @@ DISCONNECT = Endpoint(
     method="POST",
     path="/api/connections/{id}/disconnect",
     privilege="Connections: Disconnect",
+    not_found=_MAY_BE_MISSING,
 )
 DELETE = Endpoint(
     operation="delete_connection",
     method="DELETE",
     path="/api/connections/{id}",
     privilege="Connections: Delete",
+    not_found=_MAY_BE_MISSING,
 )
 PICKLIST = Endpoint(
     operation="get_picklist",
@@ -92,6 +100,7 @@ PICKLIST = Endpoint(
     path="/api/connections/{id}/pick_list",
     privilege="Connections: Get picklist values",
     reads=True,
+    invalid="check pick_list_name, pick_list_params and that the connection is authorized",
 )
 CREATE_RUNTIME_USER = Endpoint(
     operation="create_runtime_user_connection",

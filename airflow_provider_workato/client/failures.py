@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from airflow_provider_workato.client.settings import WorkatoSettings
 
 _ADVICE: dict[int, tuple[type[WorkatoApiError], str]] = {
-    400: (WorkatoValidationError, "Workato did not accept the values; correct the task's arguments."),
+    400: (WorkatoValidationError, "Workato did not accept the values; {invalid}."),
     401: (
         WorkatoAuthError,
         (
@@ -55,7 +55,7 @@ _ADVICE: dict[int, tuple[type[WorkatoApiError], str]] = {
         ),
     ),
     404: (WorkatoNotFoundError, "{not_found}."),
-    422: (WorkatoValidationError, "Workato did not accept the values; correct the task's arguments."),
+    422: (WorkatoValidationError, "Workato did not accept the values; {invalid}."),
     429: (
         WorkatoRateLimitError,
         (
@@ -137,6 +137,7 @@ class Failures:
             privilege=endpoint.privilege,
             address=LABELS[self.settings.address_setting],
             not_found=endpoint.not_found.format(conn_id=self.settings.conn_id, **LABELS),
+            invalid=endpoint.invalid,
             list_calls=self.settings.list_calls_per_minute,
             calls=self.settings.calls_per_second,
             **LABELS,

@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from airflow_provider_workato import connection_form
-from airflow_provider_workato.arguments import to_id, to_optional_id, to_string
-from airflow_provider_workato.authorization import not_in_list
+from airflow_provider_workato.arguments import drop_none, to_id, to_optional_id, to_string
+from airflow_provider_workato.authorization import LOGIN_APPS, not_in_list
 from airflow_provider_workato.client import endpoints
 from airflow_provider_workato.client.answers import (
     PicklistItem,
@@ -223,7 +223,7 @@ class WorkatoConnectionsHook(BaseHook):
         """
         # Rebind the name: a traceback that prints local variables would show the credentials as `input`.
         input = secrets = seal(input)
-        _check_credentials(secrets)
+        _check_credentials(secrets, provider=provider)
         spec = ConnectionSpec.checked(
             "name",
             "provider",
@@ -282,7 +282,7 @@ class WorkatoConnectionsHook(BaseHook):
         :raises WorkatoBusyError: if another process on this machine keeps creating the same connection.
         """
         input = secrets = seal(input)  # see create_connection
-        _check_credentials(secrets)
+        _check_credentials(secrets, provider=provider)
         spec = ConnectionSpec.checked(
             "name",
             "provider",
@@ -307,6 +307,7 @@ class WorkatoConnectionsHook(BaseHook):
                 payload=spec.changes() if everything else {},
                 secrets=secrets,
             ),
+            changes=spec.changes(),
             credentials=secrets,
             tests_credentials=not spec.shell_connection,
             if_exists=if_exists,
@@ -578,15 +579,15 @@ class WorkatoConnectionsHook(BaseHook):
             return {**known, **created}
 
         identity = Identity(provider=None, parent_id=spec.parent_id, external_id=spec.external_id)
+        changes = drop_none(name=spec.name, folder_id=spec.folder_id)
         connection = create_once.Provisioning(
             identity=identity,
             find=lambda: self.list_connections(
                 external_id=identity.list_filter, parent_id=spec.parent_id, include_runtime_connections=True
             ),
             create=create,
-            update=lambda connection_id, _: self.update_connection(
-                connection_id, name=spec.name, folder_id=spec.folder_id
-            ),
+            update=lambda connection_id, _: self.update_connection(connection_id, **changes),
+            changes=changes,
             if_exists=if_exists,
             ledger=ledger,
             on_known=on_known,
@@ -708,8 +709,33 @@ def _no_such_connection(conn_id: str) -> WorkatoConnIdError:
     )
 
 
-def _check_credentials(secrets: Sealed | None) -> None:
-    if secrets is None or isinstance(secrets.reveal(), Mapping):
+def check_no_password(secrets: Sealed | None, provider: object) -> None:
+    """Check that no password is sent to an app that a person logs in to: it would end that login.
+
+    :param secrets: the credentials.
+    :param provider: the app.
+    :raises WorkatoConfigurationError: if there is one.
+    """
+    if secrets is None or not isinstance(provider, str) or provider not in LOGIN_APPS:
+        return
+    if secrets.has_key("password"):
+        raise WorkatoConfigurationError(
+            f"{provider} takes no password: a person logs in, in Workato or at the login URL of a runtime "
+            "user connection. Nothing was sent. Leave 'input' out; wait_for_authorization=True waits for the "
+            "login."
+        )
+
+
+def _check_credentials(secrets: Sealed | None, *, provider: str | None = None) -> None:
+    if secrets is None:
+        return
+    if isinstance(secrets.reveal(), Mapping):
+        if not secrets.reveal():
+            raise WorkatoConfigurationError(
+                "input is empty: its template, or the task that should give it, gave no value. Nothing was "
+                "sent. Correct that, or leave 'input' out if a person authorizes the connection."
+            )
+        check_no_password(secrets, provider)
         # Encode it now: the calls before the one that sends it would be in vain.
         json_body({}, secrets=secrets)
         return

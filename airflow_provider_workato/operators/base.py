@@ -37,6 +37,8 @@ FlagArgument: TypeAlias = "bool | str | XComArg"
 DictArgument: TypeAlias = "Mapping[str, Any] | str | XComArg"
 
 
+_IF_MISSING = "If that is no error, as in a clean-up, set ignore_missing=True."
+
 #: Marks an argument as left out; ``None`` may be what a template or an upstream task gave.
 NOT_GIVEN: Any = object()
 
@@ -366,6 +368,13 @@ class CredentialsOperator(WorkatoOperator):
                 "reads: the Airflow connection may have no password.",
                 key,
             )
+        # Not every key that is missing: tenants of a mapped task may lack some.
+        for path, close in self.credentials.misspelt().items() if self.credentials else ():
+            self.log.warning(
+                "public_input_keys has %r, but input has %s, so its value stays hidden.",
+                path,
+                " and ".join(map(repr, close)),
+            )
 
     @property
     def credentials(self) -> Sealed | None:
@@ -451,7 +460,7 @@ class TargetOperator(WorkatoOperator):
             if not ignore_missing:
                 raise WorkatoConfigurationError(
                     f"There is no {self._found_by}: the task that should give it failed, was skipped or "
-                    "returned nothing. In a clean-up, set ignore_missing=True."
+                    f"returned nothing. {_IF_MISSING}"
                 )
             self.log.info("No %s was given; nothing to do.", self._found_by)
             return None
@@ -468,8 +477,10 @@ class TargetOperator(WorkatoOperator):
             )
         except WorkatoNotFoundError as error:
             # With a status, the list call itself got a 404.
-            if not ignore_missing or error.status is not None:
+            if error.status is not None:
                 raise
+            if not ignore_missing:
+                raise WorkatoNotFoundError(f"{error} {_IF_MISSING}", operation=error.operation) from None
             self.log.info("%s Nothing to do.", error)
             return None
 

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from airflow_provider_workato.arguments import one_of, to_flag, to_id, to_optional_flag
-from airflow_provider_workato.authorization import Advice, failure
+from airflow_provider_workato.authorization import Advice, failure, status_text
 from airflow_provider_workato.client.answers import display_name
 from airflow_provider_workato.client.filters import LIST_FILTERS
 from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
     WorkatoConfigurationError,
+    WorkatoError,
     WorkatoNotFoundError,
 )
-from airflow_provider_workato.hooks.connections import MISSING
+from airflow_provider_workato.hooks.connections import MISSING, check_no_password
 from airflow_provider_workato.links.connections import (
     WorkatoConnectionLink,
     WorkatoOAuthLink,
@@ -251,7 +253,8 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
     :param external_id: your own id for it (templated).
     :param custom_oauth_profile_id: the OAuth profile of your own app that people log in with; ``"unset"``
         leaves it without one (templated).
-    :param input: the parameters to change, which are credentials (templated, hidden everywhere).
+    :param input: the parameters to change, which are credentials (templated, hidden everywhere). Leave it out
+        for a connection that a person authorized: it would replace what the login set.
     :param public_input_keys: the keys of *input* whose values are not secret, for example
         ``["host_name", "auth_type"]``; for nested dicts a path such as ``advanced_settings.host``. Their
         values may be shown. All others are secret.
@@ -305,7 +308,10 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         self._check_given()
         credentials = self.credentials
         shell_connection = to_optional_flag(self.shell_connection, what="shell_connection")
-        push_connection_url(context, self.hook.settings, to_id(self.connection_id))
+        number = to_id(self.connection_id)
+        push_connection_url(context, self.hook.settings, number)
+        if credentials is not None and credentials.has_key("password"):
+            check_no_password(credentials, self._provider_of(number))
         connection = self.hook.update_connection(
             self.connection_id,
             name=self.name,
@@ -317,7 +323,12 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
             input=credentials,
         )
         changed = [name for name in _CHANGEABLE if getattr(self, name) is not None]
-        self.log.info("Updated %s of %s.", ", ".join(changed), display_name(connection))
+        self.log.info(
+            "Updated %s of %s; status: %s.",
+            ", ".join(changed),
+            display_name(connection),
+            status_text(connection),
+        )
         if credentials is not None and not shell_connection:
             refused = failure(
                 connection,
@@ -328,6 +339,12 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
             if refused is not None:
                 raise refused
         return connection
+
+    def _provider_of(self, number: int) -> str | None:
+        # The update says what is wrong with the connection, if anything is.
+        with suppress(WorkatoError):
+            return self.hook.find_connection(number).get("provider")
+        return None
 
 
 class WorkatoDisconnectConnectionOperator(TargetOperator):
@@ -458,15 +475,22 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
     def _created_ids(self, context: Context) -> list[int]:
         """Return the ids of the connections that the create created, including all its mapped tasks."""
         create, dag = self.created_by, context.get("dag")
-        if dag is not None and create not in dag.task_dict:
-            create = _in_same_group(create, self.task_id)
-            if create not in dag.task_dict:
+        if dag is not None:
+            creates = {task_id for task_id, task in dag.task_dict.items() if _is_create(task)}
+            if create not in creates:
+                create = _in_same_group(create, self.task_id)
+            if create not in creates:
                 raise WorkatoConfigurationError(
                     "created_by must be the task id of a create in this DAG, not "
-                    f"{str(self.created_by)[:80]!r}.{_did_you_mean(self.created_by, dag.task_dict)}"
+                    f"{str(self.created_by)[:80]!r}.{_did_you_mean(self.created_by, creates)}"
                 )
         # For a list of tasks, every Airflow version returns the XComs of all map indexes.
         return list(context["ti"].xcom_pull(task_ids=[create], key=CREATED_ID_KEY) or [])
+
+
+def _is_create(task: Any) -> bool:
+    cls = getattr(task, "operator_class", type(task))
+    return isinstance(cls, type) and issubclass(cls, _EnsureOperator)
 
 
 def _in_same_group(name: object, task_id: str) -> str:

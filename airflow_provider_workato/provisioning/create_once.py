@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from airflow_provider_workato.arguments import one_of, parse_time
-from airflow_provider_workato.authorization import Advice, State, failure, state_of
+from airflow_provider_workato.authorization import LOGIN_APPS, Advice, State, failure, state_of, status_text
 from airflow_provider_workato.client.retries import is_ambiguous, may_still_run
 from airflow_provider_workato.exceptions import WorkatoError, WorkatoExistsError, WorkatoMismatchError
 from airflow_provider_workato.provisioning.claims import Claim, Slot, claimed
@@ -74,6 +74,7 @@ class Provisioning:
     :param create: creates the connection; calls its argument right before each request leaves.
     :param update: changes the connection with this id: all fields if the second argument is true, else the
         credentials only.
+    :param changes: the fields that *update* sends beside the credentials.
     :param settings: the workspace, and how long to try.
     :param if_exists: what to do if the connection exists.
     :param credentials: what *create* and *update* send as ``input``.
@@ -86,6 +87,7 @@ class Provisioning:
     find: Callable[[], list[WorkatoConnection]]
     create: Callable[[BeforeSend], WorkatoConnection]
     update: Callable[[int, bool], WorkatoConnection]
+    changes: Mapping[str, Any]
     settings: WorkatoSettings
     if_exists: IfExists = "reuse"
     credentials: Sealed | None = None
@@ -227,15 +229,33 @@ class Provisioning:
         if change and not (created or self.identity.is_certain_of(row)):
             raise self._uncertain(row)
         row = self._report(row, created=created)
+        status = status_text(row)
         if not change:
-            log.info("Reusing connection %s (%s).", row["id"], self.identity)
+            log.info("Reusing connection %s (%s); status: %s.", row["id"], self.identity, status)
+            return row
+        if update and self._shows_all(row):
+            log.info("Connection %s (%s) is unchanged; status: %s.", row["id"], self.identity, status)
             return row
         if update:
+            if self.credentials and usable and self.identity.provider in LOGIN_APPS:
+                log.warning(
+                    "Connection %s (%s) is authorized, probably by a person's login, which 'input' may end. "
+                    "If so, leave 'input' out.",
+                    row["id"],
+                    self.identity.provider,
+                )
             log.info("Updating connection %s (%s).", row["id"], self.identity)
         else:
             log.info("Connection %s exists but is not authorized; updating its credentials.", row["id"])
         changed = self._merged(row, self.update(row["id"], update))
         return self._accepted(self._report(changed, created=created))
+
+    def _shows_all(self, row: WorkatoConnection) -> bool:
+        """Tell whether an update would change nothing: the list shows all of it."""
+        # It shows neither credentials nor shell_connection.
+        return self.credentials is None and all(
+            key in row and row[key] == value for key, value in self.changes.items()
+        )
 
     def _make(self, *, known: list[int]) -> WorkatoConnection:
         attempt = 0
@@ -258,7 +278,8 @@ class Provisioning:
             if found:
                 return self._adopted(only_match(found, self.identity))
             if row is not None:
-                log.info("Created connection %s (%s).", row["id"], self.identity)
+                status = status_text(row)
+                log.info("Created connection %s (%s); status: %s.", row["id"], self.identity, status)
                 self._note_created(row)
                 return self._accepted(self._report(row, created=True))
             log.warning("%s Checking whether the connection was created.", error)

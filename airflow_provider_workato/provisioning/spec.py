@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from airflow_provider_workato.arguments import UNSET, drop_none, to_flag, to_id, to_string
 from airflow_provider_workato.provisioning.identity import Identity
+
+log = logging.getLogger(__name__)
 
 #: Checks of the arguments that are not strings.
 _CHECKS: dict[str, Callable[..., Any]] = {
@@ -59,6 +62,9 @@ class ConnectionSpec:
             :data:`UNSET`.
         :raises WorkatoConfigurationError: naming the argument that is not valid.
         """
+        for name in ("external_id", "name"):
+            if isinstance(value := given.get(name), str) and value != value.strip() != "":
+                log.warning("%s is %r: Workato may drop the blanks at its ends.", name, value)
         unset = frozenset(name for name in UNSETTABLE if given.get(name) == UNSET and name not in required)
         return cls(
             unset=unset,

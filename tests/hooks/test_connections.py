@@ -321,6 +321,31 @@ def test_an_input_that_rendered_to_a_string(
     assert sandbox.control.requests() == []
 
 
+@pytest.mark.parametrize("call", ["create_connection", "ensure_connection", "update_connection"])
+def test_an_empty_input(hook: WorkatoConnectionsHook, sandbox: RunningSandbox, call: str) -> None:
+    given: dict[str, Any] = {"connection_id": 7} if call == "update_connection" else {"provider": "jira"}
+    with pytest.raises(WorkatoConfigurationError, match="input is empty"):
+        getattr(hook, call)(name="A", input={}, **given)
+    assert sandbox.control.requests() == []
+
+
+@pytest.mark.parametrize("call", ["create_connection", "ensure_connection"])
+def test_a_password_where_a_person_logs_in(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, call: str
+) -> None:
+    with pytest.raises(WorkatoConfigurationError, match="salesforce takes no password"):
+        getattr(hook, call)(name="A", provider="salesforce", input={"password": "s3cret-passw0rd"})
+    assert sandbox.control.requests() == []
+
+
+def test_other_settings_where_a_person_logs_in(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    # Workato's Salesforce also takes a JWT.
+    hook.create_connection(
+        name="A", provider="salesforce", input={"sandbox": True, "private_key": "s3cret-k3y"}
+    )
+    assert len(sandbox.control.requests()) == 1
+
+
 def test_update_sends_what_is_given(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     (number,) = sandbox.control.seed(
         [{"name": "Old", "provider": "jira", "external_id": "e", "authorization_status": "success"}]
@@ -459,6 +484,8 @@ def test_picklist_rows_of_any_length(
 def test_picklist_of_an_unknown_name(hook: WorkatoConnectionsHook) -> None:
     with pytest.raises(WorkatoValidationError, match="salesforce has no pick list of this name"):
         hook.get_picklist(PARENT, "nonsense")
+    with pytest.raises(WorkatoValidationError, match=r"check pick_list_name, .* did you mean all_sobjects\?"):
+        hook.get_picklist(PARENT, "all_sobject")
 
 
 @pytest.mark.parametrize("arguments", [("", None), ("x", ["a"]), ("x", "a"), ("x", {"a": object()})])

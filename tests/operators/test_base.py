@@ -213,3 +213,33 @@ def test_the_task_itself_names_the_target(kind: Any, level: str, mapped: bool) -
     identity = {name: value for name, value in OF_A_CREATE.items() if name != "connection_id"}
     assert named(identity) == (False, None, "of-a-create", "Of a create")
     assert made(kind, level, mapped=mapped, name="Mine").folder_id == 4515
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("hostname", "'host_name'"),
+        ("host", "'advanced.host'"),
+        ("advanced", "'advanced.host' and 'advanced.port'"),
+        ("auth_typ", "'auth_type'"),
+        # A key that only other tenants have.
+        ("region", ""),
+        ("host_name", ""),
+    ],
+)
+def test_a_misspelt_public_key(
+    connect: Connect,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    key: str,
+    meant: str,
+) -> None:
+    given = {"host_name": "a", "auth_type": "b", "advanced": {"host": "c", "port": 1}}
+    task = operator(input=given, public_input_keys=[key])
+    task.render_template_fields({})
+    task.execute(TaskInstance().context)
+    # What operators log themselves, Airflow 3 writes to the standard output only.
+    said = capsys.readouterr().out + caplog.text
+    says = f"public_input_keys has {key!r}, but input has {meant}, so its value stays hidden."
+    assert (says in said) is bool(meant)
+    assert ("public_input_keys" in said) is bool(meant)

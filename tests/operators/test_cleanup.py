@@ -365,6 +365,7 @@ def test_a_wrong_base_url_is_not_a_success(
         ("tenant.craete", "Did you mean 'tenant.create'"),
         ("make", "Did you mean 'tenant.make'"),
         ("zzz", r"not 'zzz'\.$"),
+        ("delete", r"not 'delete'\.$"),
     ],
 )
 def test_created_by_must_be_a_task(created_by: str, says: str) -> None:

@@ -402,14 +402,18 @@ def test_each_operator_logs_what_it_did(
     (created,) = lines(create)
     (row,) = [row for row in sandbox.control.connections() if row["external_id"] == "acme"]
     number = row["id"]
-    assert created == f"Created connection {number} (external_id='acme', provider='jira')."
+    assert (
+        created == f"Created connection {number} (external_id='acme', provider='jira'); status: authorized."
+    )
     assert lines(WorkatoCreateConnectionOperator(task_id="b", **given)) == [
-        f"Reusing connection {number} (external_id='acme', provider='jira')."
+        f"Reusing connection {number} (external_id='acme', provider='jira'); status: authorized."
     ]
     update = WorkatoUpdateConnectionOperator(
         task_id="c", connection_id=number, folder_id=1892, input={"apitoken": "s3cret-token"}
     )
-    assert lines(update) == [f"Updated folder_id, input of connection {number} ('Prod JIRA', jira)."]
+    assert lines(update) == [
+        f"Updated folder_id, input of connection {number} ('Prod JIRA', jira); status: authorized."
+    ]
     picklist = WorkatoGetPicklistOperator(
         task_id="d",
         connection_id=number,
@@ -439,7 +443,7 @@ def test_each_operator_logs_what_it_did(
     )
     (created,) = lines(user)
     number = next(row["id"] for row in sandbox.control.connections() if row["external_id"] == "ada")
-    assert created == f"Created connection {number} (external_id='ada', parent_id=36)."
+    assert created == f"Created connection {number} (external_id='ada', parent_id=36); status: no status yet."
     login = WorkatoGetOAuthUrlOperator(
         task_id="l", connection_id=number, redirect_url="https://acme.example/"
     )
@@ -481,3 +485,40 @@ def test_each_operator_has_a_colour_of_its_own_that_black_text_is_readable_on() 
         red, green, blue = bytes.fromhex(kind.ui_color.removeprefix("#"))
         assert min(red, green, blue) >= 0x67
         assert 0.299 * red + 0.587 * green + 0.114 * blue > 180
+
+
+@pytest.mark.parametrize("key", ["password", "Password"])
+def test_a_password_does_not_end_a_persons_login(connect: Connect, sandbox: RunningSandbox, key: str) -> None:
+    update = WorkatoUpdateConnectionOperator(task_id="a", connection_id=36, input={key: "hunter2-s3cret"})
+    with pytest.raises(WorkatoConfigurationError, match=r"salesforce takes no password.*Leave 'input' out"):
+        update.execute(TaskInstance().context)
+    assert sandbox.control.connection(36)["authorization_status"] == "success"
+    assert sandbox.control.requests(operation="update_connection") == []
+
+
+@pytest.mark.parametrize("unknown", ["unauthorized", "html_page"])
+def test_an_update_goes_on_if_the_app_cannot_be_found_out(
+    connect: Connect, sandbox: RunningSandbox, unknown: str
+) -> None:
+    (number,) = sandbox.control.seed([{"name": "A", "provider": "postgresql"}])
+    sandbox.control.add_fault(unknown, operation="list_connections", times=None)
+    update = WorkatoUpdateConnectionOperator(
+        task_id="a", connection_id=number, input={"password": "hunter2-s3cret"}
+    )
+    assert update.execute(TaskInstance().context)["authorization_status"] == "success"
+
+
+def test_a_refused_update_of_an_app_with_logins_says_so(connect: Connect) -> None:
+    update = WorkatoUpdateConnectionOperator(task_id="a", connection_id=36, input={"apitoken": "s3cret"})
+    with pytest.raises(WorkatoAuthorizationError, match="leave 'input' out and log in in Workato"):
+        update.execute(TaskInstance().context)
+
+
+@pytest.mark.parametrize("operator", [WorkatoDeleteConnectionOperator, WorkatoDisconnectConnectionOperator])
+@pytest.mark.parametrize("target", [{"connection_id": 404}, {"external_id": "e", "provider": "jira"}])
+def test_a_missing_connection_names_ignore_missing(
+    connect: Connect, operator: Any, target: dict[str, Any]
+) -> None:
+    with pytest.raises(WorkatoNotFoundError, match="set ignore_missing=True") as caught:
+        operator(task_id="a", **target).execute(TaskInstance().context)
+    assert ".." not in str(caught.value)

@@ -258,6 +258,64 @@ def test_an_update_empties_what_a_create_leaves_out(
     assert {key: changed[key] for key in unset} == dict.fromkeys(unset)
 
 
+@pytest.mark.parametrize(
+    ("change", "updates"),
+    [
+        ({}, 0),
+        ({"name": "B"}, 1),
+        ({"parent_id": None}, 0),
+        ({"parent_id": "unset"}, 0),
+        # What the list does not show may have changed.
+        ({"shell_connection": True}, 1),
+        ({"input": GOOD}, 1),
+    ],
+)
+def test_an_update_that_changes_nothing_is_not_sent(
+    hook: WorkatoConnectionsHook,
+    sandbox: RunningSandbox,
+    caplog: pytest.LogCaptureFixture,
+    change: dict[str, Any],
+    updates: int,
+) -> None:
+    caplog.set_level("INFO")
+    first = hook.ensure_connection(**JIRA)
+    told = Told()
+    again = hook.ensure_connection(**JIRA | change, if_exists="update", on_known=told)
+    assert (again["id"], told.created[-1]) == (first["id"], False)
+    assert calls(sandbox).get("update_connection", 0) == updates
+    says = f"Connection {first['id']} (external_id='a-1', provider='jira', folder_id=1892) is unchanged"
+    assert (f"{says}; status: no status yet." in caplog.messages) is (updates == 0)
+
+
+def test_an_update_is_sent_if_the_list_does_not_show_everything(connect: Connect) -> None:
+    row = {"id": 7, "name": "A", "provider": "jira", "external_id": "a-1"}
+    with listening(body=json.dumps([row]).encode()) as workato:
+        connect(host=workato.url, retry_budget=0)
+        # The server answers every call with the list.
+        with closing(WorkatoConnectionsHook()) as hook, pytest.raises(WorkatoResponseError) as caught:
+            hook.ensure_connection(**JIRA, if_exists="update")
+    assert caught.value.operation == "update_connection"
+
+
+def test_an_update_of_what_a_person_authorized_warns(
+    hook: WorkatoConnectionsHook, sandbox: RunningSandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING")
+    sandbox.control.seed(
+        [
+            {"name": name, "provider": name, "external_id": "e", "authorization_status": "success"}
+            for name in ("salesforce", "jira")
+        ]
+    )
+    given: dict[str, Any] = {"external_id": "e", "if_exists": "update"}
+    hook.ensure_connection(name="jira", provider="jira", input=GOOD, **given)
+    assert caplog.messages == []
+    with pytest.raises(WorkatoAuthorizationError, match="If a person logs in to this app, leave 'input' out"):
+        hook.ensure_connection(name="salesforce", provider="salesforce", input={"sandbox": True}, **given)
+    (warning,) = caplog.messages
+    assert "(salesforce) is authorized, probably by a person's login" in warning
+
+
 def test_an_update_may_be_refused(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     first = hook.ensure_connection(**JIRA, input=GOOD)
     with pytest.raises(WorkatoAuthorizationError) as caught:
@@ -820,6 +878,8 @@ def test_modes_of_runtime_user_connections(hook: WorkatoConnectionsHook, sandbox
     first = hook.ensure_runtime_user_connection(**ADA, name="Ada")
     changed = hook.ensure_runtime_user_connection(**ADA, name="Countess", if_exists="update")
     assert (changed["id"], changed["name"]) == (first["id"], "Countess")
+    hook.ensure_runtime_user_connection(**ADA, name="Countess", if_exists="update")
+    assert calls(sandbox)["update_connection"] == 1, "nothing changed since"
     with pytest.raises(WorkatoExistsError):
         hook.ensure_runtime_user_connection(**ADA, if_exists="fail")
     assert hook.ensure_runtime_user_connection(**ADA, if_exists="duplicate")["id"] != first["id"]

@@ -19,6 +19,13 @@ def test_only_what_is_given_is_sent() -> None:
     assert spec.changes() == {"name": "A", "folder_id": 5, "shell_connection": False}
 
 
+@pytest.mark.parametrize("given", [{"external_id": "acme\n"}, {"name": " A"}, {"external_id": "\u00a0e"}])
+def test_blanks_at_the_ends(given: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    ((name, value),) = given.items()
+    assert ConnectionSpec.checked(**given).payload() == given
+    assert caplog.messages == [f"{name} is {value!r}: Workato may drop the blanks at its ends."]
+
+
 def test_identity() -> None:
     spec = ConnectionSpec.checked(name="A", provider="jira", folder_id=5, parent_id=36, external_id="e")
     assert spec.identity() == Identity(provider="jira", name="A", folder_id=5, parent_id=36, external_id="e")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider_workato.authorization import LOGIN_APPS
 from airflow_provider_workato.sandbox.client import wait_until
 from tests.support.sandbox import RunningSandbox
 
@@ -143,3 +145,21 @@ def test_what_fails_before_a_request(vendor: Vendor, command: str) -> None:
     code, output = vendor.run(*shlex.split(command))
     assert code == 1, output
     assert vendor.sandbox.control.requests() == []
+
+
+def test_apps_that_people_log_in_to_take_no_password() -> None:
+    (path,) = (ROOT / ".venv-vendor").glob("lib/*/site-packages/*/cli/resources/data/connection-data.json")
+    known = json.loads(path.read_text())
+    settings = {
+        "sandbox",
+        "demo",
+        "payroll",
+        "advanced",
+        "advanced_settings",
+        "nlu_provider_shared_account_id",
+        "read_email_permission",
+    }
+    for provider in LOGIN_APPS:
+        assert known[provider]["oauth"], provider
+        # Neither a choice of how to authorize, nor a credential.
+        assert {field["name"] for field in known[provider]["input"]} <= settings, provider

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +85,9 @@ def picklist_rows(*, provider: str, name: str, parameters: Mapping[str, Any]) ->
     """
     picklist = PROVIDER_LISTS.get(provider, {}).get(name) or COMMON_LISTS.get(name)
     if picklist is None:
-        raise bad_request(f"{provider} has no pick list of this name")
+        close = difflib.get_close_matches(name, [*PROVIDER_LISTS.get(provider, {}), *COMMON_LISTS])
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        raise bad_request(f"{provider} has no pick list of this name{hint}")
     missing = [parameter for parameter in picklist.parameters if not parameters.get(parameter)]
     if missing:
         raise invalid({"pick_list_params": [f"{parameter} can't be blank" for parameter in missing]})
