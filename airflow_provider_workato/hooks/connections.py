@@ -579,7 +579,7 @@ class WorkatoConnectionsHook(BaseHook):
             return {**known, **created}
 
         identity = Identity(provider=None, parent_id=spec.parent_id, external_id=spec.external_id)
-        changes = drop_none(name=spec.name, folder_id=spec.folder_id)
+        changes: dict[str, Any] = drop_none(name=spec.name, folder_id=spec.folder_id)
         connection = create_once.Provisioning(
             identity=identity,
             find=lambda: self.list_connections(
