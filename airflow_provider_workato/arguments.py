@@ -51,11 +51,9 @@ def to_id(value: object, *, what: str = "connection_id") -> int:
 
 def _hint(value: object, *, what: str) -> str:
     """Return what the error for an invalid id advises, with a leading space."""
-    if _is_object(value) and what in ("connection_id", "parent_id"):
-        return " It is a whole connection: pass its id, as in create.output, not the XCom 'connection'."
     if value is None or (isinstance(value, str) and value.strip() in EMPTY):
         return " The upstream task or template gave no id: check whether it succeeded and what it returned."
-    if isinstance(value, str) and (value.startswith("[") or "," in value):
+    if isinstance(value, str) and (value.startswith("[") or "," in value) and not _is_object(value):
         return (
             " It is the text of a list. A sensor takes lists: pass the task's output, or one template alone, "
             "such as '{{ params.ids }}'."
@@ -72,7 +70,11 @@ def _hint(value: object, *, what: str) -> str:
             " It is the output of a task, inside something in which Airflow does not look for one. Pass it "
             "alone or in a list."
         )
-    return f" It is in {_ADDRESSES[what]}." if what in _ADDRESSES else ""
+    if _is_object(value) and what != "folder_id":
+        where = "It is a whole connection: pass its id, as in create.output, not the XCom 'connection'"
+    else:
+        where = f"It is in {_ADDRESSES[what]}" if what in _ADDRESSES else ""
+    return f" {where}." if where else ""
 
 
 def to_optional_id(value: object, *, what: str) -> int | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from airflow_provider_workato.arguments import one_of, parse_time
+from airflow_provider_workato.arguments import is_stored_form, one_of, parse_time
 from airflow_provider_workato.authorization import LOGIN_APPS, Advice, State, failure, state_of, status_text
 from airflow_provider_workato.client.retries import is_ambiguous, may_still_run
 from airflow_provider_workato.exceptions import WorkatoError, WorkatoExistsError, WorkatoMismatchError
@@ -254,7 +254,8 @@ class Provisioning:
         """Tell whether an update would change nothing: the list shows all of it."""
         # It shows neither credentials nor shell_connection.
         return self.credentials is None and all(
-            key in row and row[key] == value for key, value in self.changes.items()
+            key in row and (row[key] == value or is_stored_form(str(row[key]), str(value)))
+            for key, value in self.changes.items()
         )
 
     def _make(self, *, known: list[int]) -> WorkatoConnection:

@@ -265,6 +265,7 @@ def test_an_update_empties_what_a_create_leaves_out(
         ({"name": "B"}, 1),
         ({"parent_id": None}, 0),
         ({"parent_id": "unset"}, 0),
+        ({"parent_id": "unset", "name": "A\n"}, 0),
         # What the list does not show may have changed.
         ({"shell_connection": True}, 1),
         ({"input": GOOD}, 1),
