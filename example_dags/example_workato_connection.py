@@ -34,7 +34,7 @@ with DAG(
         name="Prod JIRA",
         provider="jira",
         folder_id=1892,
-        # If other DAGs create the same connection, also set pool= to a pool with one slot.
+        # If other DAGs or backfills create it, too, also set pool= to a pool with one slot.
         external_id="example-connection-jira",
         input={
             "host_name": "{{ conn.jira.host }}",

@@ -97,8 +97,8 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
     there.
 
     On one machine, tasks that create the same connection wait for each other. Between machines nothing
-    prevents two DAG runs from creating it twice: set ``max_active_runs=1`` on the DAG, and if several DAGs
-    create the same connections, give their creates a pool with one slot.
+    prevents two DAG runs from creating it twice: give the create a pool with one slot. ``max_active_runs=1``
+    on the DAG does the same for one DAG, but not in a backfill, which ignores it on Airflow 3.
 
     Returns the connection's id. Pushes the whole connection under the XCom key ``connection``, and under
     ``created`` whether this task created it (``True``) or reused it (``False``). All XComs are pushed even if
