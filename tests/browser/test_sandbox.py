@@ -94,9 +94,13 @@ def visit(request: pytest.FixtureRequest, chromium: Browser, sandbox: SandboxPro
         )
 
 
+#: Long enough for a test that looks at the page.
+HARDLY_EVER = "?refresh=600"
+
+
 def test_workspace(visit: Visit, screenshots: Screenshots) -> None:
     page = visit.page
-    page.goto(visit.sandbox.url)
+    page.goto(f"{visit.sandbox.url}/{HARDLY_EVER}")
     check_looks(page)
     screenshots.take(page, f"workspace-whole{visit.look}", full_page=True)
     shown: dict[str, Any] = {"full_page": True}
@@ -148,7 +152,22 @@ def test_long_names(visit: Visit, screenshots: Screenshots) -> None:
     row = {"name": LONG, "provider": LONG, "external_id": LONG, "authorization_error": LONG}
     (number,) = visit.sandbox.control.seed([row])
     call(visit.sandbox, "connections", external_id=LONG)
-    for path in ("", f"/connections/{number}"):
-        visit.page.goto(f"{visit.sandbox.url}{path}")
+    for path in (HARDLY_EVER, f"connections/{number}"):
+        visit.page.goto(f"{visit.sandbox.url}/{path}")
         check_looks(visit.page)
-        screenshots.take(visit.page, f"long-{'connection' if path else 'workspace'}{visit.look}")
+        shown = "workspace" if path == HARDLY_EVER else "connection"
+        screenshots.take(visit.page, f"long-{shown}{visit.look}")
+
+
+def test_the_workspace_refreshes_itself(chromium: Browser, sandbox: SandboxProcess) -> None:
+    """Without losing the place to which a person has scrolled."""
+    sandbox.control.seed(count=50, provider="jira")
+    with chromium.new_context(**LOOKS[""]) as context:
+        page = context.new_page()
+        page.goto(f"{sandbox.url}/?refresh=1")
+        page.mouse.wheel(0, 1000)
+        page.wait_for_function("scrollY > 500")
+        place = page.evaluate("scrollY")
+        sandbox.control.seed([{"id": 36, "name": "Another name", "provider": "salesforce"}])
+        expect(page.get_by_role("link", name="Another name")).to_have_count(1)
+        page.wait_for_function("place => Math.abs(scrollY - place) < 100", arg=place)

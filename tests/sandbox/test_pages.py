@@ -204,10 +204,22 @@ def test_everything_on_it_is_text(sandbox: RunningSandbox) -> None:
         assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize("path", ["", "connections/36"])
-def test_reload(sandbox: RunningSandbox, path: str) -> None:
-    page = get(f"{sandbox.url}/{path}")
+def test_reload(sandbox: RunningSandbox) -> None:
+    page = get(f"{sandbox.url}/connections/36")
     assert target(page, "Reload") == page.url
+
+
+def test_the_workspace_refreshes_itself_until_it_is_paused(sandbox: RunningSandbox) -> None:
+    page = get(sandbox.url)
+    assert '<meta http-equiv="refresh" content="5">' in page.text
+    paused = get(target(page, "Pause"))
+    assert "refresh" not in paused.text.partition("<body>")[0]
+    assert '<meta http-equiv="refresh"' in get(target(paused, "Refresh")).text
+
+
+def test_the_workspace_shows_external_ids(sandbox: RunningSandbox) -> None:
+    (made,) = sandbox.control.seed([{"external_id": "acme-jira"}])
+    assert f"{made}, external id acme-jira</small>" in get(sandbox.url).text
 
 
 def test_looking_is_no_call(sandbox: RunningSandbox) -> None:

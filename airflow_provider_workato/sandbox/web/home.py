@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
 from airflow_provider_workato.sandbox.sandbox import Sandbox, TheSandbox
 from airflow_provider_workato.sandbox.traffic.quota import Window
@@ -17,6 +17,7 @@ router = APIRouter(include_in_schema=False)
 
 _MAX_CONNECTIONS = 100
 _MAX_REQUESTS = 25
+_REFRESH_SECONDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +44,15 @@ class Gauge:
 
 
 @router.get("/")
-async def home(sandbox: TheSandbox) -> Response:
-    """Show the newest connections, the quotas and the latest API calls."""
+async def home(sandbox: TheSandbox, refresh: Annotated[int, Query(ge=0)] = _REFRESH_SECONDS) -> Response:
+    """Show the newest connections, the quotas and the latest API calls, again every few seconds."""
     connections = sandbox.workspace.connections
     newest = [connections[connection_id] for connection_id in sorted(connections, reverse=True)]
     now = time.monotonic()
     return page(
         "home.html",
         title="Workspace",
+        refresh=refresh,
         gauges=[
             Gauge.of(sandbox.quota.lists, title="List calls", length="minute"),
             Gauge.of(sandbox.quota.calls, title="Other connection calls", length="second"),
