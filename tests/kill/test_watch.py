@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,9 @@ from tests.support.airflow import on_airflow_33
 pytestmark = [pytest.mark.kill, on_airflow_33]
 
 DAG_ID = "example_workato_lost"
-EXAMPLE = Path(__file__).parents[2] / "example_dags" / f"{DAG_ID}.py"
+ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "example_dags" / f"{DAG_ID}.py"
+LOG_IN_AGAIN = ROOT / "docs" / "snippets" / "watch" / "log_in_again.py"
 
 
 def test_once_per_loss(tmp_path: Path) -> None:
@@ -30,7 +33,7 @@ def test_once_per_loss(tmp_path: Path) -> None:
     def lose_while_nothing_watches() -> None:
         def is_quiet() -> bool:
             before = lists()
-            # Five times the interval of the watch, and half of the time for which an edit stops it at least.
+            # Several intervals of the watch.
             time.sleep(5)
             return lists() == before
 
@@ -45,20 +48,10 @@ def test_once_per_loss(tmp_path: Path) -> None:
 
     dags = tmp_path / "dags"
     dags.mkdir()
-    _write_dag(dags, interval=1)
+    _write_dag(dags, EXAMPLE, interval=1)
     with running_sandbox("--no-quota") as sandbox:
         control = sandbox.control
-        (user,) = control.seed(
-            [
-                {
-                    "name": "Salesforce of Ada",
-                    "provider": "salesforce",
-                    "parent_id": 36,
-                    "external_id": "ada",
-                    "is_runtime_user": True,
-                }
-            ]
-        )
+        (user,) = control.seed([_user("ada")])
         control.authorize(user)
         env = {
             "AIRFLOW_CONN_WORKATO_DEFAULT": sandbox.airflow_conn,
@@ -89,7 +82,7 @@ def test_once_per_loss(tmp_path: Path) -> None:
             runs_once_more(2)
 
             # Airflow stops a watch whose arguments are edited before it starts the new one.
-            _write_dag(dags, interval=1.5)
+            _write_dag(dags, EXAMPLE, interval=1.5)
             lose_while_nothing_watches()
             runs_once_more(3)
 
@@ -102,8 +95,61 @@ def test_once_per_loss(tmp_path: Path) -> None:
         assert control.counts()["by_operation"]["get_oauth_url"] == 4
 
 
-def _write_dag(dags: Path, *, interval: float) -> None:
+def test_many_losses_at_one_moment(tmp_path: Path) -> None:
+    from tools.cluster import AirflowCluster
+    from tools.mailbox import running_mailbox
+
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    _write_dag(dags, LOG_IN_AGAIN, interval=1)
+    with running_sandbox("--no-quota") as sandbox, running_mailbox() as mailbox:
+        control = sandbox.control
+        users = control.seed([_user(f"{name}@example.com") for name in ("ada", "grace", "edsger")])
+        control.authorize_all(users)
+        env = {
+            "AIRFLOW_CONN_WORKATO_DEFAULT": sandbox.airflow_conn,
+            "AIRFLOW_CONN_SMTP_DEFAULT": mailbox.airflow_conn,
+        }
+        with AirflowCluster(home=tmp_path / "home", dags_folder=dags, env=env) as cluster:
+            cluster.api.wait_for_dags("lost_logins", "log_in_again")
+            wait_until(cluster.begun_watches, deadline=120, what="the watch")
+            for user in users:
+                control.lose(user)
+            # One run may get only one of the three events.
+            wait_until(lambda: len(mailbox.mails) == len(users), deadline=120, what="a mail to each user")
+            for number in range(len(users)):
+                control.click_authorize(mailbox.link(number))
+            logins = partial(cluster.api.run_states, "log_in_again")
+            wait_until(lambda: logins() == ["success"] * len(users), deadline=120, what="the logins")
+
+            # Nobody is asked twice for one loss, although the run lists whatever is lost.
+            control.lose(users[0])
+            wait_until(lambda: len(mailbox.mails) == len(users) + 1, deadline=120, what="one more mail")
+            wait_until(
+                lambda: "running" not in cluster.api.run_states("lost_logins"),
+                deadline=60,
+                what="the last run",
+            )
+            assert sorted(mail["To"] for mail in mailbox.mails[:3]) == sorted(
+                ["ada@example.com", "grace@example.com", "edsger@example.com"]
+            )
+            assert len(mailbox.mails) == len(users) + 1
+            print(f"\n4 losses, {len(cluster.api.run_ids('lost_logins'))} runs, {len(mailbox.mails)} mails")
+
+
+def _user(external_id: str) -> dict[str, Any]:
+    return {
+        "name": f"Salesforce of {external_id}",
+        "provider": "salesforce",
+        "parent_id": 36,
+        "folder_id": 4515,
+        "external_id": external_id,
+        "is_runtime_user": True,
+    }
+
+
+def _write_dag(dags: Path, path: Path, *, interval: float) -> None:
     # The default of one poll a minute is too slow for a test.
-    source = EXAMPLE.read_text().replace("provider=", f"poke_interval={interval}, provider=")
+    source = path.read_text().replace("(provider=", f"(poke_interval={interval}, provider=")
     assert f"poke_interval={interval}" in source
-    (dags / EXAMPLE.name).write_text(source)
+    (dags / path.name).write_text(source)
