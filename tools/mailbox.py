@@ -38,6 +38,17 @@ class Mailbox:
         parts = {part.get_content_type(): part for part in self.mails[number].walk()}
         return str(parts["text/html"].get_content())
 
+    def text(self, number: int) -> str:
+        """Return what a person reads in a mail: recipient, subject, and the text with the links' addresses.
+
+        :param number: its position, 0 for the oldest.
+        """
+        mail = self.mails[number]
+        linked = re.sub(r'<a href="([^"]+)">(.*?)</a>', r"\2 ( \1 )", self.body(number), flags=re.DOTALL)
+        paragraphs = re.split(r"</?p>|<br */?>", linked)
+        plain = [" ".join(html.unescape(re.sub(r"<[^>]*>", "", each)).split()) for each in paragraphs]
+        return "\n  ".join([f"Mail to {mail['to']}: {mail['subject']}", *filter(None, plain)])
+
     def link(self, number: int) -> str:
         """Return the first link in a mail.
 

@@ -136,7 +136,7 @@ def serve(*, home: Path, button: StopButton) -> None:
             while not cluster.ended_components():
                 button.check()
                 for number in range(read, len(mailbox.mails)):
-                    print(f"Mail to {mailbox.mails[number]['to']}: {mailbox.link(number)}", flush=True)
+                    print(f"\n{mailbox.text(number)}", flush=True)
                     read = number + 1
                 time.sleep(0.2)
             cluster.is_up()

@@ -90,7 +90,7 @@ class Ui:
 
         :param to: the person's address
         """
-        return re.findall(rf"^Mail to {to}: (\S+)$", self.output, re.MULTILINE)
+        return re.findall(rf"^Mail to {to}: .*\n(?:  .*)?\( (\S+) \)", self.output, re.MULTILINE)
 
     def interrupt(self) -> None:
         """Press Ctrl-C: the terminal sends the signal to every process in the foreground."""
