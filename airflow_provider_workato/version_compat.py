@@ -72,8 +72,8 @@ T = TypeVar("T")
 #: The ``next_method`` with which Airflow resumes a task whose trigger failed or timed out.
 TRIGGER_FAILED = "__fail__"
 
-#: How many seconds after a worker the scheduler may learn that a task left it. On a busy machine with Airflow
-#: 3.1.8, the scheduler learned of 90 tasks up to 4.3 s late, whatever the heartbeat interval.
+#: How many seconds after a heartbeat interval the scheduler may learn that a task left its worker. On a busy
+#: machine with Airflow 3.1.8 and an interval of 1 s, it learned of 180 tasks up to 5.4 s after that.
 EXECUTOR_DELAY = 7.0
 
 _TIMEOUT_REASONS = frozenset({"Trigger timeout", "Trigger/execution timeout"})

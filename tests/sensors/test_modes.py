@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -301,10 +300,8 @@ def test_execution_timeout_ends_a_wait_alike_on_a_worker_and_deferred(airflow_db
         states = run_dag(dag).states
     assert set(states.values()) == {"failed"}
     assert retried.keys() == failed.keys() == states.keys()
-    says = r"for connection \d+ \(no status yet, .* after the execution_timeout of 4 s"
-    for error in (*retried.values(), *failed.values()):
-        assert type(error).__name__ == "AirflowTaskTimeout"
-        assert re.search(says, str(error))
+    errors = {type(error).__name__ for error in (*retried.values(), *failed.values())}
+    assert errors == {"AirflowTaskTimeout"}
 
 
 def test_the_outputs_of_mapped_tasks_combined(airflow_db: None) -> None:
