@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from multiprocessing import Pipe
@@ -182,6 +183,45 @@ def keep_busy(line: Line, *, calls: int) -> None:
         except Exception:  # noqa: BLE001 - a look-up that failed
             traceback.print_exc()
     line.send({"done": calls})
+
+
+def run_forked(line: Line, *, number: int, creates: int) -> None:
+    """Use a hook, fork, create connections with it on both sides, and send what each create returned.
+
+    :param line: the pipe to send it to.
+    :param number: makes the names unique.
+    :param creates: the number of creates on each side.
+    """
+    from airflow_provider_workato.exceptions import WorkatoError
+    from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+
+    hook = WorkatoConnectionsHook("workato_default")
+    try:
+        hook.get_picklist(36, "sandbox_items")
+    except WorkatoError as error:
+        print(error)
+    except Exception:  # noqa: BLE001 - a look-up that failed
+        traceback.print_exc()
+    ours, theirs = Pipe()
+    child = os.fork()
+    side = "parent" if child else "child"
+    made: list[dict[str, Any]] = []
+    for each in range(creates):
+        told: dict[str, Any] = {"wanted": f"Forked {number} {side} {each}", "at": time.monotonic()}
+        try:
+            row = hook.create_connection(name=told["wanted"], provider="rest", folder_id=1892)
+        except Exception as error:  # noqa: BLE001 - the model judges every error
+            traceback.print_exc()
+            told |= {"error": [c.__name__ for c in type(error).__mro__], "says": str(error)}
+        else:
+            told["id"] = row["id"]
+        made.append(told)
+    if not child:
+        theirs.send(made)
+        return
+    theirs.close()
+    line.send({"made": made + ours.recv()})
+    os.waitpid(child, 0)
 
 
 def run_triggerer(line: Line) -> None:

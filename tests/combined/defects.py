@@ -101,6 +101,16 @@ def _a_list_of_any_age_is_an_answer() -> None:
     WorkatoConnectionTrigger._verdict = verdict  # type: ignore[method-assign]
 
 
+def _a_fork_keeps_the_sockets() -> None:
+    from airflow_provider_workato.client import session
+
+    class Forgetful(set[Any]):
+        def add(self, _: Any) -> None:
+            """Forget it, so that no session is renewed after a fork."""
+
+    vars(session)["_sessions"] = Forgetful()
+
+
 #: By a defect's number: the function that puts it back, and the promises that a play then finds broken.
 DEFECTS: Mapping[str, tuple[Callable[[], None], set[str]]] = {
     "2": (_a_watch_narrows_the_list_of_all, {"not told"}),
@@ -109,6 +119,7 @@ DEFECTS: Mapping[str, tuple[Callable[[], None], set[str]]] = {
     "5": (_one_bad_poll_is_enough, {"a wait ended wrongly"}),
     "13": (_a_name_is_enough, {"a stranger was changed"}),
     "19": (_a_list_of_any_age_is_an_answer, {"a wait ended wrongly"}),
+    "forked": (_a_fork_keeps_the_sockets, {"another's answer"}),
 }
 
 

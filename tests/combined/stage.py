@@ -18,7 +18,16 @@ from typing import Any
 
 from airflow_provider_workato.sandbox.client import SandboxControl, SandboxProcess
 from tests.combined import secrets_backend
-from tests.combined.actors import NOTE_AFTER, FileStore, Process, keep_busy, run_triggerer, run_try, secret_of
+from tests.combined.actors import (
+    NOTE_AFTER,
+    FileStore,
+    Process,
+    keep_busy,
+    run_forked,
+    run_triggerer,
+    run_try,
+    secret_of,
+)
 from tests.combined.clock import Clock
 from tests.combined.model import SLACK, Broken, Identity, Truth, Wait, Watch, check_quota, state_of
 from tests.combined.steps import (
@@ -260,6 +269,11 @@ class Play:
     def _do_busy(self, step: Step) -> None:
         self.helpers.append(Process(partial(keep_busy, calls=step["calls"]), log=self._log("busy")))
 
+    def _do_fork(self, step: Step) -> None:
+        self.numbers += 1
+        run = partial(run_forked, number=self.numbers, creates=step["creates"])
+        self.helpers.append(Process(run, log=self._log(f"fork {self.numbers}")))
+
     def _do_faults(self, step: Step) -> None:
         operations = OPERATIONS[step["on"]]
         rules = [rule for rule in self.control.faults() if rule["operation"] in operations and rule["times"]]
@@ -472,10 +486,12 @@ class Play:
                 self._hear_task(task, words[0])
             elif time.monotonic() > task.try_began + LONGEST_TRY:
                 raise Broken("a task hangs", f"task {task.number} runs since {LONGEST_TRY:g} s")
-        for helper in [helper for helper in self.helpers if helper.heard()]:
-            os.waitpid(helper.pid, 0)
-            helper.close()
-            self.helpers.remove(helper)
+        for helper, words in [(helper, helper.heard()) for helper in self.helpers]:
+            if words:
+                os.waitpid(helper.pid, 0)
+                helper.close()
+                self.helpers.remove(helper)
+                self._hear_forked(words[0].get("made", []))
         for watch in self.watches.values():
             if watch.restart_at is not None and time.monotonic() > watch.restart_at:
                 self._start(watch)
@@ -575,6 +591,23 @@ class Play:
             raise Broken("a task's error", f"task {task.number} ({task.identity}, {task.step}): {task.error}")
         task.state = reason
 
+    def _hear_forked(self, made: Sequence[dict[str, Any]]) -> None:
+        """Check that each side of a fork was given the answers to its own creates."""
+        self._note(made)
+        self.learn()
+        for told in made:
+            if "error" in told:
+                if told["error"][0] == "WorkatoMismatchError" or not self._is_excused(
+                    told["error"], told["at"] - SLACK
+                ):
+                    raise Broken(
+                        "another's answer", f"{told['wanted']}: {told['error'][0]}: {told['says'][:300]}"
+                    )
+            elif not any(
+                row and row["name"] == told["wanted"] for row in self.truth.rows.get(told["id"], [])
+            ):
+                raise Broken("another's answer", f"{told['wanted']} was told that it is {told['id']}")
+
     def _check_created(self, task: Task, created: object) -> None:
         """Check a task's statement of whether it created the connection that it returned."""
         made_at = self.truth.moments[task.result or 0][0]
@@ -606,15 +639,20 @@ class Play:
             return self._may_exist(task, rows)
         if kind == "WorkatoNotFoundError" and any(self.deletes.get(number, 0.0) >= since for number in rows):
             return "again"
+        return "again" if self._is_excused(error, since) else None
+
+    def _is_excused(self, error: Sequence[str], since: float) -> bool:
+        """Return whether a fault, a new token or a failed look-up since then explains an error."""
+        kind = error[0]
         broken = "AirflowNotFoundException" in error or kind == "AirflowException"
         if broken and self._vault_was_broken(since):
-            return "again"
+            return True
         if "WorkatoError" not in error:
-            return None
+            return False
         met = any(request["at"] >= since and request["fault"] for request in self.requests)
         rotated = kind == "WorkatoAuthError" and any(moment >= since for moment in self.rotated)
         # On a busy machine, a call can time out without a fault.
-        return "again" if met or rotated or kind == "WorkatoTransportError" else None
+        return met or rotated or kind == "WorkatoTransportError"
 
     def _may_exist(self, task: Task, rows: dict[int, Any]) -> str | None:
         others = [t for t in self.tasks if t.identity == task.identity and t is not task]
@@ -677,6 +715,7 @@ class Play:
                 raise Broken("a task hangs", f"{[task.number for task in pending]}")
         for task in self.tasks:
             task.quiet_tries = 0
+        self._until(lambda: not self.helpers, 30, lambda: "a helper does not end")
         # Calls of killed processes may still be in progress.
         self._until(lambda: not self.control.held(), LATEST + PATIENCE, lambda: "calls are held")
         self._check_exact()

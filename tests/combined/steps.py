@@ -210,6 +210,15 @@ def narrow_watch(chance: random.Random, style: Style) -> list[Step]:
     ]
 
 
+def fork(chance: random.Random) -> list[Step]:
+    """Fork a process that has used its hook, while creates are so slow that both sides wait at once."""
+    slow = ("delay", True, {"seconds": 0.4})
+    return [
+        {"do": "faults", "on": "create", "which": [slow] * 4},
+        {"do": "fork", "creates": 3, "after": chance.choice((0, 30))},
+    ]
+
+
 #: How to draw each kind of step, and its weight.
 DRAW: Mapping[str, tuple[Callable[[random.Random, Style], Step | list[Step]], float]] = {
     "ensure": (ensure, 14),
@@ -267,4 +276,9 @@ def history(seed: int, *, steps: int) -> list[Step]:
         some = DRAW[name][0](chance, style)
         drawn += some if isinstance(some, list) else [some]
     drawn = [{**step, "after": chance.choice((0, 0, 10, 30, 80))} for step in drawn[:steps]]
+    # Drawn apart, so that a seed's other steps stay the same.
+    apart = random.Random(f"fork {seed}")  # noqa: S311
+    if apart.random() < 0.4:
+        where = apart.randrange(len(drawn) + 1)
+        drawn[where:where] = fork(apart)
     return [*drawn, {"do": "quiet"}]
