@@ -20,6 +20,10 @@ _MAX_APP_QUOTE = 300
 #: How much of an app's message is searched for credentials, in characters.
 _MAX_READ = 2000
 
+#: How much of a value Airflow's masker learns, in characters and in lines.
+_MAX_LOGGED = 20_000
+_MAX_LOGGED_LINES = 64
+
 #: Endings of names whose values are credentials, such as ``X-Api-Key`` or ``client_secret``.
 _NAME = (
     r"(?:pass(?:word|wd|phrase|code)?|pwd|secret|token|jwt|key|auth|authorization|credential|cookie"
@@ -189,9 +193,22 @@ def secret_texts(leaves: Iterator[Any]) -> list[str]:
 
     :param leaves: the leaves, as :meth:`Sealed.leaves` yields them.
     """
-    plain = {str(leaf) for leaf in leaves if leaf is not None and not isinstance(leaf, bool)}
-    texts = {spelling for text in plain for spelling in _spellings(text)}
+    texts = {spelling for text in _sent(leaves) for spelling in _spellings(text)}
     return sorted((text for text in texts if text.strip()), key=len, reverse=True)
+
+
+def log_texts(leaves: Iterator[Any]) -> list[str]:
+    """Return the strings by which a log can show *leaves*, for Airflow's masker.
+
+    A log has lines, as they are or as JSON and ``repr()`` write them. Of a long leaf, these are the first
+    lines only: the masker compares each line of the log with all of them.
+
+    :param leaves: the leaves, as :meth:`Sealed.leaves` yields them.
+    """
+    lines = (
+        line.strip() for text in _sent(leaves) for line in text[:_MAX_LOGGED].splitlines()[:_MAX_LOGGED_LINES]
+    )
+    return list(dict.fromkeys(text for line in lines for text in (line, json.dumps(line)[1:-1]) if text))
 
 
 def redact(text: object, secrets: Sequence[str], *, limit: int = MAX_QUOTE) -> str:
@@ -243,6 +260,19 @@ def _without(secrets: Sequence[str], text: str) -> str:
             after = r"(?!\w)" if re.search(r"\w\Z", secret) else ""
             text = re.sub(before + re.escape(secret) + after, MASK, text)
     return text
+
+
+def _sent(leaves: Iterator[Any]) -> Iterator[str]:
+    """Yield the leaves that can be secret as JSON writes them: a subclass can print something else."""
+    for leaf in leaves:
+        if isinstance(leaf, str):
+            yield str.__str__(leaf)
+        elif isinstance(leaf, int) and not isinstance(leaf, bool):
+            yield int.__repr__(leaf)
+        elif isinstance(leaf, float):
+            yield float.__repr__(leaf)
+        elif leaf is not None and not isinstance(leaf, bool):
+            yield str(leaf)
 
 
 def _spellings(text: str) -> set[str]:

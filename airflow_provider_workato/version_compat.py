@@ -7,8 +7,11 @@ package for that, common-compat, has some of them only in releases that Airflow'
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from airflow import __version__ as _airflow_version
@@ -75,6 +78,15 @@ TRIGGER_FAILED = "__fail__"
 #: How many seconds after a heartbeat interval the scheduler may learn that a task left its worker. On a busy
 #: machine with Airflow 3.1.8 and an interval of 1 s, it learned of 180 tasks up to 5.4 s after that.
 EXECUTOR_DELAY = 7.0
+
+#: Where Airflow's masker is.
+_MASKER = (
+    "airflow.utils.log.secrets_masker"
+    if _AIRFLOW_2
+    else "airflow.sdk._shared.secrets_masker.secrets_masker"
+    if _VERSION >= (3, 1)
+    else "airflow.sdk.execution_time.secrets_masker"
+)
 
 _TIMEOUT_REASONS = frozenset({"Trigger timeout", "Trigger/execution timeout"})
 
@@ -184,6 +196,42 @@ def task_state_store(context: Mapping[str, Any]) -> Any | None:
     return context.get("task_state_store")
 
 
+def forget_argument(task: Any, name: str) -> None:
+    """Replace an argument by the attribute of its name where Airflow keeps a task's arguments.
+
+    Listeners that record a task's attributes find it there.
+
+    :param task: the operator.
+    :param name: the argument.
+    """
+    kept = vars(task).get("_BaseOperator__init_kwargs", {})
+    if name in kept:
+        # A copy: the tasks of a DAG's runs share the original.
+        vars(task)["_BaseOperator__init_kwargs"] = {**kept, name: getattr(task, name)}
+
+
+def mask_secrets(texts: Sequence[str]) -> None:
+    """Mask strings in the task's log.
+
+    For each string that it does not know, Airflow compiles the pattern of all of them anew. So it is told
+    about all but one beforehand.
+
+    :param texts: the strings.
+    """
+    with suppress(ImportError, AttributeError):
+        module = import_module(_MASKER)
+        masker = module._secrets_masker()  # noqa: SLF001 - Airflow has no other
+        # Airflow 2 uses re2.
+        escape = getattr(module, "re2", re).escape
+        skipped = getattr(module, "SECRETS_TO_SKIP_MASKING", ())
+        texts = [
+            text for text in texts if escape(text) not in masker.patterns and text.lower() not in skipped
+        ]
+        masker.patterns.update(map(escape, texts[:-1]))
+    if texts:
+        mask_secret(list(texts))
+
+
 def forget_variables(context: Mapping[str, Any]) -> None:
     """Clear the variable that a template used last: on Airflow 2 the context's ``repr()`` shows its value."""
     if _AIRFLOW_2:
@@ -258,9 +306,11 @@ __all__ = [
     "asset_state",
     "asset_stores",
     "conf",
+    "forget_argument",
     "forget_variables",
     "is_trigger_timeout",
     "mask_secret",
+    "mask_secrets",
     "read_connection",
     "render_template_to_string",
     "seconds_since_first_poke",

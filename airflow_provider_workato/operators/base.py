@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property, wraps
+from functools import cache, cached_property, wraps
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 import jinja2
@@ -14,13 +16,14 @@ import jinja2.nativetypes
 from airflow_provider_workato.arguments import EMPTY, one_of, to_flag, to_id
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoError, WorkatoNotFoundError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.redaction import Sealed, seal, secret_texts
+from airflow_provider_workato.redaction import Sealed, log_texts, seal
 from airflow_provider_workato.version_compat import (
     BaseOperator,
     comes_from_mapped,
     conf,
+    forget_argument,
     forget_variables,
-    mask_secret,
+    mask_secrets,
     render_template_to_string,
     upstream_arguments,
 )
@@ -100,6 +103,7 @@ class WorkatoOperator(BaseOperator):
     def __init__(
         self, *, workato_conn_id: str = WorkatoConnectionsHook.default_conn_name, **kwargs: Any
     ) -> None:
+        _check_names(type(self), kwargs)
         super().__init__(**kwargs)
         # Airflow 2 copies a task's attributes in their order, and its __setattr__ needs its own first.
         vars(self)["_explicit"] = vars(self).pop("_explicit", frozenset())
@@ -354,11 +358,10 @@ class CredentialsOperator(WorkatoOperator):
             return
         self._credentials = seal(self.input, public=self.public_input_keys)
         self.input = self._credentials.masked()
+        forget_argument(self, "input")
         shortest = conf.getint("logging", "min_length_masked_secret", fallback=5)
-        for text in secret_texts(self._credentials.leaves()):
-            # Airflow logs a warning for each shorter one and does not mask it.
-            if len(text) >= shortest:
-                mask_secret(text)
+        # Airflow logs a warning for each shorter one and does not mask it.
+        mask_secrets([text for text in log_texts(self._credentials.leaves()) if len(text) >= shortest])
 
     def _check_given(self, *only: str) -> None:
         super()._check_given(*only)
@@ -483,6 +486,33 @@ class TargetOperator(WorkatoOperator):
                 raise WorkatoNotFoundError(f"{error} {_IF_MISSING}", operation=error.operation) from None
             self.log.info("%s Nothing to do.", error)
             return None
+
+
+def _check_names(kind: type[BaseOperator], arguments: Iterable[str]) -> None:
+    """Check that a constructor takes all arguments. Airflow's own error prints their values.
+
+    :raises WorkatoConfigurationError: naming those it does not take.
+    """
+    known = _argument_names(kind)
+    # Airflow passes some of its own, whose names begin with an underscore.
+    for name in arguments:
+        if name not in known and not name.startswith("_"):
+            close = difflib.get_close_matches(name, sorted(known), n=2)
+            raise WorkatoConfigurationError(
+                f"{kind.__name__} has no argument {name!r}."
+                + (f" Did you mean {' or '.join(map(repr, close))}?" if close else "")
+            )
+
+
+@cache
+def _argument_names(kind: type[BaseOperator]) -> frozenset[str]:
+    constructors = [vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base)]
+    return frozenset(
+        name
+        for constructor in constructors
+        for name, parameter in inspect.signature(constructor).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY or parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ) - {"self"}
 
 
 def check_choice(value: object, choices: Sequence[str], *, what: str) -> None:
