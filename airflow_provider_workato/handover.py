@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from airflow_provider_workato.version_compat import AIRFLOW_3_3, conf
+from airflow_provider_workato.version_compat import AIRFLOW_3_3, has_own_xcom_backend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,5 +132,5 @@ def trigger_can_end(task: Any) -> bool:
         or task.map_index_template
         or (isinstance(task, BaseOperator) and has_post_execute(task))
         or get_listener_manager().has_listeners
-        or conf.get("core", "xcom_backend", fallback="").rpartition(".")[2] not in ("BaseXCom", "")
+        or has_own_xcom_backend()
     )

@@ -122,6 +122,49 @@ def xcom_of(ti_key: TaskInstanceKey, *, key: str) -> Any:
     return XCom.get_value(ti_key=ti_key, key=key)
 
 
+def has_own_xcom_backend() -> bool:
+    """Return whether Airflow is configured with an XCom backend other than its own."""
+    return conf.get("core", "xcom_backend", fallback="").rpartition(".")[2] not in ("BaseXCom", "")
+
+
+def push_past_backend(ti: Any, *, key: str, value: Any) -> None:
+    """Push an XCom into Airflow's database, past a custom backend, as Airflow itself does with links.
+
+    Airflow's page opens what the database holds, which is an object's path if a backend stored the value. And
+    such a backend keeps the objects of values that were replaced.
+
+    :param ti: the task instance.
+    :param key: the XCom's key.
+    :param value: the value.
+    """
+    if not has_own_xcom_backend():
+        ti.xcom_push(key=key, value=value)
+        return
+    where = {name: getattr(ti, name) for name in ("dag_id", "task_id", "run_id", "map_index")}
+    if _AIRFLOW_2:
+        from airflow.models.xcom import BaseXCom
+
+        BaseXCom.set(key=key, value=value, **where)
+    else:
+        XCom._set_xcom_in_db(key=key, value=value, **where)  # noqa: SLF001 - Airflow's task runner calls it
+
+
+def state_in_run(ti: Any, *, task_id: str, map_index: int) -> Any:
+    """Return the state of another task instance of the same DAG run.
+
+    :param ti: the running task instance.
+    :param task_id: the other one's task.
+    :param map_index: its map index.
+    """
+    if _AIRFLOW_2:
+        other = ti.get_dagrun().get_task_instance(task_id, map_index=map_index)
+        return other.state if other else None
+    states = ti.get_task_states(
+        dag_id=ti.dag_id, task_ids=[task_id], map_index=map_index, run_ids=[ti.run_id]
+    )
+    return next(iter(states.get(ti.run_id, {}).values()), None)
+
+
 def comes_from_mapped(task: Any) -> bool:
     """Return whether an operator was made from a mapped one, so that an upstream task can give its arguments.
 
@@ -309,13 +352,16 @@ __all__ = [
     "conf",
     "forget_argument",
     "forget_variables",
+    "has_own_xcom_backend",
     "is_trigger_timeout",
     "mask_secret",
     "mask_secrets",
+    "push_past_backend",
     "read_connection",
     "render_template_to_string",
     "seconds_since_first_poke",
     "shortest_deferral",
+    "state_in_run",
     "task_state_store",
     "upstream_arguments",
 ]

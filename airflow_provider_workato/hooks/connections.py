@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_workato.client.calls import BeforeSend
     from airflow_provider_workato.client.endpoints import Endpoint
-    from airflow_provider_workato.provisioning.create_once import IfExists, OnKnown
+    from airflow_provider_workato.provisioning.create_once import BeforeUse, IfExists, OnKnown
     from airflow_provider_workato.provisioning.ledger import Ledger
 
 #: What the names of environment variables with Airflow connections start with.
@@ -251,6 +251,7 @@ class WorkatoConnectionsHook(BaseHook):
         if_exists: IfExists = "reuse",
         ledger: Ledger | None = None,
         on_known: OnKnown | None = None,
+        before_use: BeforeUse | None = None,
     ) -> WorkatoConnection:
         """Make sure that a connection exists, once.
 
@@ -275,6 +276,8 @@ class WorkatoConnectionsHook(BaseHook):
             ``duplicate`` cannot tell a connection of an earlier attempt from one that existed before.
         :param on_known: called as soon as the connection is known to exist, even if the app then refuses
             *input*.
+        :param before_use: called with a connection that exists, before it is reused or changed; may raise an
+            error to leave it alone.
         :returns: the connection.
         :raises WorkatoExistsError: if it exists and must not, if several match, or if the one to change
             matches by its name alone, without *folder_id* or *external_id*.
@@ -313,6 +316,7 @@ class WorkatoConnectionsHook(BaseHook):
             if_exists=if_exists,
             ledger=ledger,
             on_known=on_known,
+            before_use=before_use,
             settings=self.settings,
         ).run()
 
@@ -536,6 +540,7 @@ class WorkatoConnectionsHook(BaseHook):
         if_exists: IfExists = "reuse",
         ledger: Ledger | None = None,
         on_known: OnKnown | None = None,
+        before_use: BeforeUse | None = None,
         with_url: bool = True,
     ) -> WorkatoConnection:
         """Make sure that an end user has a connection to log in to, once.
@@ -552,6 +557,8 @@ class WorkatoConnectionsHook(BaseHook):
         :param ledger: where the attempt is recorded for later attempts. Without one, ``fail`` and
             ``duplicate`` cannot tell a connection of an earlier attempt from one that existed before.
         :param on_known: called as soon as the connection is known to exist.
+        :param before_use: called with a connection that exists, before it is reused or changed; may raise an
+            error to leave it alone.
         :param with_url: fetch the login URL of a connection that exists. Without it, only a connection that
             was just created has one.
         :returns: the connection, with the login URL under ``url``.
@@ -591,6 +598,7 @@ class WorkatoConnectionsHook(BaseHook):
             if_exists=if_exists,
             ledger=ledger,
             on_known=on_known,
+            before_use=before_use,
             settings=self.settings,
         ).run()
         if with_url and not connection.get("url"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_workato.version_compat import BaseOperatorLink, xcom_of
+from airflow_provider_workato.version_compat import BaseOperatorLink, push_past_backend, xcom_of
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -54,7 +54,7 @@ def push_link(context: Context, link: _XComLink, url: str) -> None:
     :param url: the URL.
     """
     for key, value in link_xcoms(link, url).items():
-        context["ti"].xcom_push(key=key, value=value)
+        push_past_backend(context["ti"], key=key, value=value)
 
 
 def link_xcoms(link: _XComLink, url: str) -> dict[str, str]:

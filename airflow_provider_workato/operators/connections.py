@@ -21,6 +21,7 @@ from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
     WorkatoConfigurationError,
     WorkatoError,
+    WorkatoExistsError,
     WorkatoNotFoundError,
 )
 from airflow_provider_workato.hooks.connections import MISSING, check_no_password
@@ -52,6 +53,7 @@ from airflow_provider_workato.operators.hand_off import (
 from airflow_provider_workato.provisioning.create_once import IF_EXISTS
 from airflow_provider_workato.provisioning.ledger import TaskStateLedger
 from airflow_provider_workato.redaction import secret_texts
+from airflow_provider_workato.version_compat import push_past_backend, state_in_run
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -63,8 +65,11 @@ if TYPE_CHECKING:
 
 #: XCom key that tells whether this DAG run created the connection or reused one.
 CREATED_KEY = "created"
-#: XCom key of the connection's id, pushed only if this DAG run created the connection.
-CREATED_ID_KEY = "workato_created_id"
+#: XCom key of what this task instance created or changed in this DAG run: the connection's id, whether it was
+#: created, and the task instance. Nothing is pushed for a connection that was only reused.
+OWNED_KEY = "workato_owned"
+#: In these states, a task's XComs are those of an execution before it was cleared.
+_NOT_BEGUN = frozenset({None, "scheduled", "queued"})
 
 OnRefused = Literal["fail", "return"]
 ON_REFUSED: tuple[OnRefused, ...] = get_args(OnRefused)
@@ -76,16 +81,78 @@ class _EnsureOperator(WorkatoOperator):
     The task can still fail afterwards, and a clean-up needs the id then too.
     """
 
-    def _push(self, context: Context, connection: WorkatoConnection, *, created: bool) -> None:
+    def _callbacks(self, context: Context) -> dict[str, Any]:
+        """Return the arguments with which the hook tells this task about the connection."""
+        return {
+            "on_known": partial(self._push, context, {}),
+            "before_use": partial(self._before_use, context),
+        }
+
+    def _push(
+        self, context: Context, pushed: dict[str, Any], connection: WorkatoConnection, /, *, created: bool
+    ) -> None:
         ti, number = context["ti"], int(connection["id"])
         if created:
-            ti.xcom_push(key=CREATED_ID_KEY, value=number)
-        ti.xcom_push(key=CREATED_KEY, value=created)
-        ti.xcom_push(key=CONNECTION_KEY, value=connection)
+            self._push_owned(context, number, created=True)
+        for key, value in ((CREATED_KEY, created), (CONNECTION_KEY, connection)):
+            # A custom XCom backend keeps the object of each value that was replaced.
+            if key not in pushed or pushed[key] != value:
+                ti.xcom_push(key=key, value=value)
+                pushed[key] = value
         push_connection_url(context, self.hook.settings, number)
         if self.do_xcom_push:
             # If the task fails, its return value is lost.
-            ti.xcom_push(key="return_value", value=number)
+            push_past_backend(ti, key="return_value", value=number)
+
+    def _push_owned(self, context: Context, number: int, *, created: bool) -> None:
+        ti = context["ti"]
+        owned = {"id": number, "created": created, "task_id": ti.task_id, "map_index": ti.map_index}
+        push_past_backend(ti, key=OWNED_KEY, value=owned)
+
+    def _before_use(self, context: Context, connection: WorkatoConnection, /, *, changes: bool) -> None:
+        """Refuse a connection that another task instance created or changed in this DAG run.
+
+        Two entries of a list with one identity would overwrite each other's credentials.
+        """
+        ti, number = context["ti"], int(connection["id"])
+        for other in _owned_in_run(context):
+            task_id, map_index = other["task_id"], other["map_index"]
+            if other["id"] != number or (task_id, map_index) == (ti.task_id, ti.map_index):
+                continue
+            if state_in_run(ti, task_id=task_id, map_index=map_index) in _NOT_BEGUN:
+                continue
+            did = "created" if other["created"] else "changed"
+            raise WorkatoExistsError(
+                f"Connection {number} is meant by two tasks of this DAG run: "
+                f"{_instance_text(task_id, map_index)} {did} it, and "
+                f"{_instance_text(ti.task_id, ti.map_index)} found it by the same identity. This task did "
+                "not use it. Give each its own external_id or name, then clear both.",
+                connection_ids=[number],
+            )
+        if changes:
+            self._push_owned(context, number, created=False)
+
+
+def _owned_in_run(context: Context) -> list[dict[str, Any]]:
+    """Return what the creates of this DAG created or changed in this run, as far as their XComs tell."""
+    dag: Any = context.get("dag")
+    creates = [
+        task.task_id
+        for task in (dag.tasks if dag is not None else ())
+        if issubclass(getattr(task, "operator_class", type(task)), _EnsureOperator)
+    ]
+    return _owned_by(context, creates) if creates else []
+
+
+def _owned_by(context: Context, task_ids: Sequence[str]) -> list[dict[str, Any]]:
+    # For a list of tasks, every Airflow version returns the XComs of all map indexes. Airflow 3 adds None for
+    # a task without any.
+    pulled = context["ti"].xcom_pull(task_ids=task_ids, key=OWNED_KEY) or []
+    return [each for each in pulled if each is not None]
+
+
+def _instance_text(task_id: str, map_index: int | None) -> str:
+    return task_id if map_index is None or map_index < 0 else f"{task_id}[{map_index}]"
 
 
 class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, CredentialsOperator):
@@ -207,7 +274,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, Credenti
                 input=self.credentials,
                 if_exists=self.if_exists,
                 ledger=TaskStateLedger(context),
-                on_known=partial(self._push, context),
+                **self._callbacks(context),
             )
         except WorkatoAuthorizationError as error:
             if self.on_refused == "fail" or error.connection_id is None:
@@ -484,8 +551,7 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
                     "created_by must be the task id of a create in this DAG, not "
                     f"{str(self.created_by)[:80]!r}.{_did_you_mean(self.created_by, creates)}"
                 )
-        # For a list of tasks, every Airflow version returns the XComs of all map indexes.
-        return list(context["ti"].xcom_pull(task_ids=[create], key=CREATED_ID_KEY) or [])
+        return [each["id"] for each in _owned_by(context, [create]) if each["created"]]
 
 
 def _is_create(task: Any) -> bool:
@@ -695,7 +761,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator, LoginHandOffOp
             redirect_url=self.redirect_url,
             if_exists=self.if_exists,
             ledger=TaskStateLedger(context),
-            on_known=partial(self._push, context),
+            **self._callbacks(context),
             # A wait fetches the URL itself, if it needs one.
             with_url=not waits,
         )

@@ -56,6 +56,17 @@ class OnKnown(Protocol):
         """
 
 
+class BeforeUse(Protocol):
+    """A callback that may refuse the use of a connection that exists. It runs under the connection's lock."""
+
+    def __call__(self, connection: WorkatoConnection, /, *, changes: bool) -> None:
+        """Raise an error if the connection must stay as it is.
+
+        :param connection: the connection.
+        :param changes: whether it is about to be changed.
+        """
+
+
 class _NotSent(Exception):
     """The search right before the request found the connection, or failed."""
 
@@ -81,6 +92,7 @@ class Provisioning:
     :param tests_credentials: whether Workato tests the credentials at once.
     :param ledger: where attempts are recorded.
     :param on_known: called as soon as the connection is known to exist.
+    :param before_use: called with a connection that exists, before it is reused or changed.
     """
 
     identity: Identity
@@ -94,6 +106,7 @@ class Provisioning:
     tests_credentials: bool = True
     ledger: Ledger | None = None
     on_known: OnKnown | None = None
+    before_use: BeforeUse | None = None
     _claim: Claim = field(init=False, default_factory=Claim)
     _slot: Slot | None = field(init=False, default=None)
     #: On the monotonic clock: the latest search, and the first and the latest create sent.
@@ -228,6 +241,8 @@ class Provisioning:
         change = update or not usable
         if change and not (created or self.identity.is_certain_of(row)):
             raise self._uncertain(row)
+        if self.before_use is not None:
+            self.before_use(row, changes=change)
         row = self._report(row, created=created)
         status = status_text(row)
         if not change:

@@ -394,9 +394,9 @@ def test_created_by_may_name_a_task_of_its_group(
     asked: list[list[str]] = []
 
     class Instance(TaskInstance):
-        def xcom_pull(self, *, task_ids: list[str], key: str) -> list[int]:
+        def xcom_pull(self, *, task_ids: list[str], key: str) -> list[Any]:
             asked.append(task_ids)
-            return [number]
+            return [{"id": number, "created": True}]
 
     with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
         if outside:

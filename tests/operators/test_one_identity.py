@@ -1,0 +1,159 @@
+"""Two tasks of one DAG run that mean the same connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import pytest
+from airflow.providers.common.compat.sdk import DAG
+
+from airflow_provider_workato.exceptions import WorkatoExistsError
+from airflow_provider_workato.operators.connections import (
+    OWNED_KEY,
+    WorkatoCreateConnectionOperator,
+    WorkatoCreateRuntimeUserConnectionOperator,
+)
+from airflow_provider_workato.sandbox.client import SandboxProcess
+from tests.support.dags import Run, own_workspace, run_dag
+
+#: What the tasks of the run raised.
+ERRORS: list[str] = []
+
+
+class Tells:
+    """A create that tells its errors to the test: `dag.test()` of Airflow 2 runs no callbacks."""
+
+    def _before_use(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super()._before_use(*args, **kwargs)  # type: ignore[misc]
+        except WorkatoExistsError as error:
+            ERRORS.append(str(error))
+            raise
+
+
+class Create(Tells, WorkatoCreateConnectionOperator):
+    pass
+
+
+class CreateUser(Tells, WorkatoCreateRuntimeUserConnectionOperator):
+    pass
+
+
+class FailsAfterwards(WorkatoCreateConnectionOperator):
+    """A create whose first try fails once the connection is created."""
+
+    tries: ClassVar[list[int]] = []
+
+    def execute(self, context: Any) -> int:
+        number = super().execute(context)
+        self.tries.append(number)
+        if len(self.tries) == 1:
+            raise RuntimeError("a first try that fails")
+        return number
+
+
+class LeftByAClear(WorkatoCreateConnectionOperator):
+    """Leaves what a task that was cleared leaves until it starts again."""
+
+    def execute(self, context: Any) -> int:
+        number = super().execute(context)
+        mark = {"id": number, "created": True, "task_id": "cleared", "map_index": -1}
+        context["ti"].xcom_push(key=OWNED_KEY, value=mark)
+        return number
+
+
+#: The names of the connections, by the task instance that wins.
+NAMES = {
+    "rows[0]": "rows a",
+    "rows[1]": "rows b",
+    "known[0]": "known a",
+    "known[1]": "known b",
+    "users[0]": "user 0",
+    "users[2]": "user 2",
+}
+
+
+def create(kind: Any, task_id: str, external_id: str, **arguments: Any) -> Any:
+    return kind(task_id=task_id, name=task_id, provider="jira", external_id=external_id, **arguments)
+
+
+def make_dag(parent: int) -> DAG:
+    simple = Create
+    with DAG("one_identity", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        for task_id, external_id in (("rows", "twice"), ("known", "known")):
+            Create.partial(
+                task_id=task_id, provider="jira", external_id=external_id, if_exists="update"
+            ).expand_kwargs([{"name": f"{task_id} {each}", "input": {"apitoken": each}} for each in "ab"])
+        CreateUser.partial(
+            task_id="users", parent_id=parent, folder_id=1892, if_exists="update"
+        ).expand_kwargs(
+            [
+                {"external_id": each, "name": f"user {index}"}
+                for index, each in enumerate(("ada", "grace", "ada"))
+            ]
+        )
+        create(simple, "first", "shared") >> create(simple, "second", "shared")
+        create(simple, "unchanged", "unchanged") >> create(simple, "again", "unchanged")
+        create(FailsAfterwards, "retried", "retried", if_exists="update", retries=1, retry_delay=timedelta(0))
+        left, other = create(LeftByAClear, "left", "swapped"), create(simple, "other", "swapped")
+        left >> other >> create(simple, "cleared", "its own")
+    return dag
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    run: Run
+    workato: SandboxProcess
+
+
+@pytest.fixture(scope="module")
+def scene(airflow_db: None) -> Iterator[Scene]:
+    ERRORS.clear()
+    FailsAfterwards.tries.clear()
+    with own_workspace() as workato:
+        (parent, *_) = workato.control.seed(
+            [
+                {"provider": "salesforce", "authorization_status": "success"},
+                *(
+                    {"provider": "jira", "external_id": each, "authorization_status": "success"}
+                    for each in ("known", "unchanged")
+                ),
+            ]
+        )
+        yield Scene(run=run_dag(make_dag(parent)), workato=workato)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("rows[0]", "rows[1]"), ("known[0]", "known[1]"), ("users[0]", "users[2]"), ("first", "second")],
+)
+def test_the_second_task_fails_and_leaves_the_connection_as_it_is(scene: Scene, one: str, other: str) -> None:
+    # The instances of a mapped task run in any order.
+    states = scene.run.states
+    assert sorted((states[one], states[other])) == ["failed", "success"]
+    (winner,) = [each for each in (one, other) if states[each] == "success"]
+    task_id, _, index = winner.rstrip("]").partition("[")
+    number = scene.run.xcom(task_id, map_index=int(index or -1))
+    assert scene.workato.control.connection(number)["name"] == NAMES.get(winner, winner)
+    (loser,) = {one, other} - {winner}
+    assert any(
+        f"Connection {number} is meant by two tasks" in error and winner in error and loser in error
+        for error in ERRORS
+    )
+
+
+def test_what_nobody_changed_may_be_reused_twice(scene: Scene) -> None:
+    assert (scene.run.states["unchanged"], scene.run.states["again"]) == ("success", "success")
+
+
+def test_a_retry_may_use_what_its_first_try_created(scene: Scene) -> None:
+    first, second = FailsAfterwards.tries
+    assert (scene.run.states["retried"], first) == ("success", second)
+
+
+def test_a_cleared_task_that_has_not_begun_again_does_not_count(scene: Scene) -> None:
+    # "left" itself owns nothing any more: its mark is that of the task "cleared".
+    assert {scene.run.states[each] for each in ("left", "other", "cleared")} == {"success"}
