@@ -108,10 +108,10 @@ clean: ## Remove the environments and all caches
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.installed: $(PINS) constraints/airflow-3.3.txt
-	tools/venv.sh .venv constraints/airflow-3.3.txt "$(MINORS_3)" test lint cluster
+	tools/venv.sh .venv constraints/airflow-3.3.txt "$(MINORS_3)" test lint cluster lineage
 
 .venv-2.11/.installed: $(PINS) constraints/airflow-2.11.txt
-	tools/venv.sh .venv-2.11 constraints/airflow-2.11.txt "$(MINORS_2)" test cluster
+	tools/venv.sh .venv-2.11 constraints/airflow-2.11.txt "$(MINORS_2)" test cluster lineage
 
 # Airflow 3.0 refuses Python 3.13, too. The targets are listed, so that another version is an error.
 .venv-3.0/.installed .venv-3.1/.installed .venv-3.2/.installed: .venv-%/.installed: $(PINS) constraints/airflow-%.txt

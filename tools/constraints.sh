@@ -16,7 +16,7 @@ pin() {
     tr ' ' '\n' <<<"apache-airflow==$pins" | resolve "$output" --all-extras --constraint - "$@" pyproject.toml
 }
 
-pin airflow-3.3.txt 3.3.2 --group test --group lint --group cluster --group celery --group browser
+pin airflow-3.3.txt 3.3.2 --group test --group lint --group cluster --group lineage --group celery --group browser
 # Airflow 3.0 sets no upper bound for either. Newer ones refuse its tokens, or its bodies without a content type.
 pin airflow-3.0.txt "3.0.6 pyjwt<2.11 fastapi<0.118" --group test --group cluster
 pin airflow-3.1.txt 3.1.8 --group test --group cluster
@@ -25,7 +25,7 @@ pin airflow-3.1.txt 3.1.8 --group test --group cluster
 pin airflow-3.2.txt "3.2.2 fastapi<0.137 svcs<26.2" --group test --group cluster
 pin docs.txt 3.3.2 --group docs
 pin bench.txt 3.3.2 --group bench --group cluster
-pin airflow-2.11.txt 2.11.2 --group test --group cluster
+pin airflow-2.11.txt 2.11.2 --group test --group cluster --group lineage
 pin lowest.txt 2.11.0 --group test --resolution lowest-direct
 resolve tools.txt --group tools
 resolve vendor.txt --group vendor

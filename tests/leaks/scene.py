@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,13 +19,21 @@ from tools.leaks import Search, search
 
 ROOT = Path(__file__).parents[2]
 DAGS_FOLDER = Path(__file__).parent / "dags"
+PLUGINS_FOLDER = Path(__file__).parent / "plugins"
+#: The files in the ``AIRFLOW_HOME`` that a listener and the lineage provider write.
+RECORDED, LINEAGE = "recorded.jsonl", "lineage.jsonl"
 
 #: The sandbox's pages that need no token.
 PAGES = ("", "sandbox/state", "sandbox/requests", "sandbox/faults")
 
 #: The tasks that succeed. All others fail.
-SUCCEED = {"create", "create_native", "update", "wait"}
-MAPPED = 12
+SUCCEED = {"create", "create_native", "names", "names_of_tenants", "update", "wait"}
+#: The number of instances of each mapped task.
+MAPPED = {
+    "create_mapped": len(VARIABLES) + 4,
+    "create_expanded": len(VARIABLES),
+    "create_tenants": len(VARIABLES),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +55,15 @@ class Scene:
         """Search everything that was left behind."""
         return search(self.home, self.secrets)
 
+    def recorded(self) -> set[tuple[str, str]]:
+        """Return the events that the listener was told of, each with its task."""
+        lines = (self.home / RECORDED).read_text().splitlines()
+        return {(told["event"], told["task"]) for told in map(json.loads, lines)}
+
     def is_complete(self) -> bool:
         """Return whether every task ended as intended, so that every possible leak was provoked."""
         succeeded = {task for (task, _), state in self.states.items() if state == "success"}
-        mapped = sum(task == "create_mapped" for task, _ in self.states)
+        mapped = Counter(task for task, _ in self.states if task in MAPPED)
         return (
             succeeded == SUCCEED and set(self.states.values()) == {"success", "failed"} and mapped == MAPPED
         )
@@ -74,9 +88,15 @@ def leaking_scene(home: Path) -> Iterator[Scene]:
         variables = {f"AIRFLOW_VAR_{name.upper()}": value for name, value in VARIABLES.items()}
         variables["AIRFLOW_VAR_BUNDLE"] = json.dumps(BUNDLE)
         variables["AIRFLOW_VAR_TOWN"] = PUBLIC
+        lineage = {"type": "file", "log_file_path": str(home / LINEAGE), "append": True}
+        listeners = {
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PLUGINS_FOLDER),
+            "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(lineage),
+            "AIRFLOW__OPENLINEAGE__INCLUDE_FULL_TASK_INFO": "True",
+        }
         yield Scene(
             home=home,
-            env={**workspaces, **variables, "AIRFLOW_CONN_ELSEWHERE": json.dumps(CONNECTION)},
+            env={**workspaces, **variables, **listeners, "AIRFLOW_CONN_ELSEWHERE": json.dumps(CONNECTION)},
             secrets={**SENTINELS, "API token": sandbox.token},
         )
         for page in PAGES:

@@ -13,6 +13,7 @@ VARIABLES = {
     "sound": "ö-\\n<w>",
     "smell": "k9{Tn+Lp",
     "touch": "f4n 'QX\" ü%41",
+    "balance": "m{%4#z}",
     "sight": "5f2c9e7ab41d4f0c8e6b3a97d05c1e82b7460fd9",
 }
 

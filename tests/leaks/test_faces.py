@@ -27,6 +27,8 @@ from tests.leaks.sentinels import SENTINELS
 from tests.support.sandbox import RunningSandbox
 
 INPUT = {"pwd": list(SENTINELS.values()), "deep": [{"er": dict(SENTINELS)}]}
+#: As an operator's argument, where every text is a template.
+TEMPLATES = json.loads(json.dumps(INPUT).replace("{%", "{{ '{%' }}"))
 
 
 def shown_by(text: str | bytes, *secrets: str) -> list[str]:
@@ -73,10 +75,10 @@ HOLDERS: dict[str, Callable[[], Any]] = {
         endpoint=endpoints.CREATE, body=json_body({}, secrets=Sealed(INPUT)), secrets=Sealed(INPUT)
     ),
     "create operator": lambda: rendered(
-        WorkatoCreateConnectionOperator(task_id="x", name="x", provider="rest", input=INPUT)
+        WorkatoCreateConnectionOperator(task_id="x", name="x", provider="rest", input=TEMPLATES)
     ),
     "update operator": lambda: rendered(
-        WorkatoUpdateConnectionOperator(task_id="x", connection_id=1, input=INPUT)
+        WorkatoUpdateConnectionOperator(task_id="x", connection_id=1, input=TEMPLATES)
     ),
 }
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 from packaging.version import Version
 
-from tests.leaks.scene import DAGS_FOLDER, ROOT, Scene, leaking_scene, without_airflow
+from tests.leaks.scene import DAGS_FOLDER, LINEAGE, ROOT, Scene, leaking_scene, without_airflow
 from tests.leaks.sentinels import PUBLIC, SENTINELS
 from tests.support.airflow import AIRFLOW
 from tests.support.coverage import unmeasured
@@ -64,6 +65,18 @@ def test_everything_was_logged(scene: Scene) -> None:
     # The log lines of urllib3, and the local variables of the provider's frames.
     assert b'"POST /api/connections HTTP/1.1" 200' in printed
     assert b" call = Call(" in printed
+
+
+def test_everything_was_recorded(scene: Scene) -> None:
+    """By a listener, at the start and the end of each task."""
+    ends = {(state, task) for (task, _), state in scene.states.items()}
+    assert scene.recorded() == ends | {("running", task) for task, _ in scene.states}
+
+
+@pytest.mark.skipif(not find_spec("openlineage"), reason="this environment has no lineage provider")
+def test_the_lineage_of_each_task_was_recorded(scene: Scene) -> None:
+    lineage = (scene.home / LINEAGE).read_text()
+    assert {task for task, _ in scene.states if f'"task_id": "{task}"' not in lineage} == set()
 
 
 def test_no_credential_is_left(scene: Scene) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import traceback
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_workato.operators.connections import (
     WorkatoCreateConnectionOperator,
@@ -15,10 +16,12 @@ from airflow_provider_workato.operators.connections import (
 )
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 
+#: Variables that hold no credential by itself: a whole JSON text does not occur anywhere, its parts do.
+PUBLIC_NAMES = ("AIRFLOW_VAR_BUNDLE", "AIRFLOW_VAR_TOWN")
 PLACES = [
     *(
         f"var.value.{name}"
-        for name in ("colour", "shape", "size", "taste", "sound", "smell", "touch", "sight")
+        for name in ("colour", "shape", "size", "taste", "sound", "smell", "touch", "sight", "balance")
     ),
     *(
         f"conn.elsewhere.{name}"
@@ -39,6 +42,22 @@ def credentials(*, word: str = "right") -> dict[str, Any]:
         "anything": {"else": leaves[6:]},
         "url": f"https://{leaves[8]}:{leaves[9]}@acme.example/?q={leaves[5]}",
     }
+
+
+@task
+def names() -> list[str]:
+    """Return the names of what the tasks downstream look up, as in a vault."""
+    return [name for name in os.environ if name.startswith("AIRFLOW_VAR_") and name not in PUBLIC_NAMES]
+
+
+def looked_up(name: str) -> dict[str, Any]:
+    """Return the credentials of one instance; Airflow calls this in the process that uses them."""
+    return {"note": os.environ[name]}
+
+
+def tenant(name: str) -> dict[str, Any]:
+    """Return all arguments of one instance."""
+    return {"name": name, "input": looked_up(name)}
 
 
 def tell_everything(context: dict[str, Any]) -> None:
@@ -102,6 +121,12 @@ with DAG(
     ).expand_kwargs(
         [{"name": f"mapped {place}", "input": {"note": f"{{{{ {place} }}}}"}} for place in PLACES]
     )
+    WorkatoCreateConnectionOperator.partial(
+        task_id="create_expanded", workato_conn_id="workato_invalid", provider="rest", name="expanded"
+    ).expand(input=names().map(looked_up))
+    WorkatoCreateConnectionOperator.partial(
+        task_id="create_tenants", workato_conn_id="workato_invalid", provider="rest"
+    ).expand_kwargs(names.override(task_id="names_of_tenants")().map(tenant))
     # Invalid arguments, which raise an error before a request is sent.
     WorkatoUpdateConnectionOperator(task_id="update_no_number", connection_id="none", input=credentials())
     WorkatoCreateConnectionOperator(
