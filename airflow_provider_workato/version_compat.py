@@ -24,23 +24,30 @@ AIRFLOW_3_3 = _VERSION >= (3, 3)
 _AIRFLOW_2 = _VERSION < (3, 0)
 
 if TYPE_CHECKING or not _AIRFLOW_2:
-    from airflow.sdk import BaseNotifier, BaseOperator, BaseOperatorLink, BaseSensorOperator, PokeReturnValue
-    from airflow.sdk.definitions.context import render_template_to_string
+    from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, PokeReturnValue
+
+    # `airflow.sdk` of Airflow 3.0.0 looks for it in another module, which does not exist.
+    from airflow.sdk.bases.notifier import BaseNotifier
     from airflow.sdk.execution_time.xcom import XCom
-    from airflow.sdk.log import mask_secret
+
+    try:
+        from airflow.sdk.log import mask_secret
+    except ImportError:  # Airflow 3.0.0
+        from airflow.sdk.execution_time.secrets_masker import mask_secret  # type: ignore[no-redef]
 else:
     from airflow.models.baseoperator import BaseOperator
     from airflow.models.baseoperatorlink import BaseOperatorLink
     from airflow.models.xcom import XCom
     from airflow.notifications.basenotifier import BaseNotifier
     from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
-    from airflow.utils.helpers import render_template_to_string
     from airflow.utils.log.secrets_masker import mask_secret
 
 if TYPE_CHECKING or _VERSION >= (3, 1):
     from airflow.sdk import BaseHook
+    from airflow.sdk.definitions.context import render_template_to_string
 else:
     from airflow.hooks.base import BaseHook
+    from airflow.utils.helpers import render_template_to_string
 
 if TYPE_CHECKING or _VERSION >= (3, 2):
     from airflow.sdk.configuration import conf
