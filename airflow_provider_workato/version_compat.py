@@ -82,9 +82,9 @@ T = TypeVar("T")
 #: The ``next_method`` with which Airflow resumes a task whose trigger failed or timed out.
 TRIGGER_FAILED = "__fail__"
 
-#: The part of the delay in seconds that does not shrink with the heartbeat interval. Measured on a busy machine
-#: with Airflow 3.1.8: the whole delay was up to 6.4 s at an interval of 1 s (180 tasks), and up to 14.8 s at
-#: the default of 5 s (60 tasks), hence the two intervals in :func:`shortest_deferral`.
+#: The part of the delay in seconds that does not shrink with the heartbeat interval. On a busy machine with
+#: Airflow 3.1.8, the whole delay was up to 6.4 s at an interval of 1 s (180 tasks), and up to 14.8 s at the
+#: default of 5 s (60 tasks), hence the two intervals in :func:`shortest_deferral`.
 EXECUTOR_DELAY = 7.0
 
 #: Where Airflow's masker is.
@@ -212,8 +212,8 @@ def shortest_deferral() -> float:
     """Return the shortest deferral in seconds after which a worker can safely resume a task.
 
     Airflow 3 learns late that the task left its worker: the worker tells the executor about one heartbeat
-    interval later, the scheduler asks the executor once per loop, and a busy machine delays both. If the task is
-    queued again by then, Airflow mistakes that for the end of the resumed task and fails it
+    interval later, the scheduler asks the executor once per loop, and a busy machine delays both. If the task
+    is queued again by then, Airflow mistakes that for the end of the resumed task and fails it
     (https://github.com/apache/airflow/issues/66374).
     """
     heartbeat: float = conf.getfloat("workers", "min_heartbeat_interval", fallback=0.0)
