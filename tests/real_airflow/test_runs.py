@@ -106,7 +106,7 @@ def _active(api: AirflowApi, dag_id: str) -> bool:
     return bool({"queued", "running"} & set(_states(api, dag_id)))
 
 
-def _tasks(api: AirflowApi, dag_id: str) -> list[str | None]:
+def _tasks(api: AirflowApi, dag_id: str) -> list[str]:
     return sorted(
         str(task["state"]) for run_id in api.run_ids(dag_id) for task in api.task_instances(dag_id, run_id)
     )
