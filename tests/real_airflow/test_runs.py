@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.airflow
 
+ROOT = Path(__file__).parents[2]
 RUNS = 3
 # Generous, for a busy machine.
 wait = partial(wait_until, deadline=400, interval=0.2)
@@ -50,6 +53,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     from tools.cluster import AirflowCluster
     from tools.postgres import running_postgres
 
+    dags = tmp_path_factory.mktemp("dags")
+    for path in (Path(__file__).parent / "dags").glob("*.py"):
+        shutil.copy(path, dags)
+    source = (ROOT / "docs" / "snippets" / "external_python.py").read_text()
+    assert "/opt/workato/bin/python" in source
+    (dags / "external_python.py").write_text(source.replace("/opt/workato/bin/python", sys.executable))
     with ExitStack() as stack:
         sandbox = stack.enter_context(running_sandbox("--no-quota"))
         # Each process counts its calls alone, and a call that is held must not time out.
@@ -57,7 +66,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         cluster = stack.enter_context(
             AirflowCluster(
                 home=tmp_path_factory.mktemp("airflow"),
-                dags_folder=Path(__file__).parent / "dags",
+                dags_folder=dags,
                 env={"AIRFLOW__STATE_STORE__CLEAR_ON_SUCCESS": "True"},
                 database=stack.enter_context(running_postgres()),
                 triggerers=0,
@@ -65,7 +74,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
                 pools={"workato": 1},
             )
         )
-        cluster.api.wait_for_dags("backfilled_runs", "cleared")
+        cluster.api.wait_for_dags("backfilled_runs", "cleared", "external_python")
         yield Stage(cluster=cluster, control=sandbox.control)
 
 
@@ -157,3 +166,11 @@ def test_a_cleared_task_forgets_what_airflow_was_told_to_clear(stage: Stage) -> 
     assert states == {"reuse": "success", "fail": "failed"}
     assert api.xcom("cleared", run_id, "reuse", "created") is False
     assert len([row for row in control.connections() if row["external_id"] in states]) == 2
+
+
+@on_airflow_33
+def test_the_hook_in_another_python(stage: Stage) -> None:
+    api, dag_id = stage.api, "external_python"
+    run_id = api.trigger(dag_id)
+    assert api.wait_for_run(dag_id, run_id, deadline=400) == "success", api.log(dag_id, run_id, "names")
+    assert "ACME Production Salesforce connection" in api.xcom(dag_id, run_id, "names")
