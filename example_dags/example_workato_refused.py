@@ -1,4 +1,7 @@
-"""Continue with the tenants whose credentials the app accepts, and report the others.
+"""Continue with the tenants that have an authorized connection, and report the others.
+
+The others are those whose credentials the app refused, whose connection was lost, and whose create failed for
+any other reason, such as a rejected request or an Airflow connection that is missing.
 
 A tenant's credentials come from the Airflow connection ``jira_<tenant>``, or from ``jira``, which must exist,
 if there is none.
@@ -12,6 +15,7 @@ from typing import Any
 
 from airflow.providers.common.compat.sdk import DAG, task
 
+from airflow_provider_workato.authorization import State, state_of
 from airflow_provider_workato.operators.connections import (
     WorkatoCreateConnectionOperator,
     WorkatoGetPicklistOperator,
@@ -20,6 +24,17 @@ from airflow_provider_workato.operators.connections import (
 log = logging.getLogger(__name__)
 
 TENANTS = ["umbrella", "hooli", "stark"]
+
+
+def external_id(tenant: str) -> str:
+    return f"example-refused-{tenant}"
+
+
+def authorized_connections(ti: Any) -> list[dict[str, Any]]:
+    """Return the connections that the creates left and that are authorized: neither refused nor lost."""
+    rows = ti.xcom_pull(task_ids=["create"], key="connection") or []
+    return [row for row in rows if row is not None and state_of(row) is State.AUTHORIZED]
+
 
 with DAG(
     "example_workato_refused",
@@ -45,7 +60,7 @@ with DAG(
         [
             {
                 "name": f"JIRA of {tenant}",
-                "external_id": f"example-refused-{tenant}",
+                "external_id": external_id(tenant),
                 "input": {
                     "host_name": f"{tenant}.atlassian.net",
                     "auth_type": "api_token",
@@ -57,22 +72,23 @@ with DAG(
         ]
     )
 
-    @task
-    def accepted(connections: Any) -> list[dict[str, Any]]:
-        rows = [row for row in connections if row.get("authorization_status") == "success"]
-        return [{"id": row["id"], "name": row.get("name")} for row in rows]
+    # A create that fails before there is a connection pushes nothing. So these tasks run after all creates,
+    # read what there is, and compare it with the tenants.
+    @task(trigger_rule="all_done")
+    def accepted(ti: Any = None) -> list[dict[str, Any]]:
+        return [{"id": row["id"], "name": row.get("name")} for row in authorized_connections(ti)]
 
-    @task
-    def report(connections: Any) -> list[str]:
-        refused = [row.get("name") for row in connections if row.get("authorization_status") != "success"]
-        for name in refused:
+    @task(trigger_rule="all_done")
+    def report(ti: Any = None) -> list[str]:
+        known = {row.get("external_id") for row in authorized_connections(ti)}
+        missing = [tenant for tenant in TENANTS if external_id(tenant) not in known]
+        for tenant in missing:
             # In your DAG, send a message instead, for example with a notifier of the smtp or slack provider.
-            log.warning("%s is not authorized.", name)
-        return refused
+            log.warning("%s has no authorized connection.", tenant)
+        return missing
 
-    output: Any = create.output
-    report(output["connection"])
-    authorized: Any = accepted(output["connection"])
+    authorized: Any = accepted()
+    create >> [authorized, report()]
     issue_types = WorkatoGetPicklistOperator.partial(
         task_id="issue_types",
         pick_list_name="get_project_issuetypes",

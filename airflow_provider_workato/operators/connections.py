@@ -75,7 +75,7 @@ OnRefused = Literal["fail", "return"]
 ON_REFUSED: tuple[OnRefused, ...] = get_args(OnRefused)
 
 
-class _EnsureOperator(WorkatoOperator):
+class _EnsureOperator(HandOffOperator):
     """An operator that finds or creates a connection, and pushes its XComs as soon as it is known.
 
     The task can still fail afterwards, and a clean-up needs the id then too.
@@ -83,22 +83,18 @@ class _EnsureOperator(WorkatoOperator):
 
     def _callbacks(self, context: Context) -> dict[str, Any]:
         """Return the arguments with which the hook tells this task about the connection."""
+        self._pushed.clear()
         return {
-            "on_known": partial(self._push, context, {}),
+            "on_known": partial(self._push, context),
             "before_use": partial(self._before_use, context),
         }
 
-    def _push(
-        self, context: Context, pushed: dict[str, Any], connection: WorkatoConnection, /, *, created: bool
-    ) -> None:
+    def _push(self, context: Context, connection: WorkatoConnection, /, *, created: bool) -> None:
         ti, number = context["ti"], int(connection["id"])
         if created:
             self._push_owned(context, number, created=True)
-        for key, value in ((CREATED_KEY, created), (CONNECTION_KEY, connection)):
-            # A custom XCom backend keeps the object of each value that was replaced.
-            if key not in pushed or pushed[key] != value:
-                ti.xcom_push(key=key, value=value)
-                pushed[key] = value
+        self._push_if_new(context, CREATED_KEY, created)
+        self._push_if_new(context, CONNECTION_KEY, connection)
         push_connection_url(context, self.hook.settings, number)
         if self.do_xcom_push:
             # If the task fails, its return value is lost.
@@ -155,7 +151,7 @@ def _instance_text(task_id: str, map_index: int | None) -> str:
     return task_id if map_index is None or map_index < 0 else f"{task_id}[{map_index}]"
 
 
-class WorkatoCreateConnectionOperator(_EnsureOperator, HandOffOperator, CredentialsOperator):
+class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
     """Make sure that a connection exists, with these credentials.
 
     Safe to retry, clear and run again: the operator looks for an existing connection first, by *external_id*
@@ -767,7 +763,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator, LoginHandOffOp
         )
         if "url" in connection:
             push_link(context, WorkatoOAuthLink(), connection["url"])
-            context["ti"].xcom_push(key=CONNECTION_KEY, value=connection)
+            self._push_if_new(context, CONNECTION_KEY, connection)
         return self.hand_off(context, connection)
 
 

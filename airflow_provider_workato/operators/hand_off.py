@@ -125,6 +125,7 @@ class HandOffOperator(AuthorizationWait):
         self.end_in_trigger = to_optional_flag(end_in_trigger, what="end_in_trigger")
         self._connection_id: int | None = None
         self._seen: WorkatoConnection | None = None
+        self._pushed: dict[str, Any] = {}
 
     def _refuse_unused(self, **options: Any) -> None:
         """Refuse options that only matter to a task that waits.
@@ -327,7 +328,13 @@ class HandOffOperator(AuthorizationWait):
 
     def _push_authorized(self, context: Context) -> None:
         if self._seen is not None:
-            context["ti"].xcom_push(key=CONNECTION_KEY, value=self._seen)
+            self._push_if_new(context, CONNECTION_KEY, self._seen)
+
+    def _push_if_new(self, context: Context, key: str, value: Any) -> None:
+        """Push an XCom unless this process has: a custom backend keeps the objects of replaced values."""
+        if key not in self._pushed or self._pushed[key] != value:
+            context["ti"].xcom_push(key=key, value=value)
+            self._pushed[key] = value
 
     def _waits_for(self) -> Any:
         return self._connection_id
@@ -427,4 +434,4 @@ class LoginHandOffOperator(HandOffOperator):
 
     def _publish(self, context: Context, connection: WorkatoConnection, url: str) -> None:
         super()._publish(context, connection, url)
-        context["ti"].xcom_push(key=CONNECTION_KEY, value={**connection, "url": url})
+        self._push_if_new(context, CONNECTION_KEY, {**connection, "url": url})
