@@ -328,7 +328,8 @@ def played(dag: DAG, monkeypatch: pytest.MonkeyPatch) -> tuple[Run, list[dict[st
 def test_data_of_another_task_is_no_template(
     build: Any, native: bool, airflow_db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with started("upstream", native=native) as dag:
+    # Before Airflow 3.2, `dag.test()` remembers the tasks of a DAG by its id.
+    with started(f"upstream_{build.__name__}", native=native) as dag:
         build()
     run, bodies = played(dag, monkeypatch)
     assert set(run.states.values()) == {"success"}, run.states
@@ -357,16 +358,21 @@ def test_an_error_of_a_mapped_task_shows_no_credential(
     airflow_db: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = []
+
+    def tell(context: Any) -> None:
+        # Airflow 3.1 does not say why a task failed.
+        if "exception" in context:
+            told.append(everything_told(context["exception"]))
+
     with started("mapped_error") as dag:
-        partial(
-            name="{{ oops }}",
-            on_failure_callback=lambda context: told.append(everything_told(context["exception"])),
-        ).expand_kwargs(tenants().map(lambda row: {"connection_id": 36, "input": row["input"]}))
+        partial(name="{{ oops }}", on_failure_callback=tell).expand_kwargs(
+            tenants().map(lambda row: {"connection_id": 36, "input": row["input"]})
+        )
     run, bodies = played(dag, monkeypatch)
     assert bodies == []
     assert list(run.states.values()) == ["success", "failed", "failed"]
-    assert len(told) == 2
-    assert all("'oops' is undefined" in text for text in told)
     shown = "".join(told) + "".join(capsys.readouterr())
+    assert "'oops' is undefined" in shown
+    assert len(told) in (0, 2)
     assert ODD not in shown
     assert BROKEN not in shown
