@@ -493,7 +493,7 @@ def test_ids_in_whatever_can_be_iterated_over(
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: {"id": 36}, "a connection's number such as 36, not dict"),
+        (lambda: {"id": 36}, "such as 36, not a dict. It is a whole connection: pass its id"),
         (lambda: [b"36"], "not bytes"),
         (
             lambda: deque([BaseOperator(task_id="a").output]),
