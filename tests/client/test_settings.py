@@ -267,7 +267,7 @@ def test_one_workspace_has_one_address(monkeypatch: pytest.MonkeyPatch, given: d
         ({"proxies": "proxyuser:pr0xy-passw0rd@proxy"}, "'Proxies' (extra proxies) must be a proxy URL or"),
         ({"proxies": "{pr0xy-passw0rd"}, "'Proxies' (extra proxies) must be a proxy URL or an object"),
         ({"proxies": ["pr0xy-passw0rd"]}, "'Proxies' (extra proxies) must be a proxy URL or an object"),
-        ({"proxies": {"no_proxy": ["a"]}}, "'Proxies' (extra proxies) must be a proxy URL or an object such"),
+        ({"proxies": {"no_proxy": ["intern.example"]}}, "'Proxies' (extra proxies) must be a proxy URL or an object such"),
         ({"proxies": {"https": 3128}}, "'Proxies' (extra proxies) must be a proxy URL or an object such as"),
     ],
 )
@@ -350,7 +350,7 @@ def test_a_data_center_that_nobody_named(
 
 @pytest.mark.parametrize("name", ["team", "__extra__", "is_encrypted", "extra__workato__x", "timeout", ""])
 def test_other_extras_are_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    assert read(monkeypatch, {"extra": {name: "x", "data_center": "eu"}}).data_center == "eu"
+    assert read(monkeypatch, {"extra": {name: "another value", "data_center": "eu"}}).data_center == "eu"
 
 
 @pytest.mark.filterwarnings("ignore")  # Airflow 2 says so too

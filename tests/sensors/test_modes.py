@@ -265,7 +265,8 @@ def test_execution_timeout_ends_a_wait_alike_on_a_worker_and_deferred(airflow_db
     retried: dict[str, Any] = {}
 
     def note(seen: dict[str, Any]) -> Callable[[Any], None]:
-        return lambda context: seen.setdefault(context["ti"].task_id, context["exception"])
+        # Before Airflow 3.3, `dag.test()` gives callbacks no exception.
+        return lambda context: seen.setdefault(context["ti"].task_id, context.get("exception"))
 
     with (
         own_workspace() as workato,
@@ -301,7 +302,7 @@ def test_execution_timeout_ends_a_wait_alike_on_a_worker_and_deferred(airflow_db
     assert set(states.values()) == {"failed"}
     assert retried.keys() == failed.keys() == states.keys()
     errors = {type(error).__name__ for error in (*retried.values(), *failed.values())}
-    assert errors == {"AirflowTaskTimeout"}
+    assert errors == {"AirflowTaskTimeout" if AIRFLOW.release >= (3, 3) else "NoneType"}
 
 
 def test_the_outputs_of_mapped_tasks_combined(airflow_db: None) -> None:
