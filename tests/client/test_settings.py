@@ -267,7 +267,10 @@ def test_one_workspace_has_one_address(monkeypatch: pytest.MonkeyPatch, given: d
         ({"proxies": "proxyuser:pr0xy-passw0rd@proxy"}, "'Proxies' (extra proxies) must be a proxy URL or"),
         ({"proxies": "{pr0xy-passw0rd"}, "'Proxies' (extra proxies) must be a proxy URL or an object"),
         ({"proxies": ["pr0xy-passw0rd"]}, "'Proxies' (extra proxies) must be a proxy URL or an object"),
-        ({"proxies": {"no_proxy": ["intern.example"]}}, "'Proxies' (extra proxies) must be a proxy URL or an object such"),
+        (
+            {"proxies": {"no_proxy": ["intern.example"]}},
+            "'Proxies' (extra proxies) must be a proxy URL or an object such",
+        ),
         ({"proxies": {"https": 3128}}, "'Proxies' (extra proxies) must be a proxy URL or an object such as"),
     ],
 )
