@@ -70,7 +70,7 @@ matrix: .venv-tools/.installed ## Test every supported Airflow and Python, wheel
 	rm -rf build/matrix
 	.venv-tools/bin/python -m nox --session distributions leg installed show $(if $(ARGS),-- $(ARGS))
 
-matrix-short: .venv-tools/.installed ## The same for two legs and the wheel only
+matrix-short: .venv-tools/.installed ## The same for three legs and the wheel only
 	rm -rf build/matrix
 	.venv-tools/bin/python -m nox --tags short $(if $(ARGS),-- $(ARGS))
 

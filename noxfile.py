@@ -8,6 +8,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from nox.command import CommandFailed
 
 from tools.matrix import outcomes, table
 from tools.matrix.distributions import PACKAGE, built
-from tools.matrix.legs import LEGS, PYTHONS, ROOT, SMOKE, Leg, interpreter, newest
+from tools.matrix.legs import LEGS, ON_AIRFLOW, PYTHONS, ROOT, SMOKE, Leg, interpreter, newest
 from tools.matrix.outcomes import Entry, recording
 
 nox.options.default_venv_backend = "uv"
@@ -74,10 +75,14 @@ def leg(session: nox.Session, leg: Leg) -> None:
     everything = "--full" in session.posargs
     with recording(leg.name, everything=everything) as entry:
         run = _Run(session, entry)
-        run.install(leg, "--editable", ".[sandbox]", "--group", "test")
+        groups = ["test", "cluster"] if leg.on_airflow else ["test"]
+        run.install(leg, "--editable", ".[sandbox]", *(f"--group={group}" for group in groups))
         if not leg.constraints:
             session.run("python", "-W", "error::DeprecationWarning", "-c", _IMPORT_ALL)
-        run.test(*([] if everything else SMOKE))
+        if leg.on_airflow:
+            run.test("-m", "", *ON_AIRFLOW, env={"CONSUMER_TABLE": "short"})
+        else:
+            run.test(*_IN_PARALLEL, *([] if everything else SMOKE))
 
 
 @nox.session
@@ -141,13 +146,12 @@ class _Run:
         python, versions = json.loads(str(shown).splitlines()[-1])
         self.entry.note(python=python, versions=versions)
 
-    def test(self, *what: str) -> None:
-        """Run tests and count them."""
+    def test(self, *what: str, env: Mapping[str, str] | None = None) -> None:
+        """Run tests and note what they show."""
         report = outcomes.FOLDER / f"{self.entry.outcome.leg}.xml"
         report.unlink(missing_ok=True)
         try:
-            self.session.run("python", "-m", "pytest", "-q", *_IN_PARALLEL, f"--junitxml={report}", *what)
+            self.session.run("python", "-m", "pytest", "-q", f"--junitxml={report}", *what, env=env)
         finally:
             if report.exists():
-                passed, skipped = outcomes.count(report)
-                self.entry.note(passed=passed, skipped=skipped)
+                self.entry.note(**outcomes.read(report))

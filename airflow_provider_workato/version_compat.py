@@ -303,8 +303,31 @@ async def read_connection(conn_id: str, read: Callable[[Connection], T]) -> T:
         return read(await BaseHook.aget_connection(conn_id))
     from asgiref.sync import sync_to_async
 
+    look_up = _look_up_without_supervisor if triggerer_can_hang() else BaseHook.get_connection
     # From such a thread, Airflow 3.0 sends the request over the loop; Airflow 2 reads its database.
-    return await sync_to_async(lambda: read(BaseHook.get_connection(conn_id)))()
+    return await sync_to_async(lambda: read(look_up(conn_id)))()
+
+
+def triggerer_can_hang() -> bool:
+    """Return whether this is a triggerer that can hang for ever when it reads a stored Airflow connection.
+
+    On Airflow 3.0.0 to 3.0.2, the thread that looks it up and the event loop read the same pipe.
+    """
+    if _VERSION != (3, 0):
+        return False
+    from airflow.sdk.execution_time import task_runner
+
+    # A later triggerer has a class of its own for it, and so has `dag.test()`.
+    return type(getattr(task_runner, "SUPERVISOR_COMMS", None)).__name__ == "CommsDecoder"
+
+
+def _look_up_without_supervisor(conn_id: str) -> Connection:
+    from airflow.sdk.execution_time.supervisor import ensure_secrets_backend_loaded
+
+    for backend in ensure_secrets_backend_loaded():
+        if connection := backend.get_connection(conn_id=conn_id):
+            return connection  # type: ignore[no-any-return]
+    raise AirflowNotFoundException(f"No secrets backend has the connection {conn_id!r}.")
 
 
 def asset_stores(trigger: Any) -> list[Any]:
@@ -370,5 +393,6 @@ __all__ = [
     "shortest_deferral",
     "state_in_run",
     "task_state_store",
+    "triggerer_can_hang",
     "upstream_arguments",
 ]

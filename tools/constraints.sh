@@ -23,6 +23,12 @@ pin airflow-3.1.txt 3.1.8 --group test --group cluster
 # The bound of Airflow 3.3: newer versions of FastAPI cannot read the models of Airflow's API.
 # With newer versions of svcs, dag.test() fails in Airflow 3.2 unless a JWT secret is set.
 pin airflow-3.2.txt "3.2.2 fastapi<0.137 svcs<26.2" --group test --group cluster
+# The patch releases of the matrix. Airflow 3.1.0 needs the bounds of 3.0, and cannot use newer versions of structlog.
+pin airflow-3.0.0.txt "3.0.0 pyjwt<2.11 fastapi<0.118" --group test --group cluster
+pin airflow-3.1.0.txt "3.1.0 pyjwt<2.11 fastapi<0.118 structlog<25.5" --group test --group cluster
+pin airflow-3.2.0.txt "3.2.0 fastapi<0.137 svcs<26.2" --group test --group cluster
+pin airflow-3.3.0.txt 3.3.0 --group test --group cluster
+pin airflow-3.3.1.txt 3.3.1 --group test --group cluster
 pin docs.txt 3.3.2 --group docs
 pin bench.txt 3.3.2 --group bench --group cluster
 pin airflow-2.11.txt 2.11.2 --group test --group cluster --group lineage

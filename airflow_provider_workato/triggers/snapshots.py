@@ -22,7 +22,7 @@ from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.links.connections import connection_url
 from airflow_provider_workato.triggers.rows import read_rows
 from airflow_provider_workato.triggers.threads import in_thread
-from airflow_provider_workato.version_compat import read_connection
+from airflow_provider_workato.version_compat import read_connection, triggerer_can_hang
 
 if TYPE_CHECKING:
     from airflow_provider_workato.triggers.rows import ListedConnection
@@ -250,6 +250,12 @@ async def _settings(conn_id: str) -> WorkatoSettings:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a secrets backend raises
         kind = type(error).__name__
+    if triggerer_can_hang():
+        raise WorkatoError(
+            f"Airflow connection {conn_id!r} cannot be read ({kind}). A triggerer of this Airflow can hang "
+            "when it reads a stored connection. Update to Airflow 3.0.3 or later, or define the connection "
+            f"in the triggerer's environment (AIRFLOW_CONN_{conn_id.upper()}) or in a secrets backend."
+        )
     # Not chained: the message of a secrets backend can contain credentials.
     raise WorkatoError(
         f"Airflow connection {conn_id!r} cannot be read ({kind}). Check that it exists and that the "

@@ -108,8 +108,14 @@ def _watch(watch: Watch) -> DAG:
 
     from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 
-    trigger = WorkatoConnectionStatusTrigger(workato_conn_id=WATCHED_CONN_ID, **watch.arguments)
-    asset = Asset(watch.asset, watchers=[AssetWatcher(name=watch.name, trigger=trigger)])
+    watchers = [
+        AssetWatcher(
+            name=f"{watch.name}_{number}",
+            trigger=WorkatoConnectionStatusTrigger(workato_conn_id=WATCHED_CONN_ID, **arguments),
+        )
+        for number, arguments in enumerate(watch.watchers)
+    ]
+    asset = Asset(watch.asset, watchers=watchers)
     with _dag(watch.dag_id, schedule=[asset]) as dag:
         tell()
     return dag

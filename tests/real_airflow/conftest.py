@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_workato.sandbox.client import running_sandbox
+from tests.real_airflow.abilities import READS_STORED, abilities
 from tests.real_airflow.cells import (
     AIRFLOW,
     BESIDE_DAG_ID,
@@ -40,11 +41,17 @@ dag = dag_of({dag_id!r})
 
 
 @pytest.fixture(scope="session")
-def outcome(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Outcome:
+def outcome(
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+    record_testsuite_property: Callable[[str, object], None],
+) -> Outcome:
     """Run the table once and return the outcome."""
     with _staged(tmp_path_factory.mktemp("airflow")) as stage:
         found = play(stage)
     request.config.stash[_OUTCOME] = found
+    for name, ability in abilities(found.results).items():
+        record_testsuite_property(name, ability)
     return found
 
 
@@ -86,6 +93,7 @@ def _staged(folder: Path) -> Iterator[Stage]:
                 home=folder / "home",
                 dags_folder=dags,
                 env={
+                    **({} if READS_STORED else _in_environment(connections)),
                     "PYTHONPATH": str(_ROOT),
                     "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "60",
                     # For the examples: Airflow can fail their short waits. The table's tasks have one try.
@@ -97,7 +105,7 @@ def _staged(folder: Path) -> Iterator[Stage]:
                 },
                 database=stack.enter_context(running_postgres()),
                 parallelism=12,
-                connections=connections,
+                connections=connections if READS_STORED else {},
                 pools=EXAMPLE_POOLS,
             )
         )
@@ -107,6 +115,10 @@ def _staged(folder: Path) -> Iterator[Stage]:
                 # Airflow 3.0 starts a watch only when it parses the file for the second time.
                 path.touch()
         yield Stage(cluster=cluster, workspaces=workspaces, mailbox=mailbox)
+
+
+def _in_environment(connections: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    return {f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(each) for conn_id, each in connections.items()}
 
 
 def _dag_ids() -> list[str]:
@@ -121,6 +133,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section(f"consumer table on Airflow {version('apache-airflow')}")
     for line in _table(found):
         terminalreporter.write_line(line)
+    for name, ability in abilities(found.results).items():
+        terminalreporter.write_line(f"{name}: {ability}")
 
 
 def _table(found: Outcome) -> Iterator[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tools.matrix.distributions import UnfitError, _compare, check_release
-from tools.matrix.legs import LEGS, LINES, PYTHONS, ROOT, SMOKE, Leg, newest
+from tools.matrix.legs import LEGS, LINES, PATCHES, PYTHONS, ROOT, SMOKE, Leg, newest
 from tools.matrix.outcomes import (
     FAILED,
     NO_INTERPRETER,
@@ -18,8 +18,8 @@ from tools.matrix.outcomes import (
     NOT_RUN,
     PASSED,
     Outcome,
-    count,
     load,
+    read,
     recording,
 )
 from tools.matrix.table import (
@@ -41,10 +41,19 @@ def test_the_chosen_tests_exist(test: str) -> None:
     assert f"def {name}" in (ROOT / path).read_text()
 
 
+def pins(leg: Leg) -> list[str]:
+    return re.findall(r"^apache-airflow==([\d.]+)$", (ROOT / leg.constraints).read_text(), re.MULTILINE)
+
+
 @pytest.mark.parametrize("leg", [leg for leg in LEGS if leg.line], ids=lambda leg: leg.name)
 def test_a_leg_has_the_constraints_of_its_airflow(leg: Leg) -> None:
-    pins = re.findall(r"^apache-airflow==([\d.]+)$", (ROOT / leg.constraints).read_text(), re.MULTILINE)
-    assert [pin.rpartition(".")[0] for pin in pins] == [leg.line]
+    assert [pin.rpartition(".")[0] for pin in pins(leg)] == [leg.line]
+
+
+def test_a_leg_of_a_patch_release_has_its_constraints() -> None:
+    patches = [leg for leg in LEGS if leg.on_airflow and not leg.name.endswith("-table")]
+    assert [pins(leg) for leg in patches] == [[patch] for patch in PATCHES]
+    assert [leg.name for leg in patches] == [f"airflow-{patch}" for patch in PATCHES]
 
 
 def test_every_python_that_is_promised_is_tested() -> None:
@@ -73,6 +82,7 @@ def test_a_leg_that_failed_or_did_not_run_is_shown(tmp_path: Path, monkeypatch: 
             python=leg.python,
             versions={"apache-airflow": f"{leg.line}.9"},
             passed=300,
+            abilities={"Watch": "yes"} if leg.on_airflow else {},
         )
         for leg in LEGS
     ]
@@ -83,6 +93,7 @@ def test_a_leg_that_failed_or_did_not_run_is_shown(tmp_path: Path, monkeypatch: 
     (tmp_path / "readme.md").write_text(f"Before\n\n{brief_table({})}\n\nAfter\n")
     write_record(outcomes)
     assert list(recorded(tmp_path / "page.md")) == [leg.name for leg in LEGS]
+    assert "| Watch | yes | yes | yes | yes | yes | yes |" in (tmp_path / "page.md").read_text()
     shown = (tmp_path / "readme.md").read_text().splitlines()
     assert (shown[0], shown[-1]) == ("Before", "After")
     assert "| 3.0.9 | failed | tested | not supported by Airflow |" in shown
@@ -109,10 +120,13 @@ def test_the_distributions_take_the_newest_python_there_is() -> None:
     assert newest("2.11", found=PYTHONS).name == "airflow-2.11-python-3.12"
 
 
-def test_tests_are_counted(tmp_path: Path) -> None:
+def test_a_report_is_read(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
-    report.write_text('<testsuites><testsuite tests="12" skipped="3" failures="2" errors="1"/></testsuites>')
-    assert count(report) == (6, 3)
+    report.write_text(
+        '<testsuites><testsuite tests="12" skipped="3" failures="2" errors="1">'
+        '<properties><property name="Watch" value="yes"/></properties></testsuite></testsuites>'
+    )
+    assert read(report) == {"passed": 6, "skipped": 3, "abilities": {"Watch": "yes"}}
 
 
 def test_a_stray_file_is_refused() -> None:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from typing import Any
+
+import pytest
+from packaging.version import Version
 
 from airflow_provider_workato.triggers.registry import SnapshotRegistry
 from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot
+from tests.support.airflow import AIRFLOW
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 
@@ -45,3 +51,25 @@ def test_a_failed_poll_does_not_discard_the_rows(sandbox: RunningSandbox, connec
     assert isinstance(second, Snapshot)
     assert len(second.rows) == 11
     assert all(row is first.rows[number] for number, row in second.rows.items())
+
+
+@pytest.mark.skipif(
+    not Version("3.0.0") <= AIRFLOW < Version("3.0.3"), reason=f"Airflow {AIRFLOW} does not hang there"
+)
+def test_a_stored_connection_is_not_asked_for_where_that_can_hang_the_triggerer(
+    sandbox: RunningSandbox, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk.execution_time import task_runner
+
+    # What a triggerer has there. It would wait for an answer on its standard input.
+    comms: Any = vars(task_runner)["CommsDecoder"](input=sys.stdin)
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", comms, raising=False)
+
+    async def polled(conn_id: str) -> Snapshot | PollFailed:
+        with SnapshotRegistry().subscribe((conn_id, ()), 60.0) as (source, _):
+            return await source.get(max_age=0)
+
+    assert isinstance(asyncio.run(polled("workato_default")), Snapshot)
+    failed = asyncio.run(polled("stored"))
+    assert isinstance(failed, PollFailed)
+    assert "Update to Airflow 3.0.3 or later, or define the connection" in str(failed.error)

@@ -35,6 +35,18 @@ SMOKE = (
 )
 
 
+#: The tests of a leg that is about one patch release: waits, creates and watches on a real Airflow, and the
+#: triggers' use of what differs.
+ON_AIRFLOW = (
+    "tests/real_airflow/test_consumers.py",
+    "tests/triggers/test_reports.py",
+    "tests/triggers/test_snapshots.py",
+)
+
+#: The first patch release of each Airflow line with watches, and others that differ from the last of theirs.
+PATCHES = ("3.0.0", "3.1.0", "3.2.0", "3.3.0", "3.3.1")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
     """One environment.
@@ -44,6 +56,7 @@ class Leg:
     :param line: the Airflow line, empty if the leg takes whatever its constraints allow.
     :param constraints: the constraints file, empty for the newest version of everything.
     :param short: whether ``make matrix-short`` runs it.
+    :param on_airflow: whether it runs the consumer table on a real Airflow instead of the chosen tests.
     """
 
     name: str
@@ -51,6 +64,7 @@ class Leg:
     line: str = ""
     constraints: str = ""
     short: bool = False
+    on_airflow: bool = False
 
 
 #: What `.ci/run` does not test anyway, on Python 3.11.
@@ -68,6 +82,23 @@ LEGS = (
         )
         for line, pythons in LINES.items()
         for python in pythons
+    ),
+    *(
+        Leg(
+            name=f"airflow-{patch}",
+            python="3.11",
+            constraints=f"constraints/airflow-{patch}.txt",
+            short=patch == "3.3.0",
+            on_airflow=True,
+        )
+        for patch in PATCHES
+    ),
+    # To compare: the newest.
+    Leg(
+        name="airflow-3.3-table",
+        python="3.11",
+        constraints="constraints/airflow-3.3.txt",
+        on_airflow=True,
     ),
     Leg(name="newest", python=PYTHONS[-1]),
 )

@@ -35,6 +35,7 @@ class Outcome:
     :param skipped: number of tests that were skipped, since they are about another Airflow.
     :param seconds: how long the leg took, its installation included.
     :param everything: whether all tests ran instead of the chosen ones.
+    :param abilities: what this Airflow can do, by name.
     """
 
     leg: str
@@ -45,6 +46,7 @@ class Outcome:
     skipped: int = 0
     seconds: float = 0.0
     everything: bool = False
+    abilities: Mapping[str, str] = field(default_factory=dict)
 
     def save(self) -> None:
         """Leave it for the table."""
@@ -98,11 +100,15 @@ def _load(name: str) -> Outcome:
     return Outcome(**json.loads(path.read_text())) if path.exists() else Outcome(leg=name, result=NOT_RUN)
 
 
-def count(report: Path) -> tuple[int, int]:
-    """Return how many tests passed and were skipped.
+def read(report: Path) -> dict[str, Any]:
+    """Return how many tests passed and were skipped, and what they found this Airflow to be able to do.
 
     :param report: a JUnit report.
     """
     suite = ET.parse(report).getroot()[0]  # noqa: S314 - pytest has just written it
     ran, skipped, bad = (int(suite.attrib[name]) for name in ("tests", "skipped", "failures"))
-    return ran - skipped - bad - int(suite.attrib["errors"]), skipped
+    return {
+        "passed": ran - skipped - bad - int(suite.attrib["errors"]),
+        "skipped": skipped,
+        "abilities": {each.attrib["name"]: each.attrib["value"] for each in suite.iter("property")},
+    }

@@ -27,7 +27,8 @@ _PAGE = """# Compatibility
 
 `make matrix` wrote this page on {day}: what ran, on which versions, and how it ended. Each leg is a new
 environment. It ran {tests}.
-Tests are skipped where an Airflow version does not have what they are about.
+Tests are skipped where an Airflow version does not have what they are about. The legs `airflow-3.0.0` to
+`airflow-3.3-table` ran the waits, creates and watches of a real Airflow instead: see below.
 
 {table}
 
@@ -38,8 +39,24 @@ Tests are skipped where an Airflow version does not have what they are about.
 - Airflow 3.2 is tested with `svcs` 26.1. With 26.2, `dag.test()` and `airflow dags test` fail in Airflow 3.2
   (`'State' object has no attribute 'svcs_registry'`) unless `[api_auth] jwt_secret` is set. Airflow 3.3
   [does not need the secret](https://github.com/apache/airflow/pull/68980).
+- The legs of single patch releases have constraints of their own.
 - `wheel` and `sdist` are installed from the built distribution, without the repository: `pip check`,
   `airflow providers get`, the parsing of the example DAGs, the sandbox, and a DAG run against it.
+
+## What each Airflow can do
+
+On a real Airflow of each release: API server, scheduler, DAG processor, triggerer and PostgreSQL.
+
+{abilities}
+
+- *A change while nothing watches*: the triggerer was killed, and a connection was lost before another one
+  started. Airflow has an asset state store, where a watch records its reports, from 3.3 on.
+- *Watchers of an asset*: before Airflow 3.3, a watch cannot tell for which asset it reports.
+- *The store*: Airflow 3.3.0 and 3.3.1 lack `aget` and `aset`. There, the provider uses `get` and `set`.
+- *Read a stored Airflow connection in the triggerer*: on Airflow 3.0.0 to 3.0.2, that can hang the triggerer
+  with all its waits. There, the provider reads the connection only from the environment, as in these runs, or
+  from a secrets backend. Otherwise the wait fails with an error that says so.
+- Airflow 3.0 starts a new watch only when it parses the DAG file for the second time.
 """
 _SMOKE = (
     "the tests of imports, metadata, form, example DAGs (one of them run against the sandbox), hook and\n"
@@ -94,6 +111,7 @@ def write_record(outcomes: Sequence[Outcome]) -> None:
         day=datetime.now(tz=UTC).date(),
         tests=_EVERYTHING if all(one.everything for one in outcomes if one.passed) else _SMOKE,
         table=markdown(_rows(outcomes)),
+        abilities=_abilities(outcomes),
     )
     RECORD.write_text(page)
     record = recorded(RECORD)
@@ -101,15 +119,26 @@ def write_record(outcomes: Sequence[Outcome]) -> None:
         path.write_text(with_table(path.read_text(), record))
 
 
+def _abilities(outcomes: Sequence[Outcome]) -> str:
+    able = [one for one in outcomes if one.abilities]
+    # A column for each Airflow. The newest has all the rows.
+    rows = [
+        (name, *(one.abilities.get(name, "") for one in able))
+        for name in (able[-1].abilities if able else ())
+    ]
+    return markdown(rows, headings=("", *(one.versions[SHOWN["Airflow"]] for one in able)))
+
+
 def recorded(page: Path) -> dict[str, dict[str, str]]:
     """Read the table of docs/compatibility.md, by leg.
 
     :param page: the page.
     """
+    text = page.read_text()
+    start = text.index(f"| {_HEADINGS[0]} |")
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
-        for line in page.read_text().splitlines()
-        if line.startswith("|")
+        for line in text[start : text.index("\n\n", start)].splitlines()
     ]
     headings, _, *legs = rows
     return {row[0]: dict(zip(headings, row, strict=True)) for row in legs}
