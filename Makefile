@@ -13,7 +13,7 @@ IN_PARALLEL := -n 3 --dist loadfile
 ON_AIRFLOW := tests/real_airflow tests/tools/test_demo.py tests/test_walkthroughs.py
 PINS := pyproject.toml tools/venv.sh tools/find_python.sh
 # Airflow 2.11 refuses Python 3.13.
-MINORS_3 := 11 12 13
+MINORS_3 := 11 12 13 14
 MINORS_2 := 11 12
 
 help: ## List the targets

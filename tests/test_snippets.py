@@ -21,10 +21,12 @@ from typing import Any
 import pytest
 import requests
 
+from airflow_provider_workato import __version__
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.sandbox.client import running_sandbox, wait_until
 from tests.support.dags import own_workspace, run_dag
 from tests.support.sandbox import RunningSandbox
+from tools.matrix.distributions import PACKAGE
 
 pytestmark = pytest.mark.slow
 
@@ -196,7 +198,8 @@ def test_a_command_is_one_that_there_is(line: str) -> None:
 def _is_ours(requirement: str, project: dict[str, Any]) -> bool:
     name, _, extras = requirement.rstrip("]").partition("[")
     known = project["optional-dependencies"].keys() | {""}
-    return name == project["name"] and extras in known
+    wheel = f"build/dist/{PACKAGE}-{__version__}-py3-none-any.whl"
+    return name in (project["name"], wheel) and extras in known
 
 
 @pytest.mark.parametrize("snippet", IN_A_SHELL, ids=str)

@@ -13,10 +13,10 @@ sys.exit(not (sys.version_info[0] == 3 and str(sys.version_info[1]) in sys.argv[
 PY
 }
 
-candidates=(${PYTHON:-python3 python3.13 python3.12 python3.11 python})
+candidates=(${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 python})
 if [[ -z ${PYTHON-} ]]; then
     # pyenv's interpreters are not on PATH until a shell or folder selects them.
-    for minor in 13 12 11; do
+    for minor in 14 13 12 11; do
         candidates+=("${PYENV_ROOT:-$HOME/.pyenv}"/versions/3."$minor".*/bin/python)
     done
 fi
@@ -26,6 +26,6 @@ for candidate in "${candidates[@]}"; do
         exit
     fi
 done
-echo "$what needs Python 3.{${minors// /,}}, which was not found (looked for: ${PYTHON:-python3, python3.13, python3.12, python3.11 and the versions of pyenv})." \
+echo "$what needs Python 3.{${minors// /,}}, which was not found (looked for: ${PYTHON:-python3, python3.14 to python3.11 and the versions of pyenv})." \
     "Install it, or name an interpreter: make PYTHON=/path/to/python" >&2
 exit 1

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.matrix.distributions import UnfitError, _compare, check_release
+from airflow_provider_workato import __version__
+from tools.matrix.distributions import UnfitError, _compare, check_release, not_released
 from tools.matrix.legs import LEGS, LINES, PATCHES, PYTHONS, ROOT, SMOKE, Leg, newest
 from tools.matrix.outcomes import (
     FAILED,
@@ -96,8 +97,8 @@ def test_a_leg_that_failed_or_did_not_run_is_shown(tmp_path: Path, monkeypatch: 
     assert "| Watch | yes | yes | yes | yes | yes | yes |" in (tmp_path / "page.md").read_text()
     shown = (tmp_path / "readme.md").read_text().splitlines()
     assert (shown[0], shown[-1]) == ("Before", "After")
-    assert "| 3.0.9 | failed | tested | not supported by Airflow |" in shown
-    assert "| 3.1.9 | tested | not tested | tested |" in shown
+    assert "| 3.0.9 | failed | tested | not supported by Airflow | not supported by Airflow |" in shown
+    assert "| 3.1.9 | tested | not tested | tested | not supported by Airflow |" in shown
     assert NOT_RUN not in plain(outcomes)
 
 
@@ -116,7 +117,7 @@ def test_a_leg_has_passed_only_at_its_end(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_distributions_take_the_newest_python_there_is() -> None:
     pythons = [newest("3.3", found=found).python for found in (PYTHONS, {"3.11", "3.12"}, {"3.11"}, ())]
-    assert pythons == ["3.13", "3.12", "3.11", "3.13"]
+    assert pythons == ["3.14", "3.12", "3.11", "3.14"]
     assert newest("2.11", found=PYTHONS).name == "airflow-2.11-python-3.12"
 
 
@@ -137,6 +138,14 @@ def test_a_stray_file_is_refused() -> None:
 def test_another_tag_is_no_release_of_this_version() -> None:
     with pytest.raises(UnfitError, match=r"The tag is v9.9.9, the package's version"):
         check_release("v9.9.9")
+
+
+def test_every_page_says_how_to_install_what_is_not_released() -> None:
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    install = re.compile(r"pip install .*airflow-provider-workato")
+    installing = [str(page.relative_to(ROOT)) for page in pages if install.search(page.read_text())]
+    unreleased = f"## [{__version__}] - Unreleased" in (ROOT / "CHANGELOG.md").read_text()
+    assert not_released() == (installing if unreleased else [])
 
 
 def test_ci_runs_what_github_runs() -> None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / "build" / "dist"
 PACKAGE = "airflow_provider_workato"
+#: What the pages say until the first release.
+NOT_RELEASED = "not released yet"
 
 #: The newest version of the metadata format that indexes accept.
 NEWEST_METADATA = (2, 4)
@@ -131,7 +133,7 @@ def _check_links(path: Path, description: object) -> None:
 
 
 def check_release(tag: str) -> None:
-    """Check that a tag, the version and the changelog agree.
+    """Check that a tag, the version, the changelog and the pages agree.
 
     :param tag: the tag, for example ``v1.2.0``.
     :raises UnfitError: if they do not.
@@ -141,6 +143,14 @@ def check_release(tag: str) -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text()
     if not re.search(rf"^## \[{re.escape(__version__)}\] - \d{{4}}-\d\d-\d\d$", changelog, re.MULTILINE):
         raise UnfitError(f"CHANGELOG.md has no section '## [{__version__}] - <date>'.")
+    if pages := not_released():
+        raise UnfitError(f"These pages say {NOT_RELEASED!r}: {', '.join(pages)}.")
+
+
+def not_released() -> list[str]:
+    """Return the pages that tell their readers to build the package themselves."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [str(page.relative_to(ROOT)) for page in pages if NOT_RELEASED in page.read_text()]
 
 
 def main() -> int:

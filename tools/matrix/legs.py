@@ -11,13 +11,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 #: The Python versions that this provider supports.
-PYTHONS = ("3.11", "3.12", "3.13")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 #: The Airflow lines that this provider supports, and the Python versions among ours that each supports.
 LINES: dict[str, tuple[str, ...]] = {
     "2.11": ("3.11", "3.12"),
     "3.0": ("3.11", "3.12"),
-    "3.1": PYTHONS,
+    "3.1": ("3.11", "3.12", "3.13"),
     "3.2": PYTHONS,
     "3.3": PYTHONS,
 }

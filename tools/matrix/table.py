@@ -35,7 +35,7 @@ Tests are skipped where an Airflow version does not have what they are about. Th
 - `lowest` has the lowest versions that `pyproject.toml` allows, `newest` the newest of everything, without
   constraints. There, every module is also imported with `-W error::DeprecationWarning`.
 - The other legs use the [constraints](../constraints) of their Airflow line. Airflow 2.11 and 3.0 do not
-  support Python 3.13.
+  support Python 3.13, and 3.1 does not support 3.14.
 - Airflow 3.2 is tested with `svcs` 26.1. With 26.2, `dag.test()` and `airflow dags test` fail in Airflow 3.2
   (`'State' object has no attribute 'svcs_registry'`) unless `[api_auth] jwt_secret` is set. Airflow 3.3
   [does not need the secret](https://github.com/apache/airflow/pull/68980).
