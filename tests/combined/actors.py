@@ -14,9 +14,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection as Line
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from tests.support.tasks import TaskInstance
@@ -222,6 +224,76 @@ def run_forked(line: Line, *, number: int, creates: int) -> None:
     theirs.close()
     line.send({"made": made + ours.recv()})
     os.waitpid(child, 0)
+
+
+class Entry(TaskInstance):
+    """An instance of a mapped task, whose XComs the other instance reads from files.
+
+    :param index: its map index.
+    :param xcoms: the files of both instances.
+    """
+
+    def __init__(self, *, index: int, xcoms: list[Path]) -> None:
+        super().__init__(task_id="rows")
+        self.map_index = index
+        self._stores = [FileStore(path) for path in xcoms]
+
+    def xcom_push(self, key: str, value: Any, **_: Any) -> None:
+        self._stores[self.map_index].set(key, value)
+
+    def xcom_pull(self, *, key: str, **_: Any) -> list[Any]:
+        return [store.get(key) for store in self._stores]
+
+    def get_task_states(self, **_: Any) -> dict[str, dict[str, str]]:
+        return {self.run_id: {self.task_id: "running"}}
+
+
+def run_entry(line: Line, *, index: int, arguments: dict[str, Any], xcoms: list[Path]) -> None:
+    """Run one of two entries with the same identity, and send the outcome.
+
+    :param line: the pipe to send it to.
+    :param index: the entry's map index.
+    :param arguments: the operator's arguments.
+    :param xcoms: the files with the XComs of both entries.
+    """
+    from airflow_provider_workato.operators.connections import WorkatoCreateConnectionOperator
+
+    ti = Entry(index=index, xcoms=xcoms)
+    told: dict[str, Any] = {"wanted": arguments["name"], "at": time.monotonic()}
+    create = WorkatoCreateConnectionOperator(
+        task_id=ti.task_id, workato_conn_id="workato_default", if_exists="update", **arguments
+    )
+    context: Any = {**ti.context, "run_id": ti.run_id, "dag": SimpleNamespace(tasks=[create])}
+    try:
+        told["id"] = create.execute(context)
+    except Exception as error:  # noqa: BLE001 - the model judges every error
+        traceback.print_exc()
+        told |= {"error": [c.__name__ for c in type(error).__mro__], "says": str(error)}
+    line.send(told)
+
+
+def run_entries(line: Line, *, at_once: bool, entries: list[dict[str, Any]], folder: Path, log: Path) -> None:
+    """Run two entries with the same identity in one DAG run, and send both outcomes.
+
+    :param line: the pipe to send them to.
+    :param at_once: whether the second starts before the first has ended.
+    :param entries: the arguments of both.
+    :param folder: the folder for their XComs.
+    :param log: the file for their logs.
+    """
+    xcoms = [folder / f"{log.stem} {index}.json" for index in range(len(entries))]
+    started: list[Process] = []
+    told = []
+    for index, arguments in enumerate(entries):
+        run = partial(run_entry, index=index, arguments=arguments, xcoms=xcoms)
+        started.append(Process(run, log=log))
+        if not at_once:
+            told.append(started[index].line.recv())
+    if at_once:
+        told = [process.line.recv() for process in started]
+    for process in started:
+        os.waitpid(process.pid, 0)
+    line.send({"entries": told})
 
 
 def run_triggerer(line: Line) -> None:

@@ -23,6 +23,7 @@ from tests.combined.actors import (
     FileStore,
     Process,
     keep_busy,
+    run_entries,
     run_forked,
     run_triggerer,
     run_try,
@@ -122,7 +123,7 @@ class Play:
     @contextmanager
     def set(self) -> Iterator[None]:
         """Start the processes, and end them when the block ends."""
-        for folder in ("logs", "ledgers", "notes", "tmp"):
+        for folder in ("logs", "ledgers", "notes", "xcoms", "tmp"):
             (self.home / folder).mkdir()
         temporary, tempfile.tempdir = tempfile.tempdir, str(self.home / "tmp")
         vault = self.home.with_suffix(".vault")
@@ -273,6 +274,24 @@ class Play:
         self.numbers += 1
         run = partial(run_forked, number=self.numbers, creates=step["creates"])
         self.helpers.append(Process(run, log=self._log(f"fork {self.numbers}")))
+
+    def _do_entries(self, step: Step) -> None:
+        self.numbers += 2
+        numbers = (self.numbers - 1, self.numbers)
+        entries = [
+            {
+                "name": f"Entry {number}",
+                "external_id": f"entry{self.numbers}",
+                "provider": "rest",
+                "folder_id": 1892,
+                "input": {"user": "ada", "key": secret_of(self.seed, number)},
+            }
+            for number in numbers
+        ]
+        log = self._log(f"entries {self.numbers}")
+        folder = self.home / "xcoms"
+        run = partial(run_entries, at_once=step["at_once"], entries=entries, folder=folder, log=log)
+        self.helpers.append(Process(run, log=log))
 
     def _do_faults(self, step: Step) -> None:
         operations = OPERATIONS[step["on"]]
@@ -492,6 +511,7 @@ class Play:
                 helper.close()
                 self.helpers.remove(helper)
                 self._hear_forked(words[0].get("made", []))
+                self._hear_entries(words[0].get("entries", []))
         for watch in self.watches.values():
             if watch.restart_at is not None and time.monotonic() > watch.restart_at:
                 self._start(watch)
@@ -607,6 +627,33 @@ class Play:
                 row and row["name"] == told["wanted"] for row in self.truth.rows.get(told["id"], [])
             ):
                 raise Broken("another's answer", f"{told['wanted']} was told that it is {told['id']}")
+
+    def _hear_entries(self, told: Sequence[dict[str, Any]]) -> None:
+        """Check that one of two entries with the same identity ended well, and that the other says why."""
+        self._note(told)
+        self.learn()
+        ended = [each["id"] for each in told if "id" in each]
+        refused = any(each.get("error", [""])[0] == "WorkatoExistsError" for each in told)
+        for each in told:
+            if "error" not in each:
+                # One whose answer was lost may have created it without knowing.
+                names = {row["name"] for row in self.truth.rows[each["id"]] if row}
+                if refused and names != {each["wanted"]}:
+                    raise Broken("two entries", f"{each['id']} was {names}: {told}")
+                continue
+            kind, since = each["error"][0], each["at"] - SLACK
+            if kind == "WorkatoExistsError":
+                right = "rows[0]" in each["says"] and "rows[1]" in each["says"]
+            else:
+                # Another step may have broken or deleted the connection.
+                right = self._is_excused(each["error"], since) or kind in (
+                    "WorkatoAuthorizationError",
+                    "WorkatoNotFoundError",
+                )
+            if not right:
+                raise Broken("two entries", f"{each['wanted']}: {kind}: {each['says'][:300]}")
+        if len(ended) == 2 and not self.deletes.keys() & set(ended):
+            raise Broken("two entries", f"both ended well: {told}")
 
     def _check_created(self, task: Task, created: object) -> None:
         """Check a task's statement of whether it created the connection that it returned."""

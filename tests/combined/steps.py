@@ -219,6 +219,11 @@ def fork(chance: random.Random) -> list[Step]:
     ]
 
 
+def entries(chance: random.Random) -> list[Step]:
+    """Run two entries of one list that mean the same connection."""
+    return [{"do": "entries", "at_once": chance.random() < 0.5, "after": chance.choice((0, 30))}]
+
+
 #: How to draw each kind of step, and its weight.
 DRAW: Mapping[str, tuple[Callable[[random.Random, Style], Step | list[Step]], float]] = {
     "ensure": (ensure, 14),
@@ -277,8 +282,9 @@ def history(seed: int, *, steps: int) -> list[Step]:
         drawn += some if isinstance(some, list) else [some]
     drawn = [{**step, "after": chance.choice((0, 0, 10, 30, 80))} for step in drawn[:steps]]
     # Drawn apart, so that a seed's other steps stay the same.
-    apart = random.Random(f"fork {seed}")  # noqa: S311
-    if apart.random() < 0.4:
-        where = apart.randrange(len(drawn) + 1)
-        drawn[where:where] = fork(apart)
+    for kind, draw in (("fork", fork), ("entries", entries)):
+        apart = random.Random(f"{kind} {seed}")  # noqa: S311
+        if apart.random() < 0.4:
+            where = apart.randrange(len(drawn) + 1)
+            drawn[where:where] = draw(apart)
     return [*drawn, {"do": "quiet"}]
