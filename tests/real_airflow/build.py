@@ -18,6 +18,7 @@ from tests.real_airflow.cells import (
     BESIDE_DAG_ID,
     CELLS,
     CONN_ID,
+    NATIVE,
     PATIENCE,
     RUNS_DAG_ID,
     RUNS_MODES,
@@ -63,7 +64,7 @@ def dag_of(dag_id: str) -> DAG:
     """
     if watch := next((watch for watch in WATCHES if watch.dag_id == dag_id), None):
         return _watch(watch)
-    with _dag(dag_id) as dag:
+    with _dag(dag_id, render_template_as_native_obj=dag_id.endswith(NATIVE)) as dag:
         if dag_id == RUNS_DAG_ID:
             for mode in RUNS_MODES:
                 wait = WorkatoConnectionSensor(

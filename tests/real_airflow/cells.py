@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any, Literal
@@ -20,6 +20,10 @@ IS_SHORT = os.environ.get("CONSUMER_TABLE") == "short"
 
 #: The Airflow connections of the table and of the watches, which report every change in their workspace.
 CONN_ID, WATCHED_CONN_ID = "table", "watched"
+
+Variant = Literal["", "_native"]
+#: The ending of DAGs that run a part of the table again, with templates rendered as native objects.
+NATIVE: Variant = "_native"
 
 Shape = Literal["one", "list", "mapped"]
 Take = Literal["argument", "jinja", "expand", "map", "expand dict", "no push", "multiple outputs"]
@@ -141,6 +145,7 @@ class Subject:
     :param each: makes the arguments of one instance from its label and the id of its connection.
     :param seed: the fields of that connection; ``None`` if the task needs no connection.
     :param mode: how it waits, if it does.
+    :param variant: the ending of its DAG's id, if that runs differently.
     """
 
     name: str
@@ -151,10 +156,11 @@ class Subject:
     common: Mapping[str, Any] = field(default_factory=dict)
     seed: Mapping[str, Any] | None = field(default_factory=dict)
     mode: Mode | None = None
+    variant: Variant = ""
 
     @property
     def dag_id(self) -> str:
-        return f"table_{self.slug}"
+        return f"table_{self.slug}{self.variant}"
 
     @property
     def is_sensor(self) -> bool:
@@ -262,7 +268,23 @@ _SUBJECTS: tuple[Subject, ...] = (
         seed=_END_USER,
     ),
 )
-SUBJECTS = tuple(subject for subject in _SUBJECTS if subject.mode or subject.slug == "create" or not IS_SHORT)
+#: Each kind of value, and each process that can return it. A create's name is a number once it is an object.
+_VARIED = {"sensor_worker", "sensor_default", "create", "waiting_create_default", "list"}
+_NATIVE_SUBJECTS = tuple(
+    replace(
+        subject,
+        name=f"{subject.name}, native rendering",
+        variant=NATIVE,
+        each=(lambda _, number: {"name": str(number)}) if subject.creates else subject.each,
+    )
+    for subject in _SUBJECTS
+    if subject.slug in _VARIED
+)
+SUBJECTS: tuple[Subject, ...] = (
+    tuple(subject for subject in _SUBJECTS if subject.mode or subject.slug == "create")
+    if IS_SHORT
+    else _SUBJECTS + _NATIVE_SUBJECTS
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -334,7 +356,9 @@ class Cell:
 def _cells() -> Iterator[Cell]:
     number = 10_000
     for subject in SUBJECTS:
-        shapes: tuple[Shape, ...] = ("one", "list", "mapped") if subject.is_sensor else ("one", "mapped")
+        shapes: tuple[Shape, ...] = ("one", "mapped")
+        if subject.is_sensor and not subject.variant:
+            shapes = ("one", "list", "mapped")
         for shape in shapes[:1] if IS_SHORT else shapes:
             for options, takes in _takes(subject, shape):
                 producer = Producer(subject=subject, shape=shape, options=options, number=number)
@@ -348,6 +372,9 @@ def _takes(subject: Subject, shape: Shape) -> Iterator[tuple[Mapping[str, Any], 
         yield {}, ["argument"]
         return
     default: list[Take] = ["argument", "jinja"]
+    if subject.variant:
+        yield {}, ["argument", "jinja", "expand"] if shape == "mapped" else default
+        return
     # A task can be mapped over a mapped task's results, whatever their type.
     if shape != "one" or subject.kind.is_list:
         default += ["expand", "map"]

@@ -27,6 +27,7 @@ from tests.real_airflow.cells import (
     LISTED_FOLDER,
     LOST,
     MODES,
+    NATIVE,
     RUNS,
     RUNS_DAG_ID,
     RUNS_MODES,
@@ -597,7 +598,8 @@ class _Reality:
             case "argument":
                 given = [everything]
             case "jinja":
-                given = [_scalar(results[0], producer)]
+                scalar = _scalar(results[0], producer)
+                given = [scalar if producer.subject.variant == NATIVE else str(scalar)]
             case "no push":
                 given = ["None"]
             case "multiple outputs":
@@ -623,10 +625,10 @@ class _Reality:
         return self._returned_always.get(producer.subject.slug, self._rows.get(number))
 
 
-def _scalar(value: Any, producer: Producer) -> str:
+def _scalar(value: Any, producer: Producer) -> Any:
     for step in re.findall(r"\[(?:'(\w+)'|(\d+))\]", producer.kind.path):
         value = value[step[0] or int(step[1])]
-    return str(value)
+    return value
 
 
 def _described(value: Any) -> dict[str, Any]:
