@@ -18,7 +18,7 @@ T = TypeVar("T")
 #: Where people find an id.
 _ADDRESSES = {
     "connection_id": "the address of the connection's page in Workato: /connections/36",
-    "parent_id": "the address of the connection's page in Workato: /connections/1892",
+    "parent_id": "the address of the connection's page in Workato: /connections/36",
     "folder_id": "the address of the folder's page in Workato: /?fid=1892",
 }
 
@@ -45,7 +45,8 @@ def to_id(value: object, *, what: str = "connection_id") -> int:
         return value
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,19}", value) and int(value) > 0:
         return int(value)
-    kind = "a connection's number such as 36" if what == "connection_id" else "a number such as 1892"
+    is_connection = what in ("connection_id", "parent_id")
+    kind = "a connection's number such as 36" if is_connection else "a number such as 1892"
     raise WorkatoConfigurationError(f"{what} must be {kind}, not {_shown(value)}.{_hint(value, what=what)}")
 
 

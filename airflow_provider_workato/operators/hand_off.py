@@ -139,7 +139,7 @@ class HandOffOperator(AuthorizationWait):
         if unused := [name for name, value in options.items() if value and name in self._explicit]:
             raise WorkatoConfigurationError(
                 f"{', '.join(unused)} of task {self.task_id!r} would have no effect without "
-                "wait_for_authorization=True. Set that, or leave them out."
+                f"wait_for_authorization=True. Set that, or leave {'it' if len(unused) == 1 else 'them'} out."
             )
 
     def hand_off(self, context: Context, connection: WorkatoConnection) -> int:

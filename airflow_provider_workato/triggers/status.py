@@ -43,8 +43,9 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
 
     States that already hold when the watch starts do not fire. A change up to one *poke_interval* earlier can
     fire, if other triggers were polling then. Changes from a time without a triggerer fire when one is back,
-    if Airflow has an asset state store (3.3 and later). An event's payload is ``{"change": "lost",
-    "connection": {...}}``. Errors do not fire: after a failed poll the watch continues with the next one.
+    if Airflow has an asset state store (3.3 and later) and only the interval was edited meanwhile. An event's
+    payload is ``{"change": "lost", "connection": {...}}``. Errors do not fire: after a failed poll the watch
+    continues with the next one.
 
     All watches of a triggerer, and the waits without list filters, share one list call per interval. The
     reports are stored when they change: about 50 kB for a workspace of 50,000 connections.

@@ -37,7 +37,10 @@ def test_identity() -> None:
         ({"name": None}, "name must be a string, not NoneType"),
         ({"name": "A", "folder_id": None}, "folder_id must be a number such as 1892, not None"),
         ({"name": "None", "folder_id": 1}, "name is 'None': probably a template rendered"),
-        ({"name": "A", "folder_id": 1, "parent_id": "x"}, "parent_id must be a number such as 1892"),
+        (
+            {"name": "A", "folder_id": 1, "parent_id": "x"},
+            "parent_id must be a connection's number such as 36",
+        ),
         ({"name": "A", "folder_id": 1, "external_id": 5}, "external_id must be a string, not int"),
         ({"name": "A", "folder_id": 1, "redirect_url": " "}, "redirect_url is ' ': probably a template"),
         ({"name": "A", "folder_id": 1, "shell_connection": "maybe"}, "shell_connection must be true or"),
