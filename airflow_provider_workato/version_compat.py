@@ -134,7 +134,7 @@ def has_own_xcom_backend() -> bool:
     return conf.get("core", "xcom_backend", fallback="").rpartition(".")[2] not in ("BaseXCom", "")
 
 
-def push_past_backend(ti: Any, *, key: str, value: Any) -> None:
+def push_past_backend(ti: Any, *, key: str, value: Any, for_tasks: bool = False) -> None:
     """Push an XCom into Airflow's database, past a custom backend, as Airflow itself does with links.
 
     Airflow's page opens what the database holds, which is an object's path if a backend stored the value. And
@@ -143,8 +143,11 @@ def push_past_backend(ti: Any, *, key: str, value: Any) -> None:
     :param ti: the task instance.
     :param key: the XCom's key.
     :param value: the value.
+    :param for_tasks: whether tasks pull it. Only the backend of objects is known to hand on what it did not
+        store; one that encrypts, for example, could not read it.
     """
-    if not has_own_xcom_backend():
+    stores_objects = any(cls.__name__ == "XComObjectStorageBackend" for cls in XCom.__mro__)
+    if not has_own_xcom_backend() or (for_tasks and not stores_objects):
         ti.xcom_push(key=key, value=value)
         return
     where = {name: getattr(ti, name) for name in ("dag_id", "task_id", "run_id", "map_index")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -86,9 +87,11 @@ def push_login_url(
     for each in upstream:
         for map_index in dict.fromkeys((ti.map_index, -1)):
             pull = partial(ti.xcom_pull, task_ids=each.task_id, map_indexes=map_index)
-            if pull(key=CONNECTION_URL_KEY) == wanted and (url := pull(key=OAUTH_URL_KEY)):
-                push_link(context, WorkatoOAuthLink(), url)
-                return
+            # A backend that encrypts cannot read what went past it. A missing button ends no wait.
+            with suppress(Exception):
+                if pull(key=CONNECTION_URL_KEY) == wanted and (url := pull(key=OAUTH_URL_KEY)):
+                    push_link(context, WorkatoOAuthLink(), url)
+                    return
 
 
 def _has_login(task: Any) -> bool:

@@ -98,12 +98,12 @@ class _EnsureOperator(HandOffOperator):
         push_connection_url(context, self.hook.settings, number)
         if self.do_xcom_push:
             # If the task fails, its return value is lost.
-            push_past_backend(ti, key="return_value", value=number)
+            push_past_backend(ti, key="return_value", value=number, for_tasks=True)
 
     def _push_owned(self, context: Context, number: int, *, created: bool) -> None:
         ti = context["ti"]
         owned = {"id": number, "created": created, "task_id": ti.task_id, "map_index": ti.map_index}
-        push_past_backend(ti, key=OWNED_KEY, value=owned)
+        push_past_backend(ti, key=OWNED_KEY, value=owned, for_tasks=True)
 
     def _before_use(self, context: Context, connection: WorkatoConnection, /, *, changes: bool) -> None:
         """Refuse a connection that another task instance created or changed in this DAG run.

@@ -50,3 +50,14 @@ def test_few_objects_are_left(left: Any) -> None:
 def test_a_delete_finds_out_what_was_created(left: Any) -> None:
     assert "b" in left["connections"]
     assert "a" not in left["connections"]
+
+
+def test_a_backend_that_reads_only_its_own_can_read_all_that_tasks_pull(tmp_path: Path) -> None:
+    environment = os.environ | {
+        "AIRFLOW_HOME": str(tmp_path),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
+        "AIRFLOW__CORE__XCOM_BACKEND": "tests.support.sealing_xcom.SealingXCom",
+    }
+    command = [sys.executable, "-m", "tests.operators.xcom_sealed_run"]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr[-4000:]
