@@ -296,6 +296,9 @@ class WorkatoOperator(BaseOperator):
     @cached_property
     def hook(self) -> WorkatoConnectionsHook:
         """The hook that makes the calls."""
+        if self._failure is not None:
+            # A subclass has replaced pre_execute.
+            raise self._failure
         return WorkatoConnectionsHook(self.workato_conn_id)
 
 

@@ -376,3 +376,19 @@ def test_an_error_of_a_mapped_task_shows_no_credential(
     assert len(told) in (0, 2)
     assert ODD not in shown
     assert BROKEN not in shown
+
+
+class OwnStart(WorkatoUpdateConnectionOperator):
+    """A user's operator that does not call the base class."""
+
+    def pre_execute(self, context: Any) -> None:
+        self.log.info("Starting")
+
+
+def test_nothing_is_sent_with_a_template_that_failed(
+    airflow_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with started("own_start") as dag:
+        OwnStart.partial(task_id="update", name="{{ oops }}").expand(connection_id=[36])
+    run, bodies = played(dag, monkeypatch)
+    assert (list(run.states.values()), bodies) == (["failed"], [])
