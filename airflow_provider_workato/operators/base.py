@@ -97,7 +97,6 @@ class WorkatoOperator(BaseOperator):
     _object_fields: ClassVar[frozenset[str]] = frozenset()
     _secret_fields: ClassVar[frozenset[str]] = frozenset()
 
-    _is_rendered = False
     _failure: Exception | None = None
 
     def __init__(
@@ -108,6 +107,8 @@ class WorkatoOperator(BaseOperator):
         # Airflow 2 copies a task's attributes in their order, and its __setattr__ needs its own first.
         vars(self)["_explicit"] = vars(self).pop("_explicit", frozenset())
         self.workato_conn_id = workato_conn_id
+        #: What rendering made of the fields, by name.
+        self._rendered_values: dict[str, Any] = {}
 
     def _store(self, **optional: Any) -> None:
         """Store optional arguments as attributes, and remember which were given.
@@ -144,9 +145,7 @@ class WorkatoOperator(BaseOperator):
         # Airflow calls this for all tasks, and render_template_fields for unmapped tasks only.
         if parent is not self:
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
-        elif not self._is_rendered:
-            # Airflow 2 renders a task more than once, but what it has then is no template any more.
-            self._is_rendered = True
+        else:
             self._failure = self._render_fields(template_fields, context, jinja_env, seen_oids)
             # Airflow's frame that makes a mapped task has its arguments, which a traceback with local
             # variables prints.
@@ -174,9 +173,15 @@ class WorkatoOperator(BaseOperator):
         try:
             for name in names:
                 value = getattr(self, name)
-                # What an upstream task gave is no template.
-                if name not in data and id(value) not in seen:
-                    setattr(self, name, self._rendered(value, name, context, env, seen))
+                # What an upstream task gave is no template. Nor is what a template became: Airflow 2 renders
+                # a task more than once.
+                is_result = name in self._rendered_values and self._rendered_values[name] is value
+                if is_result or name in data or id(value) in seen:
+                    continue
+                rendered = self._rendered(value, name, context, env, seen)
+                setattr(self, name, rendered)
+                if name not in self._secret_fields:
+                    self._rendered_values[name] = rendered
         except Exception as error:  # noqa: BLE001 - the caller raises it
             error.__context__ = error.__cause__
             return error.with_traceback(None)
@@ -199,8 +204,10 @@ class WorkatoOperator(BaseOperator):
         try:
             return self._render_leaf(value, place, context, env, seen)
         except Exception as error:  # noqa: BLE001 - raised again, or one in its place
-            self.log.warning("Cannot render the template of %s: %s.", place, type(error).__name__)
-            raise self._template_error(error, place) from error.__cause__
+            failed = error
+        # Outside the except block: a log handler that fails prints what is being handled.
+        self.log.warning("Cannot render the template of %s: %s.", place, type(failed).__name__)
+        raise self._template_error(failed, place) from failed.__cause__
 
     def _render_leaf(
         self, value: Any, place: str, context: Context, env: jinja2.Environment, seen: set[int]
@@ -357,10 +364,11 @@ class CredentialsOperator(WorkatoOperator):
             forget_variables(context)
 
     def _hide_input(self) -> None:
-        if self.input is None or self._credentials is not None:
+        masked = self._rendered_values.get("input")
+        if self.input is None or (masked is not None and self.input == masked):
             return
         self._credentials = seal(self.input, public=self.public_input_keys)
-        self.input = self._credentials.masked()
+        self.input = self._rendered_values["input"] = self._credentials.masked()
         forget_argument(self, "input")
         shortest = conf.getint("logging", "min_length_masked_secret", fallback=5)
         # Airflow logs a warning for each shorter one and does not mask it.

@@ -241,14 +241,15 @@ class Provisioning:
         change = update or not usable
         if change and not (created or self.identity.is_certain_of(row)):
             raise self._uncertain(row)
+        is_unchanged = update and self._shows_all(row)
         if self.before_use is not None:
-            self.before_use(row, changes=change)
+            self.before_use(row, changes=change and not is_unchanged)
         row = self._report(row, created=created)
         status = status_text(row)
         if not change:
             log.info("Reusing connection %s (%s); status: %s.", row["id"], self.identity, status)
             return row
-        if update and self._shows_all(row):
+        if is_unchanged:
             log.info("Connection %s (%s) is unchanged; status: %s.", row["id"], self.identity, status)
             return row
         if update:

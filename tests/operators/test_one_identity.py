@@ -97,6 +97,7 @@ def make_dag(parent: int) -> DAG:
         )
         create(simple, "first", "shared") >> create(simple, "second", "shared")
         create(simple, "unchanged", "unchanged") >> create(simple, "again", "unchanged")
+        create(simple, "equal", "equal", if_exists="update") >> create(simple, "then", "equal")
         create(FailsAfterwards, "retried", "retried", if_exists="update", retries=1, retry_delay=timedelta(0))
         left, other = create(LeftByAClear, "left", "swapped"), create(simple, "other", "swapped")
         left >> other >> create(simple, "cleared", "its own")
@@ -121,6 +122,12 @@ def scene(airflow_db: None) -> Iterator[Scene]:
                     {"provider": "jira", "external_id": each, "authorization_status": "success"}
                     for each in ("known", "unchanged")
                 ),
+                {
+                    "provider": "jira",
+                    "name": "equal",
+                    "external_id": "equal",
+                    "authorization_status": "success",
+                },
             ]
         )
         yield Scene(run=run_dag(make_dag(parent)), workato=workato)
@@ -147,6 +154,10 @@ def test_the_second_task_fails_and_leaves_the_connection_as_it_is(scene: Scene, 
 
 def test_what_nobody_changed_may_be_reused_twice(scene: Scene) -> None:
     assert (scene.run.states["unchanged"], scene.run.states["again"]) == ("success", "success")
+
+
+def test_an_update_that_sends_nothing_changes_nothing(scene: Scene) -> None:
+    assert (scene.run.states["equal"], scene.run.states["then"]) == ("success", "success")
 
 
 def test_a_retry_may_use_what_its_first_try_created(scene: Scene) -> None:
