@@ -30,7 +30,7 @@ NEWEST_METADATA = (2, 4)
 #: What a source distribution has beside tracked files.
 _ADDED = {"PKG-INFO"}
 #: What is tracked and not in a source distribution.
-_LEFT_OUT = re.compile(r"\.(ci|github)/|\.pre-commit-config\.yaml$")
+_LEFT_OUT = re.compile(r"(\.ci|\.github|findings)/|\.pre-commit-config\.yaml$")
 
 _HREF = re.compile(r'(?:href|src)="([^"]*)"')
 _ANCHOR = re.compile(r'id="([^"]*)"')
