@@ -6,9 +6,9 @@ SHELL := /bin/bash
 # Otherwise, each process that the tests start would compile the provider again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Most tests wait for something, so two cores run three at a time. Files share what they start, so each runs in one
+# Most tests wait for something, so two cores run four at a time. Files share what they start, so each runs in one
 # process.
-IN_PARALLEL := -n 3 --dist loadfile
+IN_PARALLEL := -n 4 --dist loadfile
 # The table of downstream results, the demo and the tutorial.
 ON_AIRFLOW := tests/real_airflow tests/tools/test_demo.py tests/test_walkthroughs.py
 PINS := pyproject.toml tools/venv.sh tools/find_python.sh

@@ -38,7 +38,7 @@ for _name in [name for name in os.environ if name.startswith("AIRFLOW_") or name
     del os.environ[_name]
 
 #: As in the Makefile.
-_IN_PARALLEL = ("-n", "3", "--dist", "loadfile")
+_IN_PARALLEL = ("-n", "4", "--dist", "loadfile")
 
 _VERSIONS = f"""
 import json, platform
