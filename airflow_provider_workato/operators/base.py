@@ -279,8 +279,8 @@ class WorkatoOperator(BaseOperator):
         for name in sorted(self._given.intersection(only) if only else self._given):
             if getattr(self, name) is None:
                 raise WorkatoConfigurationError(
-                    f"{name} is None: its template, or the task that should give it, gave no value. Nothing "
-                    "was sent. Correct that, or leave the argument out."
+                    f"{name} is None: the template or the upstream task that sets it returned nothing. Nothing "
+                    "was sent. Correct the template or the task, or leave the argument out."
                 )
 
     def reread_connection(self) -> bool:

@@ -61,7 +61,7 @@ def test_an_argument_that_becomes_none(
 ) -> None:
     operator = kind(task_id="task", **arguments, **{name: nothing})
     operator.render_template_fields({})
-    with pytest.raises(WorkatoConfigurationError, match=f"{name} is None: its template"):
+    with pytest.raises(WorkatoConfigurationError, match=f"{name} is None: the template"):
         operator.execute(TaskInstance().context)
     assert sandbox.control.requests() == []
 
