@@ -68,9 +68,9 @@ soak: .venv-cluster/.installed ## Keep a Celery cluster busy for 30 minutes (ARG
 
 matrix: .venv-tools/.installed ## Test every supported Airflow and Python, wheel and sdist; writes docs/compatibility.md (minutes)
 	rm -rf build/matrix
-	.venv-tools/bin/python -m nox --session distributions leg installed show $(if $(ARGS),-- $(ARGS))
+	.venv-tools/bin/python -m nox --session distributions leg constrained installed show $(if $(ARGS),-- $(ARGS))
 
-matrix-short: .venv-tools/.installed ## The same for three legs and the wheel only
+matrix-short: .venv-tools/.installed ## The same for four legs and the wheel only
 	rm -rf build/matrix
 	.venv-tools/bin/python -m nox --tags short $(if $(ARGS),-- $(ARGS))
 

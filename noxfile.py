@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import tarfile
@@ -17,7 +18,18 @@ from nox.command import CommandFailed
 
 from tools.matrix import outcomes, table
 from tools.matrix.distributions import PACKAGE, built
-from tools.matrix.legs import LEGS, ON_AIRFLOW, PYTHONS, ROOT, SMOKE, Leg, interpreter, newest
+from tools.matrix.legs import (
+    CONSTRAINED,
+    LEGS,
+    ON_AIRFLOW,
+    PYTHONS,
+    RELEASES,
+    ROOT,
+    SMOKE,
+    Leg,
+    interpreter,
+    newest,
+)
 from tools.matrix.outcomes import Entry, recording
 
 nox.options.default_venv_backend = "uv"
@@ -27,7 +39,7 @@ _FOUND = {python: path for python in PYTHONS if (path := interpreter(python))}
 #: What is built, and the leg whose Airflow and Python it is installed beside.
 DISTRIBUTIONS = {"wheel": newest("3.3", found=_FOUND), "sdist": newest("2.11", found=_FOUND)}
 #: Every row of the table, and the leg whose environment it uses.
-_ALL = {leg.name: leg for leg in LEGS} | DISTRIBUTIONS
+_ALL = {leg.name: leg for leg in (*LEGS, *CONSTRAINED)} | DISTRIBUTIONS
 
 # As in tools/venv.sh.
 os.environ["UV_COMPILE_BYTECODE"] = "1"
@@ -37,6 +49,7 @@ os.environ["PATH"] = os.pathsep.join([*(str(path.parent) for path in _FOUND.valu
 for _name in [name for name in os.environ if name.startswith("AIRFLOW_") or name == "PYTHONPATH"]:
     del os.environ[_name]
 
+_PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 #: As in the Makefile.
 _IN_PARALLEL = ("-n", "4", "--dist", "loadfile")
 
@@ -83,6 +96,33 @@ def leg(session: nox.Session, leg: Leg) -> None:
             run.test("-m", "", *ON_AIRFLOW, env={"CONSUMER_TABLE": "short"})
         else:
             run.test(*_IN_PARALLEL, *([] if everything else SMOKE))
+
+
+@nox.session
+@nox.parametrize(
+    ["python", "leg"],
+    [
+        nox.param(leg.python, leg, id=leg.name, tags=["short"] if leg.short else [])
+        for leg in CONSTRAINED
+        if leg.python in _FOUND
+    ],
+)
+def constrained(session: nox.Session, leg: Leg) -> None:
+    """Add the wheel to an Airflow with the versions of its day, change none of them, and run tests."""
+    with recording(leg.name) as entry:
+        run = _Run(session, entry)
+        pins = outcomes.FOLDER / f"{leg.name}.txt"
+        run.pin(leg, pins)
+        session.install("--quiet", "--requirement", str(pins))
+        before = run.freeze()
+        # What runs the tests has no floors here: some of it is pinned as well.
+        tools = [re.split("[>=<]", each)[0] for each in nox.project.dependency_groups(_PROJECT, "test")]
+        run.install(replace(leg, constraints=str(pins)), f"{built('wheel')}[sandbox]", *tools)
+        entry.note(versions=dict(line.split("==") for line in pins.read_text().splitlines()))
+        if changed := before - run.freeze():
+            session.error(f"The provider changed what was installed: {sorted(changed)}")
+        session.run("uv", "pip", "check", external=True)
+        run.test(*_IN_PARALLEL, *SMOKE)
 
 
 @nox.session
@@ -145,6 +185,24 @@ class _Run:
         shown = self.session.run("python", "-c", _VERSIONS, silent=True)
         python, versions = json.loads(str(shown).splitlines()[-1])
         self.entry.note(python=python, versions=versions)
+
+    def pin(self, leg: Leg, path: Path) -> None:
+        """Write the versions that an Airflow release would have installed on its day.
+
+        :param path: the constraints file.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        wanted = path.with_suffix(".in")
+        wanted.write_text(f"apache-airflow=={leg.release}\n")
+        self.session.run(
+            *("uv", "pip", "compile", "--quiet", "--no-annotate", "--no-header", str(wanted)),
+            *("--output-file", str(path), "--exclude-newer", f"{RELEASES[leg.release]}T00:00:00Z"),
+            external=True,
+        )
+
+    def freeze(self) -> set[str]:
+        """Return what is installed, with versions."""
+        return set(str(self.session.run("uv", "pip", "freeze", silent=True, external=True)).splitlines())
 
     def test(self, *what: str, env: Mapping[str, str] | None = None) -> None:
         """Run tests and note what they show."""

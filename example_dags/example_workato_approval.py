@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.providers.common.compat.sdk import DAG, AirflowException
+from airflow import DAG
+from airflow.exceptions import AirflowException
 
 from airflow_provider_workato.operators.connections import WorkatoCreateConnectionOperator
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.providers.common.compat.sdk import DAG
+from airflow import DAG
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
 from airflow_provider_workato.operators.connections import (

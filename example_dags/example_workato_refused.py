@@ -13,7 +13,12 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow import DAG
+
+try:
+    from airflow.sdk import task
+except ImportError:  # Airflow 2
+    from airflow.decorators import task
 
 from airflow_provider_workato.authorization import State, state_of
 from airflow_provider_workato.operators.connections import (

@@ -14,13 +14,18 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import DAG, task_group
+from airflow import DAG
+
+try:
+    from airflow.sdk import task_group
+except ImportError:  # Airflow 2
+    from airflow.decorators import task_group
 
 from airflow_provider_workato.operators.connections import WorkatoCreateConnectionOperator
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
 

@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 import requests
-from airflow.providers.common.compat.sdk import DAG
 from packaging.version import Version
 
 from airflow_provider_workato.sandbox.client import SandboxProcess, wait_until
 from tests.support.airflow import AIRFLOW, on_airflow_33
 from tests.support.dags import Run, dag_bag, own_workspace, run_dag
+from tests.support.sdk import DAG
 from tools.leaks import search
 from tools.mailbox import running_mailbox
 
@@ -274,6 +274,12 @@ def test_no_credential_is_on_the_disk(workspace: Workspace) -> None:
 def test_airflow_accepts_every_example(path: Path) -> None:
     if path.stem == "example_workato_lost" and AIRFLOW.major == 2:
         pytest.skip("it is about Airflow 3's asset watchers")
+    if path.stem == "example_workato_email" and AIRFLOW.release == (3, 0, 0):
+        pytest.importorskip(
+            "airflow.providers.smtp.notifications.smtp",
+            reason="Airflow 3.0.0 cannot import the smtp provider of its day",
+            exc_type=ImportError,
+        )
     bag = dag_bag(path)
     assert bag.import_errors == {}
     # Airflow below 3.1 cannot ask a person.

@@ -75,7 +75,7 @@ def test_modules_exist(info: dict[str, Any], kind: str) -> None:
 
 
 def test_classes_exist(info: dict[str, Any], connection_type: dict[str, Any]) -> None:
-    from airflow.providers.common.compat.sdk import BaseOperatorLink
+    from airflow_provider_workato.version_compat import BaseOperatorLink
 
     assert imported(connection_type["hook-class-name"]) is WorkatoConnectionsHook
     assert WorkatoConnectionsHook.conn_type == connection_type["connection-type"]

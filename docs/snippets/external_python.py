@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.sdk import DAG, task
+from airflow import DAG
+
+try:
+    from airflow.sdk import task
+except ImportError:  # Airflow 2
+    from airflow.decorators import task
 
 with DAG("external_python", schedule=None) as dag:
 

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowNotFoundException
 from requests.adapters import HTTPAdapter
 
 from airflow_provider_workato.exceptions import (
@@ -26,6 +25,7 @@ from airflow_provider_workato.exceptions import (
 )
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.redaction import Sealed
+from airflow_provider_workato.version_compat import AirflowFailException, AirflowNotFoundException
 from tests.support.hook import Connect
 from tests.support.listener import listening
 from tests.support.sandbox import RunningSandbox

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG
 from packaging.version import Version
 
 from airflow_provider_workato.sandbox.client import SandboxProcess, running_sandbox
 from tests.support.airflow import AIRFLOW
 from tests.support.coverage import unmeasured
 from tests.support.hook import QUICK, airflow_conn
+from tests.support.sdk import DAG
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from airflow.providers.common.compat.sdk import TaskDeferred
-
+from tests.support.sdk import TaskDeferred
 from tests.support.supervisor import supervised
 from tests.support.tasks import TaskInstance, deferred_instance
 from tests.support.waits import own_poll, resume_with, shared_poll

@@ -68,9 +68,11 @@ def make_task_instance(request: pytest.FixtureRequest) -> Callable[[], TaskInsta
 
 
 def _in_database() -> TaskInstance:
-    from airflow.providers.common.compat.sdk import DAG, BaseOperator
+    from airflow import DAG
     from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunType
+
+    from airflow_provider_workato.version_compat import BaseOperator
 
     now = datetime.now(UTC)
     dag: Any = DAG(f"sensor-{uuid4()}", schedule=None, start_date=now)

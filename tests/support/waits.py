@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from importlib import import_module
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException, TaskDeferred
-
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
+from tests.support.sdk import AirflowSkipException, TaskDeferred
 from tests.support.supervisor import supervised
 from tests.support.tasks import TaskInstance, deferred_instance
 

@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from airflow_provider_workato import __version__
 from tools.matrix.distributions import UnfitError, _compare, check_release, not_released
-from tools.matrix.legs import LEGS, LINES, PATCHES, PYTHONS, ROOT, SMOKE, Leg, newest
+from tools.matrix.legs import CONSTRAINED, LEGS, LINES, PATCHES, PYTHONS, RELEASES, ROOT, SMOKE, Leg, newest
 from tools.matrix.outcomes import (
     FAILED,
     NO_INTERPRETER,
@@ -24,6 +25,7 @@ from tools.matrix.outcomes import (
     recording,
 )
 from tools.matrix.table import (
+    PINNED,
     RECORD,
     brief_table,
     pages_with_table,
@@ -66,6 +68,24 @@ def test_every_python_that_is_promised_is_tested() -> None:
 def test_the_record_has_every_leg() -> None:
     record = recorded(RECORD)
     assert list(record) == [*(leg.name for leg in LEGS), "wheel", "sdist"]
+
+
+def test_every_line_is_tested_under_the_constraints_of_its_first_and_last_release() -> None:
+    last = [pins(leg)[0] for leg in (newest(line, found=()) for line in LINES)]
+    both = [release for patch in last for release in (f"{patch.rpartition('.')[0]}.0", patch)]
+    assert list(RELEASES) == [leg.release for leg in CONSTRAINED] == both
+    assert [row["Airflow"] for row in recorded(RECORD, by="As of").values()] == both
+
+
+def test_no_floor_is_above_what_an_airflow_pins() -> None:
+    """Otherwise the provider cannot be installed under that Airflow's constraints."""
+    wanted = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["sandbox"]]
+    floors = {each.name: each.specifier for each in map(Requirement, wanted)}
+    columns = {heading: name for heading, name in PINNED.items() if name in floors}
+    assert {"msgspec", "requests", "tenacity", "urllib3", "FastAPI"} < set(columns)
+    for day, row in recorded(RECORD, by="As of").items():
+        for heading, name in columns.items():
+            assert not row[heading] or row[heading] in floors[name], f"{name} of {day}"
 
 
 def test_the_pages_say_what_the_matrix_ran() -> None:

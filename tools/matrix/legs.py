@@ -46,6 +46,21 @@ ON_AIRFLOW = (
 #: The first patch release of each Airflow line with watches, and others that differ from the last of theirs.
 PATCHES = ("3.0.0", "3.1.0", "3.2.0", "3.3.0", "3.3.1")
 
+#: The first and the last patch release of each Airflow line, and when it was released. Airflow's own
+#: constraints, and those of hosted Airflows, pin the versions of about that day.
+RELEASES = {
+    "2.11.0": "2025-05-21",
+    "2.11.2": "2026-03-15",
+    "3.0.0": "2025-04-23",
+    "3.0.6": "2025-08-30",
+    "3.1.0": "2025-09-26",
+    "3.1.8": "2026-03-12",
+    "3.2.0": "2026-04-08",
+    "3.2.2": "2026-05-30",
+    "3.3.0": "2026-07-07",
+    "3.3.2": "2026-09-18",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leg:
@@ -57,6 +72,7 @@ class Leg:
     :param constraints: the constraints file, empty for the newest version of everything.
     :param short: whether ``make matrix-short`` runs it.
     :param on_airflow: whether it runs the consumer table on a real Airflow instead of the chosen tests.
+    :param release: the Airflow release whose day decides the versions, empty for the pins of the other legs.
     """
 
     name: str
@@ -65,6 +81,7 @@ class Leg:
     constraints: str = ""
     short: bool = False
     on_airflow: bool = False
+    release: str = ""
 
 
 #: What `.ci/run` does not test anyway, on Python 3.11.
@@ -101,6 +118,12 @@ LEGS = (
         on_airflow=True,
     ),
     Leg(name="newest", python=PYTHONS[-1]),
+)
+
+#: The legs that add the wheel to an Airflow as of its day. The short one has the lowest versions.
+CONSTRAINED = tuple(
+    Leg(name=f"constraints-{release}", python="3.12", release=release, short=release == "3.0.0")
+    for release in RELEASES
 )
 
 

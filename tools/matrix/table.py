@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tools.matrix.legs import LEGS, LINES, PYTHONS, ROOT
+from tools.matrix.legs import CONSTRAINED, LEGS, LINES, PYTHONS, RELEASES, ROOT
 from tools.matrix.outcomes import PASSED, RAN, Outcome
 
 RECORD = ROOT / "docs" / "compatibility.md"
@@ -20,8 +20,11 @@ SHOWN = {
     "requests": "requests",
     "urllib3": "urllib3",
 }
+#: The distributions whose versions Airflow's day decides.
+PINNED = {**SHOWN, "msgspec": "msgspec", "tenacity": "tenacity", "FastAPI": "fastapi"}
 _BRIEF_HEADINGS = ("Airflow", *(f"Python {python}" for python in PYTHONS))
 _HEADINGS = ("Leg", "Python", *SHOWN, "Tests", "Skipped", "Seconds", "Result")
+_PINNED_HEADINGS = ("As of", "Python", *PINNED, "Tests", "Skipped", "Seconds", "Result")
 
 _PAGE = """# Compatibility
 
@@ -42,6 +45,19 @@ Tests are skipped where an Airflow version does not have what they are about. Th
 - The legs of single patch releases have constraints of their own.
 - `wheel` and `sdist` are installed from the built distribution, without the repository: `pip check`,
   `airflow providers get`, the parsing of the example DAGs, the sandbox, and a DAG run against it.
+
+## Under the constraints of each Airflow
+
+Airflow's own constraints, and those of [hosted Airflows](guides/hosted.md), pin what was new when Airflow was
+released. Each row is an Airflow with the newest versions of its day, to which the wheel with the extra
+`sandbox` was added. That changed none of these versions, `pip check` found no conflict, and the same tests
+ran.
+
+{constrained}
+
+- An empty cell: this Airflow does not install it, so the provider or its extra brings the newest.
+- Airflow 3.0.0 cannot import `SmtpNotifier` of its day's smtp provider (2.0.3). There,
+  `example_workato_email` needs a newer one.
 
 ## What each Airflow can do
 
@@ -67,12 +83,12 @@ _EVERYTHING = "all tests that `make test` runs"
 Rows = Sequence[Sequence[str]]
 
 
-def _rows(outcomes: Sequence[Outcome]) -> Rows:
+def _rows(outcomes: Sequence[Outcome], *, days: bool = False) -> Rows:
     return [
         (
-            one.leg,
+            RELEASES[one.leg.removeprefix("constraints-")] if days else one.leg,
             one.python,
-            *(one.versions.get(name, "") for name in SHOWN.values()),
+            *(one.versions.get(name, "") for name in (PINNED if days else SHOWN).values()),
             str(one.passed or ""),
             str(one.skipped or ""),
             f"{one.seconds:.0f}" if one.seconds else "",
@@ -107,10 +123,14 @@ def write_record(outcomes: Sequence[Outcome]) -> None:
 
     :param outcomes: all legs.
     """
+    names = {leg.name for leg in CONSTRAINED}
+    constrained = [one for one in outcomes if one.leg in names]
+    outcomes = [one for one in outcomes if one.leg not in names]
     page = _PAGE.format(
         day=datetime.now(tz=UTC).date(),
         tests=_EVERYTHING if all(one.everything for one in outcomes if one.passed) else _SMOKE,
         table=markdown(_rows(outcomes)),
+        constrained=markdown(_rows(constrained, days=True), headings=_PINNED_HEADINGS),
         abilities=_abilities(outcomes),
     )
     RECORD.write_text(page)
@@ -129,13 +149,14 @@ def _abilities(outcomes: Sequence[Outcome]) -> str:
     return markdown(rows, headings=("", *(one.versions[SHOWN["Airflow"]] for one in able)))
 
 
-def recorded(page: Path) -> dict[str, dict[str, str]]:
-    """Read the table of docs/compatibility.md, by leg.
+def recorded(page: Path, *, by: str = _HEADINGS[0]) -> dict[str, dict[str, str]]:
+    """Read a table of docs/compatibility.md, by its first column.
 
     :param page: the page.
+    :param by: that column's heading.
     """
     text = page.read_text()
-    start = text.index(f"| {_HEADINGS[0]} |")
+    start = text.index(f"| {by} |")
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in text[start : text.index("\n\n", start)].splitlines()
