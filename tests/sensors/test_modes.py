@@ -306,6 +306,9 @@ def test_execution_timeout_ends_a_wait_alike_on_a_worker_and_deferred(airflow_db
     assert errors == {"AirflowTaskTimeout" if AIRFLOW.release >= (3, 3) else "NoneType"}
 
 
+@pytest.mark.skipif(
+    AIRFLOW.release == (3, 0, 0), reason="`dag.test()` of Airflow 3.0.0 cannot count mapped outputs"
+)
 def test_the_outputs_of_mapped_tasks_combined(airflow_db: None) -> None:
     with own_workspace() as workato:
         ids = workato.control.seed(count=4, authorization_status="success")
