@@ -27,6 +27,7 @@ from airflow_provider_workato.sandbox.client import running_sandbox, wait_until
 from tests.support.dags import own_workspace, run_dag
 from tests.support.sandbox import RunningSandbox
 from tools.matrix.distributions import PACKAGE
+from tools.matrix.legs import RELEASES
 
 pytestmark = pytest.mark.slow
 
@@ -84,13 +85,24 @@ COMMANDS = [
 CONNECTIONS = [
     line for snippet in PLAIN for line in snippet.text.splitlines() if line.startswith("AIRFLOW_CONN_")
 ]
+#: Of the file that a hosted Airflow reads.
+REQUIREMENTS = [
+    line for snippet in PLAIN if snippet.page == "docs/guides/hosted.md" for line in snippet.text.splitlines()
+]
 
 
 def test_every_snippet_is_of_a_kind_that_is_run_here() -> None:
     assert (len(PYTHON) > 0, len(CONSOLE) > 0, len(CONNECTIONS) > 0) == (True, True, True)
     assert [str(one) for one in SNIPPETS if one not in PYTHON + CONSOLE + PLAIN] == []
     lines = {line for snippet in PLAIN for line in snippet.text.splitlines() if line}
-    assert lines - {*COMMANDS, *CONNECTIONS} == set()
+    assert lines - {*COMMANDS, *CONNECTIONS, *REQUIREMENTS} == set()
+
+
+def test_a_hosted_airflow_is_told_to_install_the_package_under_constraints_that_were_tested() -> None:
+    constraints = [line for line in REQUIREMENTS if line.startswith("--constraint ")]
+    assert {*REQUIREMENTS} - {*constraints} == {"airflow-provider-workato"}
+    (release,) = re.findall(r"/constraints-([\d.]+)/constraints-3\.\d+\.txt", "".join(constraints))
+    assert release in RELEASES
 
 
 @pytest.fixture
