@@ -58,8 +58,8 @@ ran.
 - An empty cell: this Airflow does not install it, so the provider or its extra brings the newest.
 - Airflow 3.0.0 cannot import `SmtpNotifier` of its day's smtp provider (2.0.3). There,
   `example_workato_email` needs a newer one.
-- On Airflow 3.1.0, the tests of deferred waits fail: it reads a connection only in a real triggerer, where the
-  leg `airflow-3.1.0` passed.
+- On Airflow 3.1.0, the tests of deferred waits fail: it reads a connection only in a real triggerer.
+  There, the leg `airflow-3.1.0` passed.
 
 ## What each Airflow can do
 
