@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
@@ -184,31 +184,22 @@ def comes_from_mapped(task: Any) -> bool:
     return bool(getattr(task, "_BaseOperator__from_mapped", False))
 
 
-def upstream_arguments(task: Any, context: Mapping[str, Any]) -> frozenset[str]:
-    """Return the template fields of a task that an upstream task gave through ``expand_kwargs``.
-
-    Airflow renders these, unlike what an upstream task gives through ``expand``.
+def upstream_arguments(task: Any, given: Collection[str], context: Mapping[str, Any]) -> frozenset[str]:
+    """Return the arguments of a task made from a mapped one that an upstream task gave.
 
     :param task: the operator.
+    :param given: the names of the arguments with which Airflow made it.
     :param context: its context.
     """
-    if not comes_from_mapped(task):
-        return frozenset()
     mapped = task.dag.task_dict[task.task_id]
     rows = mapped.expand_input.value
     if isinstance(rows, Mapping):
-        return frozenset()
+        # The lists and dicts of `expand` stand in the DAG file.
+        return frozenset(name for name, value in rows.items() if not isinstance(value, (Mapping, Sequence)))
     row = rows[context["ti"].map_index] if isinstance(rows, Sequence) else rows
     if isinstance(row, Mapping):
         return frozenset()
-    # Default arguments are added when the task is made.
-    defaults = {**task.dag.default_args, **(getattr(mapped.task_group, "default_args", None) or {})}
-    return frozenset(
-        name
-        for name in task.template_fields
-        if name not in mapped.partial_kwargs
-        and (name not in defaults or getattr(task, name) != defaults[name])
-    )
+    return frozenset(given).difference(mapped.partial_kwargs)
 
 
 def shortest_deferral() -> float:

@@ -740,8 +740,8 @@ def _check_credentials(secrets: Sealed | None, *, provider: str | None = None) -
     if isinstance(secrets.reveal(), Mapping):
         if not secrets.reveal():
             raise WorkatoConfigurationError(
-                "input is empty: the template or the upstream task that sets it returned nothing. Nothing was "
-                "sent. Correct the template or the task, or leave 'input' out if a person authorizes the "
+                "input is empty: the template or the upstream task that sets it returned nothing. Nothing "
+                "was sent. Correct the template or the task, or leave 'input' out if a person authorizes the "
                 "connection."
             )
         check_no_password(secrets, provider)

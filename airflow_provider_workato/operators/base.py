@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, cached_property, wraps
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
 
 import jinja2
 import jinja2.nativetypes
@@ -98,6 +98,15 @@ class WorkatoOperator(BaseOperator):
     _secret_fields: ClassVar[frozenset[str]] = frozenset()
 
     _failure: Exception | None = None
+    #: What upstream tasks gave, by argument. Its texts are no templates.
+    _upstream: Sealed | None = None
+
+    def __new__(cls, *_: Any, **kwargs: Any) -> Self:
+        """Make the object and remember the arguments with which Airflow makes it from a mapped task."""
+        task = super().__new__(cls)
+        if "_airflow_from_mapped" in kwargs:
+            vars(task)["_upstream"] = Sealed(kwargs)
+        return task
 
     def __init__(
         self, *, workato_conn_id: str = WorkatoConnectionsHook.default_conn_name, **kwargs: Any
@@ -105,7 +114,8 @@ class WorkatoOperator(BaseOperator):
         _check_names(type(self), kwargs)
         super().__init__(**kwargs)
         # Airflow 2 copies a task's attributes in their order, and its __setattr__ needs its own first.
-        vars(self)["_explicit"] = vars(self).pop("_explicit", frozenset())
+        for name in vars(self).keys() & {"_explicit", "_upstream"}:
+            vars(self)[name] = vars(self).pop(name)
         self.workato_conn_id = workato_conn_id
         #: What rendering made of the fields, by name.
         self._rendered_values: dict[str, Any] = {}
@@ -169,14 +179,13 @@ class WorkatoOperator(BaseOperator):
         self._given |= {name for name in self._optional if getattr(self, name) is not None}
         if isinstance(env, jinja2.nativetypes.NativeEnvironment):
             env = self.get_template_env()
-        data = upstream_arguments(self, context)
+        self._forget_what_is_no_template(context, env)
         try:
             for name in names:
                 value = getattr(self, name)
-                # What an upstream task gave is no template. Nor is what a template became: Airflow 2 renders
-                # a task more than once.
+                # What a template became is no template: Airflow 2 renders a task more than once.
                 is_result = name in self._rendered_values and self._rendered_values[name] is value
-                if is_result or name in data or id(value) in seen:
+                if is_result or id(value) in seen:
                     continue
                 rendered = self._rendered(value, name, context, env, seen)
                 setattr(self, name, rendered)
@@ -186,6 +195,30 @@ class WorkatoOperator(BaseOperator):
             error.__context__ = error.__cause__
             return error.with_traceback(None)
         return None
+
+    def _forget_what_is_no_template(self, context: Context, env: jinja2.Environment) -> None:
+        """Keep only those texts of upstream tasks that look like templates, which are few or none."""
+        given = self._upstream.reveal() if self._upstream else {}
+        names = upstream_arguments(self, given, context) if given else ()
+        texts = {
+            name: [
+                text
+                for text in Sealed(given[name]).leaves()
+                if isinstance(text, str) and self._is_template(text, env)
+            ]
+            for name in names
+        }
+        vars(self)["_upstream"] = Sealed(texts) if any(texts.values()) else None
+
+    def _is_upstream(self, text: str, env: jinja2.Environment) -> bool:
+        """Tell whether a text came from an upstream task, also if a subclass made it part of a longer one."""
+        # Each template contains one of these.
+        signs = (env.variable_start_string, env.block_start_string, env.comment_start_string)
+        return any(
+            given == text or (given in text and given.strip() not in signs)
+            for texts in (self._upstream.reveal().values() if self._upstream else ())
+            for given in texts
+        )
 
     def _rendered(
         self, value: Any, place: str, context: Context, env: jinja2.Environment, seen: set[int]
@@ -212,12 +245,13 @@ class WorkatoOperator(BaseOperator):
     def _render_leaf(
         self, value: Any, place: str, context: Context, env: jinja2.Environment, seen: set[int]
     ) -> Any:
-        if callable(value):
+        # Airflow calls a whole field only, too.
+        if callable(value) and "[" not in place:
             return value(context=context, jinja_env=env)
         if isinstance(value, str):
             # Jinja would take what an enum's __str__ returns, and drop a newline at the end.
             value = str.__str__(value)
-            if not self._is_template(value, env):
+            if not self._is_template(value, env) or self._is_upstream(value, env):
                 return value
             if place in self._object_fields:
                 return self._object_or_text(value, context, env)
@@ -279,8 +313,8 @@ class WorkatoOperator(BaseOperator):
         for name in sorted(self._given.intersection(only) if only else self._given):
             if getattr(self, name) is None:
                 raise WorkatoConfigurationError(
-                    f"{name} is None: the template or the upstream task that sets it returned nothing. Nothing "
-                    "was sent. Correct the template or the task, or leave the argument out."
+                    f"{name} is None: the template or the upstream task that sets it returned nothing. "
+                    "Nothing was sent. Correct the template or the task, or leave the argument out."
                 )
 
     def reread_connection(self) -> bool:

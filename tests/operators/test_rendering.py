@@ -361,6 +361,35 @@ def test_templates_of_the_dag_are_rendered_beside_it(
     assert sorted(bodies, key=str) == sorted(wanted, key=str)
 
 
+class Own(WorkatoUpdateConnectionOperator):
+    """A user's operator with templates of its own, and with arguments that it makes into others."""
+
+    def __init__(self, *, tenant: str = "", external_id: str = "own {{ 1 + 1 }}", **kwargs: Any) -> None:
+        if tenant:
+            kwargs["name"] = f"connection of {tenant}"
+        super().__init__(external_id=external_id, **kwargs)
+
+
+@pytest.mark.parametrize("make", ["expand_kwargs", "expand"])
+def test_templates_of_a_subclass_are_rendered_and_its_data_is_not(
+    make: str, airflow_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with started(f"own_{make}") as dag:
+        mapped = Own.partial(task_id="update", connection_id=36)
+        if make == "expand":
+            mapped.expand(tenant=tenants().map(lambda row: row["name"]))
+        else:
+            mapped.expand_kwargs(tenants().map(lambda row: {"tenant": row["name"], "input": row["input"]}))
+    run, bodies = played(dag, monkeypatch)
+    assert set(run.states.values()) == {"success"}, run.states
+    inputs = [{"input": row["input"]} if make == "expand_kwargs" else {} for row in TENANTS]
+    wanted = [
+        {"name": f"connection of {row['name']}", "external_id": "own 2", **input}
+        for row, input in zip(TENANTS, inputs, strict=True)
+    ]
+    assert sorted(bodies, key=str) == sorted(wanted, key=str)
+
+
 def test_an_error_of_a_mapped_task_shows_no_credential(
     airflow_db: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -417,3 +446,14 @@ def test_a_task_may_set_fields_and_render_again(airflow_db: None, monkeypatch: p
     run, bodies = played(dag, monkeypatch)
     assert list(run.states.values()) == ["success"]
     assert bodies == [{"name": "late 2", "external_id": "{{ 1", "input": {"key": "s3cret 4"}}]
+
+
+def test_only_a_field_is_called(airflow_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def called(context: Any, jinja_env: Any) -> str:
+        return "called"
+
+    with started("callables") as dag:
+        WorkatoUpdateConnectionOperator(task_id="field", connection_id=36, name=called)
+        WorkatoUpdateConnectionOperator(task_id="nested", connection_id=36, input={"key": called})
+    run, bodies = played(dag, monkeypatch)
+    assert (run.states, bodies) == ({"field": "success", "nested": "failed"}, [{"name": "called"}])
