@@ -188,8 +188,8 @@ def seal(value: Any, *, public: Iterable[str] = ()) -> Sealed | None:
 def secret_texts(leaves: Iterator[Any]) -> list[str]:
     """Return every spelling in which *leaves* can appear, longest first.
 
-    These are each leaf as it is, and as it is written in a URL, in JSON and in HTML. Booleans and ``None``
-    reveal nothing and are left out.
+    These are each leaf as it is, and as it is written in a URL, in JSON, by ``repr()`` and in HTML. Booleans
+    and ``None`` reveal nothing and are left out.
 
     :param leaves: the leaves, as :meth:`Sealed.leaves` yields them.
     """
@@ -197,18 +197,26 @@ def secret_texts(leaves: Iterator[Any]) -> list[str]:
     return sorted((text for text in texts if text.strip()), key=len, reverse=True)
 
 
-def log_texts(leaves: Iterator[Any]) -> list[str]:
+def log_texts(leaves: Iterator[Any], *, shortest: int) -> list[str]:
     """Return the strings by which a log can show *leaves*, for Airflow's masker.
 
-    A log has lines, as they are or as JSON and ``repr()`` write them. Of a long leaf, these are the first
-    lines only: the masker compares each line of the log with all of them.
+    These are each line of a leaf, or a whole leaf if its lines are too short, as it is and as JSON and
+    ``repr()`` write it. Of a long leaf, these are the first lines only: the masker compares each line of the
+    log with all of them.
 
     :param leaves: the leaves, as :meth:`Sealed.leaves` yields them.
+    :param shortest: the length in characters below which the masker takes no string.
     """
-    lines = (
-        line.strip() for text in _sent(leaves) for line in text[:_MAX_LOGGED].splitlines()[:_MAX_LOGGED_LINES]
-    )
-    return list(dict.fromkeys(text for line in lines for text in (line, json.dumps(line)[1:-1]) if text))
+    texts: dict[str, None] = {}
+    for leaf in _sent(leaves):
+        # Unlike splitlines(): logs and files have no other line ends.
+        lines = re.split(r"[\r\n]+", leaf[:_MAX_LOGGED])[:_MAX_LOGGED_LINES]
+        if all(len(line.strip()) < shortest for line in lines):
+            lines = [leaf[:_MAX_LOGGED]]
+        for line in lines:
+            # Spellings of URLs and HTML, too, would make the masker several times slower.
+            texts |= dict.fromkeys(_printed(line.strip()))
+    return [text for text in texts if len(text) >= shortest]
 
 
 def redact(text: object, secrets: Sequence[str], *, limit: int = MAX_QUOTE) -> str:
@@ -275,16 +283,18 @@ def _sent(leaves: Iterator[Any]) -> Iterator[str]:
             yield str(leaf)
 
 
+def _printed(text: str) -> list[str]:
+    return [text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]]
+
+
 def _spellings(text: str) -> set[str]:
     # A lone surrogate cannot be encoded for a URL.
     raw = text.encode("utf-8", "replace")
     return {
-        text,
+        *_printed(text),
         quote(raw, safe=""),
         quote(raw),
         quote_plus(raw),
-        json.dumps(text)[1:-1],
-        json.dumps(text, ensure_ascii=False)[1:-1],
         html.escape(text),
     }
 

@@ -406,7 +406,7 @@ class CredentialsOperator(WorkatoOperator):
         forget_argument(self, "input")
         shortest = conf.getint("logging", "min_length_masked_secret", fallback=5)
         # Airflow logs a warning for each shorter one and does not mask it.
-        mask_secrets([text for text in log_texts(self._credentials.leaves()) if len(text) >= shortest])
+        mask_secrets(log_texts(self._credentials.leaves(), shortest=shortest))
 
     def _check_given(self, *only: str) -> None:
         super()._check_given(*only)
@@ -568,7 +568,7 @@ def check_choice(value: object, choices: Sequence[str], *, what: str) -> None:
     :param what: the argument's name, for the error.
     :raises WorkatoConfigurationError: if *value* is a literal that is not among *choices*.
     """
-    if isinstance(value, str) and not _may_be_template(value):
+    if isinstance(value, str) and not may_be_template(value):
         one_of(value, choices, what=what)
 
 
@@ -579,11 +579,15 @@ def check_flag(value: object, *, what: str) -> None:
     :param what: the argument's name, for the error.
     :raises WorkatoConfigurationError: if *value* is a literal string that does not stand for a boolean.
     """
-    if isinstance(value, str) and not _may_be_template(value):
+    if isinstance(value, str) and not may_be_template(value):
         to_flag(value, what=what)
 
 
-def _may_be_template(value: str) -> bool:
+def may_be_template(value: str) -> bool:
+    """Tell whether a literal in a DAG file looks like a Jinja template.
+
+    :param value: the literal.
+    """
     return "{{" in value or "{%" in value
 
 

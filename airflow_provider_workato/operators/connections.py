@@ -13,7 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from airflow_provider_workato.arguments import one_of, to_flag, to_id, to_optional_flag
+from airflow_provider_workato.arguments import is_stored_form, one_of, to_flag, to_id, to_optional_flag
 from airflow_provider_workato.authorization import Advice, failure, status_text
 from airflow_provider_workato.client.answers import display_name
 from airflow_provider_workato.client.filters import LIST_FILTERS
@@ -43,6 +43,7 @@ from airflow_provider_workato.operators.base import (
     WorkatoOperator,
     check_choice,
     check_flag,
+    may_be_template,
     remembers_explicit,
 )
 from airflow_provider_workato.operators.hand_off import (
@@ -108,10 +109,13 @@ class _EnsureOperator(HandOffOperator):
     def _before_use(self, context: Context, connection: WorkatoConnection, /, *, changes: bool) -> None:
         """Refuse a connection that another task instance created or changed in this DAG run.
 
-        Two entries of a list with one identity would overwrite each other's credentials.
+        Two entries of a list with one identity would overwrite or drop each other's credentials. Tasks that
+        only use the connection may share it.
         """
         ti, number = context["ti"], int(connection["id"])
-        for other in _owned_in_run(context):
+        if not changes and getattr(self, "input", None) is None:
+            return
+        for other in _owned_in_run(context, connection):
             task_id, map_index = other["task_id"], other["map_index"]
             if other["id"] != number or (task_id, map_index) == (ti.task_id, ti.map_index):
                 continue
@@ -129,15 +133,28 @@ class _EnsureOperator(HandOffOperator):
             self._push_owned(context, number, created=False)
 
 
-def _owned_in_run(context: Context) -> list[dict[str, Any]]:
-    """Return what the creates of this DAG created or changed in this run, as far as their XComs tell."""
+def _owned_in_run(context: Context, connection: WorkatoConnection) -> list[dict[str, Any]]:
+    """Return what the creates of this DAG created or changed in this run, as far as their XComs tell.
+
+    :param connection: the connection in question; creates that cannot mean it are left out.
+    """
     dag: Any = context.get("dag")
     creates = [
         task.task_id
         for task in (dag.tasks if dag is not None else ())
         if issubclass(getattr(task, "operator_class", type(task)), _EnsureOperator)
+        and _may_mean(task, connection)
     ]
     return _owned_by(context, creates) if creates else []
+
+
+def _may_mean(task: Any, connection: WorkatoConnection) -> bool:
+    """Tell whether a create may look for *connection*: not if it has another literal external id or name."""
+    decides = "name" if getattr(task, "external_id", None) is None else "external_id"
+    wanted, shown = getattr(task, decides, None), connection.get(decides)
+    if not isinstance(wanted, str) or not isinstance(shown, str) or may_be_template(wanted):
+        return True
+    return shown == wanted or is_stored_form(shown, wanted)
 
 
 def _owned_by(context: Context, task_ids: Sequence[str]) -> list[dict[str, Any]]:

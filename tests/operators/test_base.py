@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -240,14 +241,26 @@ def test_a_misspelt_public_key(
     assert ("public_input_keys" in said) is bool(meant)
 
 
-@pytest.mark.parametrize("spelled", [str, repr, json.dumps])
+@pytest.mark.parametrize("spelled", [str, repr, json.dumps, partial(json.dumps, ensure_ascii=False)])
 @pytest.mark.parametrize(
-    "secret", ["tr1cky\\value", 'tr1cky"value', "tr1cky'value", "first-l1ne\nsecond-l1ne", "tr1cky-ü"]
+    "secret",
+    [
+        "tr1cky\\value",
+        'tr1cky"value',
+        "tr1cky'value",
+        "tr1cky'\"value",
+        "tr1cky\\ü",
+        "first-l1ne\nsecond-l1ne",
+        "first\x85s3c\u2028on\x1cd",
+        "tr1cky-ü",
+        "1234\n5678\n9012",
+    ],
 )
 def test_airflows_masker_knows_what_a_log_can_show(secret: str, spelled: Callable[[str], str]) -> None:
     operator(input={"a": secret}).render_template_fields({})
     shown = redact(f"… {spelled(secret)} …")
-    assert all(line not in shown for line in spelled(secret).strip("'\"").split("\\n"))
+    lines = spelled(secret).strip("'\"").split("\\n")
+    assert all(line not in shown for line in lines)
 
 
 def test_a_value_is_masked_as_it_is_sent() -> None:
@@ -289,7 +302,7 @@ def masker() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("tasks", "size"), [(30, 5), (1, 100)])
-def test_masking_costs_no_more_than_airflows_own(masker: Any, tasks: int, size: int) -> None:
+def test_masking_costs_little_more_than_airflows_own(masker: Any, tasks: int, size: int) -> None:
     """Airflow compiles a pattern of all values for each one that it is told."""
 
     def seconds(work: Callable[[Any], None]) -> float:
@@ -307,8 +320,9 @@ def test_masking_costs_no_more_than_airflows_own(masker: Any, tasks: int, size: 
     def ours(values: list[str]) -> None:
         operator(input={"a": values}).render_template_fields({})
 
-    # The better of two each: another process may have had the processor.
-    assert min(seconds(ours) for _ in range(2)) < 1.5 * min(seconds(own) for _ in range(2)) + 0.1
+    # The better of two each: another process may have had the processor. Airflow's own does not know how JSON
+    # and repr() write these values, each of which has four spellings.
+    assert min(seconds(ours) for _ in range(2)) < 3 * min(seconds(own) for _ in range(2)) + 0.1
 
 
 @pytest.mark.parametrize("line", [76, 1_000_000])
@@ -318,7 +332,7 @@ def test_a_long_value_is_masked_at_its_beginning(masker: Any, line: int) -> None
     task = operator(input={"keystore": value})
     task.render_template_fields({})
     assert value.splitlines()[0][:200] not in redact(value)
-    assert sum(map(len, masker.patterns)) < 100_000
+    assert sum(map(len, masker.patterns)) < 120_000
     assert task.credentials is not None
     assert task.credentials.reveal() == {"keystore": value}
 

@@ -95,7 +95,10 @@ def make_dag(parent: int) -> DAG:
                 for index, each in enumerate(("ada", "grace", "ada"))
             ]
         )
-        create(simple, "first", "shared") >> create(simple, "second", "shared")
+        first, second = (
+            create(simple, each, "shared", input={"apitoken": each}) for each in ("first", "second")
+        )
+        first >> second >> create(simple, "uses", "shared", trigger_rule="all_done")
         create(simple, "unchanged", "unchanged") >> create(simple, "again", "unchanged")
         create(simple, "equal", "equal", if_exists="update") >> create(simple, "then", "equal")
         create(FailsAfterwards, "retried", "retried", if_exists="update", retries=1, retry_delay=timedelta(0))
@@ -150,6 +153,39 @@ def test_the_second_task_fails_and_leaves_the_connection_as_it_is(scene: Scene, 
         f"Connection {number} is meant by two tasks" in error and winner in error and loser in error
         for error in ERRORS
     )
+
+
+def test_a_task_without_credentials_may_use_what_another_created(scene: Scene) -> None:
+    number = scene.run.xcom("first")
+    assert (scene.run.states["uses"], scene.run.xcom("uses")) == ("success", number)
+
+
+def test_only_creates_that_may_mean_a_connection_are_asked(
+    airflow_db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def owned_by(context: Any, task_ids: Any) -> list[Any]:
+        asked.append(sorted(task_ids))
+        return []
+
+    monkeypatch.setattr("airflow_provider_workato.operators.connections._owned_by", owned_by)
+    with (
+        own_workspace() as workato,
+        DAG("asked", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag,
+    ):
+        workato.control.seed([{"provider": "jira", "external_id": "own"}])
+        create(Create, "own", "own", input={"apitoken": "a"})
+        late = {"trigger_rule": "all_failed"}
+        others = [
+            create(Create, "other", "other", **late),
+            create(Create, "template", "{{ 'own' }}", **late),
+            Create.partial(task_id="mapped", provider="jira", **late).expand(name=["own", "other"]),
+        ]
+        dag.get_task("own") >> others
+        run = run_dag(dag)
+    assert run.states["own"] == "success"
+    assert asked == [["mapped", "own", "template"]]
 
 
 def test_what_nobody_changed_may_be_reused_twice(scene: Scene) -> None:
