@@ -30,6 +30,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "repository_links",
+    "whole_signatures",
 ]
 exclude_patterns = ["snippets/**", "_templates/**"]
 templates_path = ["_templates"]

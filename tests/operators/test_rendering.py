@@ -449,8 +449,10 @@ def test_a_task_may_set_fields_and_render_again(airflow_db: None, monkeypatch: p
 
 
 def test_only_a_field_is_called(airflow_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    def called(context: Any, jinja_env: Any) -> str:
+    def give(context: Any, jinja_env: Any) -> str:
         return "called"
+
+    called: Any = give
 
     with started("callables") as dag:
         WorkatoUpdateConnectionOperator(task_id="field", connection_id=36, name=called)

@@ -1,0 +1,77 @@
+"""Show all parameters of an operator, also those that its base classes define and describe."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from sphinx.util.inspect import stringify_signature
+
+from airflow_provider_workato.operators.base import NOT_GIVEN, WorkatoOperator
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+_FIELD = re.compile(r"(?m)^:param (\w+):")
+
+
+class _LeftOut:
+    def __repr__(self) -> str:
+        return "NOT_GIVEN"
+
+
+def _own_bases(cls: type) -> Iterator[type]:
+    return (base for base in cls.__mro__ if issubclass(base, WorkatoOperator))
+
+
+def _whole_signature(
+    app: Sphinx,  # noqa: ARG001
+    what: str,
+    name: str,  # noqa: ARG001
+    cls: Any,
+    options: Any,  # noqa: ARG001
+    signature: str,  # noqa: ARG001
+    returns: str,  # noqa: ARG001
+) -> tuple[str, str] | None:
+    if what != "class" or not issubclass(cls, WorkatoOperator):
+        return None
+    found: dict[str, inspect.Parameter] = {}
+    for base in _own_bases(cls):
+        parameters = inspect.signature(vars(base)["__init__"]).parameters if "__init__" in vars(base) else {}
+        for parameter in parameters.values():
+            if parameter.kind is parameter.KEYWORD_ONLY:
+                is_left_out = parameter.default is NOT_GIVEN
+                shown = parameter.replace(default=_LeftOut()) if is_left_out else parameter
+                found.setdefault(parameter.name, shown)
+    others = inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD, annotation=Any)
+    return stringify_signature(inspect.Signature([*found.values(), others])), ""
+
+
+def _whole_description(
+    app: Sphinx,  # noqa: ARG001
+    what: str,
+    name: str,  # noqa: ARG001
+    cls: Any,
+    options: Any,  # noqa: ARG001
+    lines: list[str],
+) -> None:
+    if what != "class" or not issubclass(cls, WorkatoOperator):
+        return
+    for base in _own_bases(cls):
+        described = set(_FIELD.findall("\n".join(lines)))
+        text = inspect.cleandoc(base.__doc__ or "")
+        for field in re.split(r"(?m)^(?=:)", text)[1:]:
+            match = _FIELD.match(field)
+            if match and match[1] not in described:
+                blank = [] if described else [""]
+                lines[-1:] = [*blank, *field.rstrip().splitlines(), ""]
+                described.add(match[1])
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register with Sphinx."""
+    app.connect("autodoc-process-signature", _whole_signature)
+    app.connect("autodoc-process-docstring", _whole_description)
+    return {"parallel_read_safe": True}
