@@ -162,6 +162,7 @@ class Demo:
             self.console.print(f"  [red]{hit.secret}[/] in {hit.where}")
         verdict = "[green]all succeeded[/]" if self.succeeded else "[red]failed[/]"
         self.console.print(f"{len(self.results)} tasks {verdict} in {self.seconds:.0f} s")
+        self.console.print("To look at such runs in Airflow and in the sandbox: make ui")
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as a dict for JSON."""

@@ -26,6 +26,7 @@ create() {
 }
 
 python=$(tools/find_python.sh "$venv" "$minors")
+echo "$venv: installing what $constraints pins. This takes about a minute, the first time longer."
 create "$python"
 pip=("$venv/bin/python" -m pip --disable-pip-version-check install -qq)
 
