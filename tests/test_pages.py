@@ -84,7 +84,8 @@ def _named_by(kind: type, known: Mapping[str, type]) -> Iterator[type]:
 def test_every_public_class_has_a_page() -> None:
     """Each class that is named after Workato, and each that the page of such a class names.
 
-    It is in the reference by its module, or by itself. The page of an operator has what its base classes define.
+    It is in the reference by its module, or by itself. The page of an operator has what its base classes
+    define.
     """
     listed = re.findall(r"^   (airflow_provider_workato\.\S+)$", REFERENCE.read_text(), re.MULTILINE)
     assert "airflow_provider_workato.operators.connections" in listed

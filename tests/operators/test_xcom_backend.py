@@ -47,11 +47,6 @@ def test_few_objects_are_left(left: Any) -> None:
     assert left["after"]["create.connection"].startswith('"file://')
 
 
-def test_a_delete_finds_out_what_was_created(left: Any) -> None:
-    assert "b" in left["connections"]
-    assert "a" not in left["connections"]
-
-
 def test_a_backend_that_reads_only_its_own_can_read_all_that_tasks_pull(tmp_path: Path) -> None:
     environment = os.environ | {
         "AIRFLOW_HOME": str(tmp_path),

@@ -19,6 +19,7 @@ from tests.real_airflow.cells import (
     CELLS,
     CONN_ID,
     NATIVE,
+    OWNED_DAG_ID,
     PATIENCE,
     RUNS_DAG_ID,
     RUNS_MODES,
@@ -74,6 +75,14 @@ def dag_of(dag_id: str) -> DAG:
                     **PATIENCE | mode.options,
                 )
                 report.override(task_id=f"{mode.slug}_report")(wait.output)
+        elif dag_id == OWNED_DAG_ID:
+            made = operators.WorkatoCreateConnectionOperator(
+                task_id="create", workato_conn_id=CONN_ID, name="owned", provider="jira"
+            )
+            deleted = operators.WorkatoDeleteConnectionOperator(
+                task_id="delete", workato_conn_id=CONN_ID, connection_id=made.output, created_by="create"
+            )
+            report(deleted.output)
         elif dag_id == BESIDE_DAG_ID:
             for beside in BESIDE:
                 wait = WorkatoConnectionSensor(

@@ -21,9 +21,11 @@ IS_SHORT = os.environ.get("CONSUMER_TABLE") == "short"
 #: The Airflow connections of the table and of the watches, which report every change in their workspace.
 CONN_ID, WATCHED_CONN_ID = "table", "watched"
 
-Variant = Literal["", "_native"]
-#: The ending of DAGs that run a part of the table again, with templates rendered as native objects.
+Variant = Literal["", "_native", "_stored"]
+#: The endings of DAGs that run a part of the table again: with templates rendered as native objects, and on a
+#: second Airflow, which keeps all XComs in an object store.
 NATIVE: Variant = "_native"
+STORED: Variant = "_stored"
 
 Shape = Literal["one", "list", "mapped"]
 Take = Literal["argument", "jinja", "expand", "map", "expand dict", "no push", "multiple outputs"]
@@ -280,10 +282,30 @@ _NATIVE_SUBJECTS = tuple(
     for subject in _SUBJECTS
     if subject.slug in _VARIED
 )
+#: All that waits or writes, in each process that can push a result while there is a backend.
+_STORABLE = _VARIED - {"waiting_create_default"} | {
+    "sensor_started",
+    "waiting_create_worker",
+    "update",
+    "disconnect",
+    "delete",
+    "picklist",
+}
+_STORED_SUBJECTS = tuple(
+    replace(
+        subject,
+        name=f"{subject.name}, object store",
+        variant=STORED,
+        # With a backend, only a worker can end a wait, also where the triggerer does so by default.
+        mode=subject.mode and replace(subject.mode, starts=1 if subject.mode.starts_in_trigger else 2),
+    )
+    for subject in _SUBJECTS
+    if subject.slug in _STORABLE
+)
 SUBJECTS: tuple[Subject, ...] = (
     tuple(subject for subject in _SUBJECTS if subject.mode or subject.slug == "create")
     if IS_SHORT
-    else _SUBJECTS + _NATIVE_SUBJECTS
+    else _SUBJECTS + _NATIVE_SUBJECTS + _STORED_SUBJECTS
 )
 
 
@@ -408,6 +430,9 @@ def seeds() -> list[dict[str, Any]]:
     ]
     return rows + LISTED + [{"id": number} for number in RUNS]
 
+
+#: A delete of what a create of its run has made.
+OWNED_DAG_ID = f"table_owned{STORED}"
 
 #: The id of a run is the id of the connection that it waits for.
 RUNS = () if IS_SHORT else tuple(range(7001, 7005))

@@ -18,7 +18,10 @@ from tests.real_airflow.cells import (
     BESIDE_DAG_ID,
     CELLS,
     CONN_ID,
+    IS_SHORT,
+    OWNED_DAG_ID,
     RUNS_DAG_ID,
+    STORED,
     SUBJECTS,
     TAKES,
     WATCHED_CONN_ID,
@@ -32,6 +35,7 @@ _OUTCOME = pytest.StashKey[Outcome]()
 _ROOT = Path(__file__).parents[2]
 #: The table does not test quotas, and would spend most of its time waiting for them.
 _NO_QUOTA = {"calls_per_second": 10_000, "list_calls_per_minute": 600_000}
+_BACKEND = "airflow.providers.common.io.xcom.backend.XComObjectStorageBackend"
 _DAG_FILE = """\
 # Airflow reads files that say DAG and airflow.
 from tests.real_airflow.build import dag_of
@@ -57,7 +61,10 @@ def outcome(
 
 @contextmanager
 def _staged(folder: Path) -> Iterator[Stage]:
-    """Run a cluster with three workspaces: for the table, the watches and the examples."""
+    """Run a cluster with three workspaces: for the table, the watches and the examples.
+
+    A second cluster keeps its XComs in an object store, and shares the table's workspace.
+    """
     # Import here: where these tests are skipped, the dependencies are not installed.
     from tools.cluster import AirflowCluster
     from tools.example_runs import EXAMPLE_POOLS
@@ -82,27 +89,25 @@ def _staged(folder: Path) -> Iterator[Stage]:
             workspaces[conn_id] = sandbox
         workspaces[CONN_ID].control.seed(seeds())
         workspaces[WATCHED_CONN_ID].control.seed(WATCHED_SEEDS)
-        dags = folder / "dags"
-        dags.mkdir()
-        for dag_id in _dag_ids():
-            (dags / f"{dag_id}.py").write_text(_DAG_FILE.format(dag_id=dag_id))
+        dags = _write_dags(folder / "dags", _dag_ids())
         for name, source in example_sources().items():
             (dags / f"{name}.py").write_text(source)
+        env = {
+            **({} if READS_STORED else _in_environment(connections)),
+            "PYTHONPATH": str(_ROOT),
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "60",
+            # For the examples: Airflow can fail their short waits. The table's tasks have one try.
+            "AIRFLOW__CORE__DEFAULT_TASK_RETRIES": "2",
+            "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "0",
+            # Parsing the files repeatedly would take more time than all tasks.
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
+            "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "3600",
+        }
         cluster = stack.enter_context(
             AirflowCluster(
                 home=folder / "home",
                 dags_folder=dags,
-                env={
-                    **({} if READS_STORED else _in_environment(connections)),
-                    "PYTHONPATH": str(_ROOT),
-                    "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "60",
-                    # For the examples: Airflow can fail their short waits. The table's tasks have one try.
-                    "AIRFLOW__CORE__DEFAULT_TASK_RETRIES": "2",
-                    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "0",
-                    # Parsing the files repeatedly would take more time than all tasks.
-                    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
-                    "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "3600",
-                },
+                env=env,
                 database=stack.enter_context(running_postgres()),
                 parallelism=12,
                 connections=connections if READS_STORED else {},
@@ -114,7 +119,33 @@ def _staged(folder: Path) -> Iterator[Stage]:
             if path.stem.startswith("watch_") or path.stem == LOST_EXAMPLE:
                 # Airflow 3.0 starts a watch only when it parses the file for the second time.
                 path.touch()
-        yield Stage(cluster=cluster, workspaces=workspaces, mailbox=mailbox)
+        objects = folder / "objects"
+        storing = None
+        if not IS_SHORT:
+            storing = stack.enter_context(
+                AirflowCluster(
+                    home=folder / "storing",
+                    dags_folder=_write_dags(folder / "stored_dags", _stored_dag_ids()),
+                    env=env
+                    | {
+                        "AIRFLOW__CORE__XCOM_BACKEND": _BACKEND,
+                        "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_PATH": objects.as_uri(),
+                        "AIRFLOW__COMMON_IO__XCOM_OBJECTSTORAGE_THRESHOLD": "0",
+                    },
+                    database=stack.enter_context(running_postgres()),
+                    parallelism=4,
+                    connections=connections if READS_STORED else {},
+                )
+            )
+            storing.api.wait_for_dags(*_stored_dag_ids())
+        yield Stage(cluster=cluster, storing=storing, objects=objects, workspaces=workspaces, mailbox=mailbox)
+
+
+def _write_dags(folder: Path, dag_ids: list[str]) -> Path:
+    folder.mkdir()
+    for dag_id in dag_ids:
+        (folder / f"{dag_id}.py").write_text(_DAG_FILE.format(dag_id=dag_id))
+    return folder
 
 
 def _in_environment(connections: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -123,7 +154,11 @@ def _in_environment(connections: Mapping[str, Mapping[str, Any]]) -> dict[str, s
 
 def _dag_ids() -> list[str]:
     watches = [watch.dag_id for watch in WATCHES] + [BESIDE_DAG_ID] if AIRFLOW >= (3, 0) else []
-    return [subject.dag_id for subject in SUBJECTS] + [RUNS_DAG_ID] + watches
+    return [subject.dag_id for subject in SUBJECTS if subject.variant != STORED] + [RUNS_DAG_ID] + watches
+
+
+def _stored_dag_ids() -> list[str]:
+    return [subject.dag_id for subject in SUBJECTS if subject.variant == STORED] + [OWNED_DAG_ID]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -28,9 +28,11 @@ from tests.real_airflow.cells import (
     LOST,
     MODES,
     NATIVE,
+    OWNED_DAG_ID,
     RUNS,
     RUNS_DAG_ID,
     RUNS_MODES,
+    STORED,
     SUBJECTS,
     WATCHED_CONN_ID,
     WATCHES,
@@ -54,6 +56,9 @@ _WORKERS = "how often a worker takes up a wait, {}"
 _LOGS = "what the log of a wait tells, {}"
 #: The name of the cell about Airflow's own processes.
 LIVES = "every component of Airflow lives"
+_OWNED = "object store: a delete knows what its run created"
+_STORED_ALL = "object store: it has what every task returned"
+_LINKS = "object store: the buttons of a create that waits"
 RESTART = "watch: a change while no triggerer runs"
 #: On an idle machine, everything ends in a fraction of this time.
 DEADLINE = 540.0
@@ -86,17 +91,34 @@ class Stage:
     """The processes that the table uses.
 
     :param cluster: Airflow.
+    :param storing: another Airflow, with an object store for XComs; ``None`` for a short table.
+    :param objects: the folder of that store.
     :param workspaces: the sandboxes by the ids of their Airflow connections.
     :param mailbox: the mails that the examples send.
     """
 
     cluster: AirflowCluster
+    storing: AirflowCluster | None
+    objects: Path
     workspaces: dict[str, SandboxProcess]
     mailbox: Mailbox
 
     @property
     def api(self) -> AirflowApi:
         return self.cluster.api
+
+    def of(self, dag_id: str) -> AirflowCluster:
+        """Return the Airflow that has a DAG."""
+        return self.storing if self.storing and dag_id.endswith(STORED) else self.cluster
+
+    def ended_components(self) -> dict[str, str]:
+        """Return the ends of the logs of components that ended by themselves."""
+        clusters = [self.cluster] + ([self.storing] if self.storing else [])
+        return {
+            f"{cluster.home.name}/{name}": cluster.tail(name, lines=15)
+            for cluster in clusters
+            for name in cluster.ended_components()
+        }
 
     def control(self, conn_id: str) -> SandboxControl:
         return self.workspaces[conn_id].control
@@ -147,6 +169,7 @@ class _Run:
     then: Callable[[], object] = lambda: None
     seen: set[tuple[str, int]] = field(default_factory=set)
     released: bool = False
+    links: dict[str, str | None] = field(default_factory=dict)
     over: bool = False
     tasks: list[dict[str, Any]] = field(default_factory=list)
 
@@ -154,7 +177,7 @@ class _Run:
         """Fetch the tasks, run the action when it is due, and return whether the run is over."""
         if self.over:
             return True
-        self.tasks = stage.api.task_instances(self.dag_id, self.run_id)
+        self.tasks = stage.of(self.dag_id).api.task_instances(self.dag_id, self.run_id)
         waits = [task for task in self.tasks if task["task_id"] in self.waits]
         self.seen |= {
             (task["task_id"], task["map_index"])
@@ -174,7 +197,7 @@ class _Run:
         deferred = {task for task, state in self.waits.items() if state in away} & self.by_worker
         if not deferred:
             return True
-        heard = stage.cluster.left_workers(self.dag_id, self.run_id)
+        heard = stage.of(self.dag_id).left_workers(self.dag_id, self.run_id)
         return heard >= {one for one in self.seen if one[0] in deferred}
 
 
@@ -189,6 +212,8 @@ def play(stage: Stage) -> Outcome:
     if begun:
         _watches_have_begun(stage, begun)
     runs = [_table_run(stage, subject) for subject in SUBJECTS] + _several_runs(stage)
+    if stage.storing:
+        runs.append(_Run(dag_id=OWNED_DAG_ID, run_id=stage.storing.api.trigger(OWNED_DAG_ID)))
     if begun:
         _watches_have_polled(stage)
         runs.append(_beside(stage))
@@ -199,22 +224,22 @@ def play(stage: Stage) -> Outcome:
     person = _Person(stage)
     late |= not _all_end(stage, examples, meanwhile=person.look)
     runs += examples
-    ended = stage.cluster.ended_components()
+    ended = stage.ended_components()
     results: dict[str, Result] = {}
     if begun:
         results |= _told(stage, patience=5 if late else 60)
     results |= _of_table(stage, {run.dag_id: run for run in runs})
     if AIRFLOW >= (3, 3):
         results |= _of_workers(stage, {run.dag_id: run for run in runs})
+    if stage.storing:
+        results |= _of_store(stage, {run.dag_id: run for run in runs})
     results |= _of_logs(stage, {run.dag_id: run for run in runs})
     results |= _of_runs(stage, [run for run in runs if run.dag_id == RUNS_DAG_ID])
     results |= _of_beside(stage, [run for run in runs if run.dag_id == BESIDE_DAG_ID])
     results |= _of_examples(stage, [run for run in runs if run.dag_id in EXAMPLES])
     if begun:
         results[RESTART] = _over_a_restart(stage)
-    results[LIVES] = Result(
-        expected=[], came=ended, log="\n".join(stage.cluster.tail(name, lines=15) for name in ended)
-    )
+    results[LIVES] = Result(expected=[], came=[*ended], log="\n".join(ended.values()))
     return Outcome(results=results, seconds=time.monotonic() - start)
 
 
@@ -226,7 +251,7 @@ def _all_end(stage: Stage, runs: list[_Run], *, meanwhile: Callable[[], object] 
 
     try:
         wait_until(
-            lambda: all_over() or stage.cluster.ended_components(),
+            lambda: all_over() or stage.ended_components(),
             what="the end of all runs",
             deadline=DEADLINE,
             interval=2,
@@ -243,7 +268,7 @@ def _all_end(stage: Stage, runs: list[_Run], *, meanwhile: Callable[[], object] 
 
 
 def _table_run(stage: Stage, subject: Subject) -> _Run:
-    run = _Run(dag_id=subject.dag_id, run_id=stage.api.trigger(subject.dag_id))
+    run = _Run(dag_id=subject.dag_id, run_id=stage.of(subject.dag_id).api.trigger(subject.dag_id))
     if subject.mode:
         made = producers(subject.dag_id)
         run.waits = {producer.task_id: subject.mode.waits_in for producer in made}
@@ -254,15 +279,17 @@ def _table_run(stage: Stage, subject: Subject) -> _Run:
             if not subject.mode.starts_in_trigger or producer.shape == "mapped"
         }
         if subject.creates:
-            run.then = lambda: _authorize_created(stage, made)
+            run.then = lambda: _authorize_created(stage, made, run)
         else:
             numbers = [number for producer in made for number in producer.numbers]
             run.then = lambda: stage.control(CONN_ID).authorize_all(numbers)
     return run
 
 
-def _authorize_created(stage: Stage, made: list[Producer]) -> bool:
+def _authorize_created(stage: Stage, made: list[Producer], run: _Run) -> bool:
     """Authorize the connections that tasks created, and return whether all were there."""
+    if run.dag_id.endswith(STORED) and AIRFLOW >= (3, 0):
+        run.links = stage.of(run.dag_id).api.links(run.dag_id, run.run_id, made[0].task_id)
     names = {arguments["name"] for producer in made for arguments in producer.each}
     control = stage.control(CONN_ID)
     numbers = [row["id"] for row in control.connections() if row["name"] in names]
@@ -352,7 +379,7 @@ def _watches_have_polled(stage: Stage, *, deadline: float = 60) -> None:
     control = stage.control(WATCHED_CONN_ID)
     goal = len(control.requests()) + 2 * len(WATCHES)
     _wait_or_say(
-        lambda: len(control.requests()) >= goal or bool(stage.cluster.ended_components()),
+        lambda: len(control.requests()) >= goal or bool(stage.ended_components()),
         what="the watches' polls",
         deadline=deadline,
     )
@@ -392,7 +419,7 @@ def _of_workers(stage: Stage, runs: dict[str, _Run]) -> dict[str, Result]:
         if subject.mode and subject.mode.starts is not None:
             run = runs[subject.dag_id]
             task_id = producers(subject.dag_id)[0].task_id
-            starts = stage.api.audit_log(run.dag_id, run.run_id, "running")
+            starts = stage.of(run.dag_id).api.audit_log(run.dag_id, run.run_id, "running")
             results[_WORKERS.format(subject.name)] = Result(
                 expected=subject.mode.starts, came=sum(row["task_id"] == task_id for row in starts)
             )
@@ -409,7 +436,7 @@ def _of_logs(stage: Stage, runs: dict[str, _Run]) -> dict[str, Result]:
         tries = max(task["try_number"] for task in run.tasks if task["task_id"] == producer.task_id)
         log = stage.api.log(run.dag_id, run.run_id, producer.task_id, try_number=tries)
         named = f"connection {producer.number}"
-        lines = [rf"Authorized after .* s: {named}\."]
+        lines = [rf"Authorized after .*: {named}\."]
         if mode.waits_in == "up_for_reschedule":
             # In the other modes, the connection may be authorized before the first list.
             lines.append(rf"aiting .*{named} \(no status yet\)\. Polling every 10 s until 20")
@@ -417,6 +444,39 @@ def _of_logs(stage: Stage, runs: dict[str, _Run]) -> dict[str, Result]:
             lines.append(f"Deferring to the triggerer, to wait for {named}. Polling every 1 s until 20")
         results[_LOGS.format(mode.name)] = Result(
             expected=lines, came=[line for line in lines if re.search(line, log)], log=log
+        )
+    return results
+
+
+def _of_store(stage: Stage, runs: dict[str, _Run]) -> dict[str, Result]:
+    """Return what passes the object store by, and what does not."""
+    files = [path.relative_to(stage.objects).parts for path in stage.objects.rglob("*") if path.is_file()]
+    stored = {(dag, task) for dag, _run, task, *_ in files}
+    made = [
+        producer
+        for subject in SUBJECTS
+        if subject.variant == STORED
+        for producer in producers(subject.dag_id)
+    ]
+    expected = sorted([producer.subject.dag_id, producer.task_id] for producer in made)
+    results = {
+        _STORED_ALL: Result(
+            expected=expected, came=[one for one in expected if tuple(one) in stored], log=str(stored)
+        ),
+        _OWNED: _result(
+            stage,
+            runs[OWNED_DAG_ID],
+            "report",
+            expected=[_described({"success": True, "status": "deleted"})],
+            producer="delete",
+        ),
+    }
+    if AIRFLOW >= (3, 0):
+        links = runs[f"table_waiting_create_worker{STORED}"].links
+        results[_LINKS] = Result(
+            expected=["Open in Workato"],
+            came=sorted(name for name, url in links.items() if url and url.startswith("http")),
+            log=str(links),
         )
     return results
 
@@ -557,10 +617,12 @@ def _result(
 
 
 def _report(stage: Stage, dag_id: str, run_id: str, task_id: str, map_index: int) -> Any:
-    value = stage.api.xcom(dag_id, run_id, task_id, map_index=map_index)
+    value = stage.of(dag_id).api.xcom(dag_id, run_id, task_id, map_index=map_index)
     # Depending on the Airflow version, the API returns the value as it was pushed or as it is stored.
     while isinstance(value, str):
-        value = json.loads(value)
+        # The API does not ask the backend.
+        is_path = value.startswith("file:")
+        value = json.loads(Path(value.removeprefix("file://")).read_text() if is_path else value)
     return value
 
 
@@ -655,7 +717,7 @@ def _label(task: dict[str, Any]) -> str:
 
 
 def _log_tail(stage: Stage, run: _Run, task: dict[str, Any], *, size: int = 1500) -> str:
-    folder = stage.cluster.home / "logs" / f"dag_id={run.dag_id}" / f"run_id={run.run_id}"
+    folder = stage.of(run.dag_id).home / "logs" / f"dag_id={run.dag_id}" / f"run_id={run.run_id}"
     folder /= f"task_id={task['task_id']}"
     if task["map_index"] >= 0:
         folder /= f"map_index={task['map_index']}"
@@ -678,5 +740,7 @@ def names() -> Iterator[str]:
             for subject in SUBJECTS
             if subject.mode and subject.mode.starts is not None
         )
+    if not IS_SHORT:
+        yield from (_STORED_ALL, _OWNED, *[_LINKS] * (AIRFLOW >= (3, 0)))
     yield from (_LOGS.format(mode.name) for mode in MODES)
     yield LIVES
