@@ -192,7 +192,7 @@ def test_processes_start_in_the_order_of_arrival(folder: Path) -> None:
     limiter = rate_limiter.rate_limiter_for("workspace", calls_per_period=1, period=PERIOD * 2, shared=True)
     limiter.acquire()
     # Long enough for all to arrive before the first may start.
-    limiter.pause(4)
+    limiter.pause(8)
     times = [start_of(process) for process in queue_up(5)]
     assert times == sorted(times)
     assert min(later - earlier for earlier, later in itertools.pairwise(times)) >= PERIOD * 2
