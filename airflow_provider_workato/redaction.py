@@ -215,7 +215,7 @@ def log_texts(leaves: Iterator[Any], *, shortest: int) -> list[str]:
             lines = [leaf[:_MAX_LOGGED]]
         for line in lines:
             # Spellings of URLs and HTML, too, would make the masker several times slower.
-            texts |= dict.fromkeys(_printed(line.strip()))
+            texts |= dict.fromkeys(_printed(line.strip(), whole=leaf))
     return [text for text in texts if len(text) >= shortest]
 
 
@@ -283,15 +283,18 @@ def _sent(leaves: Iterator[Any]) -> Iterator[str]:
             yield str(leaf)
 
 
-def _printed(text: str) -> list[str]:
-    return [text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1]]
+def _printed(text: str, *, whole: str) -> list[str]:
+    # What repr() escapes depends on the quotes in the whole string.
+    quotes = "".join(each for each in "'\"" if each in whole)
+    in_repr = repr(quotes + text)[len(repr(quotes)) - 1 : -1]
+    return [text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], in_repr]
 
 
 def _spellings(text: str) -> set[str]:
     # A lone surrogate cannot be encoded for a URL.
     raw = text.encode("utf-8", "replace")
     return {
-        *_printed(text),
+        *_printed(text, whole=text),
         quote(raw, safe=""),
         quote(raw),
         quote_plus(raw),

@@ -404,8 +404,9 @@ class CredentialsOperator(WorkatoOperator):
         self._credentials = seal(self.input, public=self.public_input_keys)
         self.input = self._rendered_values["input"] = self._credentials.masked()
         forget_argument(self, "input")
+        # Airflow 3 logs a warning for each shorter one and does not mask it. Airflow 2, which has no minimum,
+        # would mask every "1" and "us" in the log.
         shortest = conf.getint("logging", "min_length_masked_secret", fallback=5)
-        # Airflow logs a warning for each shorter one and does not mask it.
         mask_secrets(log_texts(self._credentials.leaves(), shortest=shortest))
 
     def _check_given(self, *only: str) -> None:

@@ -251,6 +251,7 @@ def test_a_misspelt_public_key(
         "tr1cky'\"value",
         "tr1cky\\ü",
         "first-l1ne\nsecond-l1ne",
+        "tr1cky'l1ne\nother\"l1ne",
         "first\x85s3c\u2028on\x1cd",
         "tr1cky-ü",
         "1234\n5678\n9012",
@@ -283,9 +284,9 @@ def test_a_value_is_masked_as_it_is_sent() -> None:
 
 
 def _values(count: int) -> list[str]:
-    """Return values that JSON, URLs and HTML write in another way, none of them known to the masker."""
+    """Return values, none of them known to the masker, that have other spellings each in its own way."""
     now = time.monotonic_ns()
-    return [f"{now}-{i} p%&9'\"\\<ü" for i in range(count)]
+    return [f"{now}-{i} p%&9" + "'\"\\<ü"[i % 5] for i in range(count)]
 
 
 @pytest.fixture
@@ -302,7 +303,7 @@ def masker() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("tasks", "size"), [(30, 5), (1, 100)])
-def test_masking_costs_little_more_than_airflows_own(masker: Any, tasks: int, size: int) -> None:
+def test_masking_costs_no_more_than_airflows_own(masker: Any, tasks: int, size: int) -> None:
     """Airflow compiles a pattern of all values for each one that it is told."""
 
     def seconds(work: Callable[[Any], None]) -> float:
@@ -320,9 +321,8 @@ def test_masking_costs_little_more_than_airflows_own(masker: Any, tasks: int, si
     def ours(values: list[str]) -> None:
         operator(input={"a": values}).render_template_fields({})
 
-    # The better of two each: another process may have had the processor. Airflow's own does not know how JSON
-    # and repr() write these values, each of which has four spellings.
-    assert min(seconds(ours) for _ in range(2)) < 3 * min(seconds(own) for _ in range(2)) + 0.1
+    # The better of two each: another process may have had the processor.
+    assert min(seconds(ours) for _ in range(2)) < 1.5 * min(seconds(own) for _ in range(2)) + 0.1
 
 
 @pytest.mark.parametrize("line", [76, 1_000_000])
