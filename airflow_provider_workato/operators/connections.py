@@ -115,7 +115,7 @@ class _EnsureOperator(HandOffOperator):
         ti, number = context["ti"], int(connection["id"])
         if not changes and getattr(self, "input", None) is None:
             return
-        for other in _owned_in_run(context, connection):
+        for other in _owned_by_others(context, connection):
             task_id, map_index = other["task_id"], other["map_index"]
             if other["id"] != number or (task_id, map_index) == (ti.task_id, ti.map_index):
                 continue
@@ -133,28 +133,36 @@ class _EnsureOperator(HandOffOperator):
             self._push_owned(context, number, created=False)
 
 
-def _owned_in_run(context: Context, connection: WorkatoConnection) -> list[dict[str, Any]]:
-    """Return what the creates of this DAG created or changed in this run, as far as their XComs tell.
+def _owned_by_others(context: Context, connection: WorkatoConnection) -> list[dict[str, Any]]:
+    """Return what the other creates of this DAG created or changed in this run, as far as their XComs tell.
+
+    Of a mapped task, the result includes what this task instance did.
 
     :param connection: the connection in question; creates that cannot mean it are left out.
     """
     dag: Any = context.get("dag")
+    ti: Any = context["ti"]
+    # On Airflow 3 and later, each costs a request to the API server.
     creates = [
         task.task_id
         for task in (dag.tasks if dag is not None else ())
         if issubclass(getattr(task, "operator_class", type(task)), _EnsureOperator)
+        and (task.task_id != ti.task_id or ti.map_index >= 0)
         and _may_mean(task, connection)
     ]
     return _owned_by(context, creates) if creates else []
 
 
 def _may_mean(task: Any, connection: WorkatoConnection) -> bool:
-    """Tell whether a create may look for *connection*: not if it has another literal external id or name."""
+    """Tell whether a create may look for *connection*: not if what identifies it is another literal."""
     decides = "name" if getattr(task, "external_id", None) is None else "external_id"
-    wanted, shown = getattr(task, decides, None), connection.get(decides)
-    if not isinstance(wanted, str) or not isinstance(shown, str) or may_be_template(wanted):
-        return True
-    return shown == wanted or is_stored_form(shown, wanted)
+    for key in ("provider", decides):
+        wanted, shown = getattr(task, key, None), connection.get(key)
+        if not isinstance(wanted, str) or not isinstance(shown, str) or may_be_template(wanted):
+            continue
+        if not is_stored_form(shown, wanted):
+            return False
+    return True
 
 
 def _owned_by(context: Context, task_ids: Sequence[str]) -> list[dict[str, Any]]:
