@@ -84,7 +84,8 @@ TRIGGER_FAILED = "__fail__"
 
 #: The part of the delay in seconds that does not shrink with the heartbeat interval. On a busy machine with
 #: Airflow 3.1.8, the whole delay was up to 6.4 s at an interval of 1 s (180 tasks), and up to 14.8 s at the
-#: default of 5 s (60 tasks), hence the two intervals in :func:`shortest_deferral`.
+#: default of 5 s (60 tasks), hence the two intervals in :func:`shortest_deferral`. Of 60 short waits at the
+#: default, 45 failed without it and none with it.
 EXECUTOR_DELAY = 7.0
 
 #: Where Airflow's masker is.
