@@ -216,6 +216,18 @@ def shortest_deferral() -> float:
     return 0.0 if _AIRFLOW_2 or not heartbeat else 2 * heartbeat + EXECUTOR_DELAY
 
 
+def triggerer_queue(task: Any) -> str | None:
+    """Return the queue that a triggerer must serve to run a task's wait; ``None`` for one without queues.
+
+    :param task: the task that waits.
+    """
+    if _VERSION < (3, 2) or not conf.getboolean("triggerer", "queues_enabled", fallback=False):
+        return None
+    # Airflow gives the trigger of a task that starts there no queue. A mapped task starts on a worker.
+    starts_there = task.start_from_trigger and not comes_from_mapped(task)
+    return None if starts_there else str(task.queue)
+
+
 def seconds_since_first_poke(task: Any, context: Mapping[str, Any]) -> float:
     """Return for how many seconds a rescheduled sensor has waited: 0 at its first poke.
 
@@ -389,5 +401,6 @@ __all__ = [
     "state_in_run",
     "task_state_store",
     "triggerer_can_hang",
+    "triggerer_queue",
     "upstream_arguments",
 ]

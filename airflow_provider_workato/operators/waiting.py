@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,6 +23,7 @@ from airflow_provider_workato.version_compat import (
     TaskDeferralError,
     is_trigger_timeout,
     shortest_deferral,
+    triggerer_queue,
 )
 
 if TYPE_CHECKING:
@@ -137,10 +139,10 @@ class AuthorizationWait(WorkatoOperator):
             connection_id=connection_id if isinstance(connection_id, (int, str)) else self._wanted,
         )
         self.log.info(
-            "Deferring to the triggerer, to wait for %s. %s If no triggerer is running, the task stays "
-            "deferred; start one with `airflow triggerer`.",
+            "Deferring to the triggerer, to wait for %s. %s If no `%s` is running, the task stays deferred.",
             ids_text(self._wanted),
             schedule_text(self.poke_interval, self._ends(deadline)),
+            self._triggerer_command,
         )
         # Do not list from here: one call for each of thousands of tasks would use up the quota, too.
         self.defer(
@@ -191,11 +193,17 @@ class AuthorizationWait(WorkatoOperator):
             # A triggerer that runs ends the wait before Airflow does.
             raise AirflowSensorTimeout(
                 f"No triggerer ended the wait for {ids_text(self._wanted)} within the specified timeout of "
-                f"{self.timeout:g} s. Start one with `airflow triggerer`, and clear this task."
+                f"{self.timeout:g} s. Start one with `{self._triggerer_command}`, and clear this task."
             )
         if traceback:
             self.log.error("Trigger failed:\n%s", "\n".join(traceback))
         raise from_traceback(traceback) or TaskDeferralError(str(getattr(reason, "value", reason)))
+
+    @property
+    def _triggerer_command(self) -> str:
+        """The command that starts a triggerer for this wait."""
+        queue = triggerer_queue(self)
+        return "airflow triggerer" if queue is None else f"airflow triggerer --queues {shlex.quote(queue)}"
 
     @property
     def _execution_seconds(self) -> float | None:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
+from packaging.version import Version
 
 from airflow_provider_workato import progress
 from airflow_provider_workato.progress import next_reminder
@@ -19,9 +21,10 @@ from airflow_provider_workato.sandbox.client import wait_until
 from airflow_provider_workato.sensors import connections
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 from tests.support import waits
-from tests.support.airflow import on_airflow_33
+from tests.support.airflow import AIRFLOW, on_airflow_33
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
+from tests.support.sdk import TaskDeferred
 from tests.support.tasks import TaskInstance
 
 POKE = pytest.param(waits.poke, id="poke")
@@ -195,10 +198,44 @@ def test_a_deferral_tells_what_it_takes(
     assert (
         said.count("Deferring to the triggerer, to wait for connection 36. Polling every 0.05 s until") == 1
     )
-    assert "If no triggerer is running, the task stays deferred; start one with `airflow triggerer`." in said
+    assert "If no `airflow triggerer` is running, the task stays deferred." in said
     # What is authorized already has no other beginning.
     assert "Waiting for" not in said
     assert re.search(r"Authorized after \d+ s: connection 36\.", said)
+
+
+@pytest.mark.skipif(Version("3.2") > AIRFLOW, reason=f"on Airflow {AIRFLOW}, triggerers serve no queues")
+def test_a_deferral_names_the_queue_that_a_triggerer_must_serve(
+    sandbox: RunningSandbox,
+    make_task_instance: Callable[[], TaskInstance],
+    monkeypatch: pytest.MonkeyPatch,
+    log: Callable[[], str],
+) -> None:
+    import structlog
+    from airflow.sdk.execution_time.task_runner import _defer_task
+
+    monkeypatch.setenv("AIRFLOW__TRIGGERER__QUEUES_ENABLED", "True")
+    sensor = make(36, queue="a queue")(deferrable=True)
+    ti = make_task_instance()
+    with pytest.raises(TaskDeferred) as caught:
+        sensor.execute(ti.context)
+    assert "If no `airflow triggerer --queues 'a queue'` is running, the task stays deferred." in log()
+    with pytest.raises(AirflowSensorTimeout, match="Start one with `airflow triggerer --queues 'a queue'`"):
+        sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, ti.context)
+    # Airflow itself agrees.
+    instance: Any = SimpleNamespace(dag_id="dag", task_id="wait", run_id="run", task=sensor)
+    message: Any = _defer_task(caught.value, instance, structlog.get_logger())[0]
+    assert message.queue == "a queue"
+
+
+@on_airflow_33
+def test_a_wait_that_starts_in_the_triggerer_has_no_queue(
+    make_task_instance: Callable[[], TaskInstance], monkeypatch: pytest.MonkeyPatch, connect: Connect
+) -> None:
+    monkeypatch.setenv("AIRFLOW__TRIGGERER__QUEUES_ENABLED", "True")
+    sensor = make(36, queue="a queue", start_from_trigger=True)(deferrable=True)
+    with pytest.raises(AirflowSensorTimeout, match="Start one with `airflow triggerer`, and clear"):
+        sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, make_task_instance().context)
 
 
 @pytest.mark.parametrize("way", [POKE, RESCHEDULE, DEFERRED, ENDED_IN_TRIGGER])
