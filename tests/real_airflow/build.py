@@ -76,8 +76,15 @@ def dag_of(dag_id: str) -> DAG:
                 )
                 report.override(task_id=f"{mode.slug}_report")(wait.output)
         elif dag_id == OWNED_DAG_ID:
-            made = operators.WorkatoCreateConnectionOperator(
-                task_id="create", workato_conn_id=CONN_ID, name="owned", provider="jira"
+            # It waits on its worker: when a task leaves the worker, Airflow itself writes its links.
+            made = operators.WorkatoCreateRuntimeUserConnectionOperator(
+                task_id="create",
+                workato_conn_id=CONN_ID,
+                parent_id=36,
+                folder_id=4515,
+                external_id=OWNED_DAG_ID,
+                wait_for_authorization=True,
+                **PATIENCE,
             )
             deleted = operators.WorkatoDeleteConnectionOperator(
                 task_id="delete", workato_conn_id=CONN_ID, connection_id=made.output, created_by="create"

@@ -431,7 +431,7 @@ def seeds() -> list[dict[str, Any]]:
     return rows + LISTED + [{"id": number} for number in RUNS]
 
 
-#: A delete of what a create of its run has made.
+#: A create that waits, and a delete of what it has made. The id is also the connection's external id.
 OWNED_DAG_ID = f"table_owned{STORED}"
 
 #: The id of a run is the id of the connection that it waits for.

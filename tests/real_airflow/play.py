@@ -213,7 +213,7 @@ def play(stage: Stage) -> Outcome:
         _watches_have_begun(stage, begun)
     runs = [_table_run(stage, subject) for subject in SUBJECTS] + _several_runs(stage)
     if stage.storing:
-        runs.append(_Run(dag_id=OWNED_DAG_ID, run_id=stage.storing.api.trigger(OWNED_DAG_ID)))
+        runs.append(_owned(stage))
     if begun:
         _watches_have_polled(stage)
         runs.append(_beside(stage))
@@ -279,23 +279,38 @@ def _table_run(stage: Stage, subject: Subject) -> _Run:
             if not subject.mode.starts_in_trigger or producer.shape == "mapped"
         }
         if subject.creates:
-            run.then = lambda: _authorize_created(stage, made, run)
+            run.then = lambda: _authorize_created(stage, made)
         else:
             numbers = [number for producer in made for number in producer.numbers]
             run.then = lambda: stage.control(CONN_ID).authorize_all(numbers)
     return run
 
 
-def _authorize_created(stage: Stage, made: list[Producer], run: _Run) -> bool:
+def _authorize_created(stage: Stage, made: list[Producer]) -> bool:
     """Authorize the connections that tasks created, and return whether all were there."""
-    if run.dag_id.endswith(STORED) and AIRFLOW >= (3, 0):
-        run.links = stage.of(run.dag_id).api.links(run.dag_id, run.run_id, made[0].task_id)
     names = {arguments["name"] for producer in made for arguments in producer.each}
     control = stage.control(CONN_ID)
     numbers = [row["id"] for row in control.connections() if row["name"] in names]
     if len(numbers) == len(names):
         control.authorize_all(numbers)
     return len(numbers) == len(names)
+
+
+def _owned(stage: Stage) -> _Run:
+    api, control = stage.of(OWNED_DAG_ID).api, stage.control(CONN_ID)
+    run = _Run(dag_id=OWNED_DAG_ID, run_id=api.trigger(OWNED_DAG_ID), waits={"create": "running"})
+
+    def log_in() -> bool:
+        """Log in once a person sees all buttons, and return whether that was so."""
+        if AIRFLOW >= (3, 0):
+            run.links = api.links(OWNED_DAG_ID, run.run_id, "create")
+        made = [row["id"] for row in control.connections() if row["external_id"] == OWNED_DAG_ID]
+        if made and all(run.links.values()):
+            control.authorize_all(made)
+        return bool(made and all(run.links.values()))
+
+    run.then = log_in
+    return run
 
 
 def _several_runs(stage: Stage) -> list[_Run]:
@@ -472,9 +487,9 @@ def _of_store(stage: Stage, runs: dict[str, _Run]) -> dict[str, Result]:
         ),
     }
     if AIRFLOW >= (3, 0):
-        links = runs[f"table_waiting_create_worker{STORED}"].links
+        links = runs[OWNED_DAG_ID].links
         results[_LINKS] = Result(
-            expected=["Open in Workato"],
+            expected=["Authorize", "Open in Workato"],
             came=sorted(name for name, url in links.items() if url and url.startswith("http")),
             log=str(links),
         )
