@@ -57,7 +57,7 @@ test-combined: .venv/.installed ## Play random histories of tasks, waits, faults
 test-cluster: .venv-cluster/.installed ## Play scenarios on Celery workers and two triggerers (minutes; ARGS=--short)
 	.venv-cluster/bin/python -m pytest -m cluster -s -o faulthandler_timeout=1200 tests/cluster $(ARGS)
 
-test-browser: .venv-browser/.installed ## Click through Airflow and the sandbox in Chromium (minutes; ARGS=--update-docs)
+test-browser: .venv-browser/.installed docs ## Click through Airflow, the sandbox and the pages in Chromium (minutes; ARGS=--update-docs)
 	.venv-browser/bin/python -m pytest -m browser tests/browser $(ARGS)
 
 test-vendor: .venv/.installed .venv-vendor/.installed ## Run the vendor's command line and, where terraform is, its Terraform provider against the sandbox

@@ -29,6 +29,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx_copybutton",
     "repository_links",
     "whole_signatures",
 ]
@@ -57,13 +58,16 @@ nitpick_ignore_regex = [
     (r"py:class", r"Connection|Context|Logger|datetime|timedelta"),
     (r"py:.*", r".*\.[ET]"),
     # Internal modules, which have no page.
-    (r"py:.*", r".*_workato\.(authorization|connection_form|handover)\b.*"),
+    (r"py:.*", r".*_workato\.(authorization|connection_form|handover|redaction)\b.*"),
     (r"py:.*", r".*_workato\.client\.(fast_decoding|retries|transport)\b.*"),
     (r"py:meth", r"_\w+"),
 ]
 
 # The reader's own sandbox.
 linkcheck_ignore = [r"http://127\.0\.0\.1"]
+
+# A copied block leaves out prompts and what the commands print.
+copybutton_exclude = ".linenos, .gp, .go"
 
 html_theme = "furo"
 html_title = f"{project} {release}"

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import requests
+import yaml
 
 from airflow_provider_workato import __version__
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
@@ -78,6 +79,7 @@ CONSOLE = [snippet for snippet in SNIPPETS if snippet.language == "console"]
 ALONE = [snippet for snippet in CONSOLE if snippet.page not in WALKTHROUGHS]
 #: Their lines use what an earlier one has printed.
 IN_A_SHELL = [snippet for snippet in ALONE if "$(" in snippet.text]
+YAML = [snippet for snippet in SNIPPETS if snippet.language == "yaml"]
 PLAIN = [snippet for snippet in SNIPPETS if snippet.language == ""]
 COMMANDS = [
     line for snippet in PLAIN for line in snippet.text.splitlines() if line.startswith(("make ", "pip "))
@@ -93,7 +95,7 @@ REQUIREMENTS = [
 
 def test_every_snippet_is_of_a_kind_that_is_run_here() -> None:
     assert (len(PYTHON) > 0, len(CONSOLE) > 0, len(CONNECTIONS) > 0) == (True, True, True)
-    assert [str(one) for one in SNIPPETS if one not in PYTHON + CONSOLE + PLAIN] == []
+    assert [str(one) for one in SNIPPETS if one not in PYTHON + CONSOLE + YAML + PLAIN] == []
     lines = {line for snippet in PLAIN for line in snippet.text.splitlines() if line}
     assert lines - {*COMMANDS, *CONNECTIONS, *REQUIREMENTS} == set()
 
@@ -192,6 +194,24 @@ def test_an_airflow_connection_is_read_as_the_page_says(line: str, monkeypatch: 
     settings = WorkatoConnectionsHook(name.removeprefix("AIRFLOW_CONN_").lower()).settings
     assert settings.data_center == "eu"
     assert settings.token.reveal() == "wrkaeu-a-token"
+
+
+@pytest.mark.parametrize("snippet", YAML, ids=str)
+def test_airflow_imports_a_file_of_connections(snippet: Snippet, airflow_db: None, tmp_path: Path) -> None:
+    file = tmp_path / "connections.yaml"
+    file.write_text(snippet.text.replace("…", "a-token"))
+    connections = list(yaml.safe_load(snippet.text))
+    airflow = [str(Path(sys.executable).with_name("airflow")), "connections"]
+    try:
+        subprocess.run([*airflow, "import", str(file)], check=True)
+        for conn_id in connections:
+            shown = subprocess.check_output([*airflow, "get", conn_id, "--output", "json"], text=True)
+            (found,) = json.loads(shown)
+            assert (found["conn_type"], found["password"]) == ("workato", "wrkaeu-a-token")
+            assert found["extra_dejson"] == {"data_center": "eu"}
+    finally:
+        for conn_id in connections:
+            subprocess.run([*airflow, "delete", conn_id], check=True)
 
 
 @pytest.mark.parametrize("line", COMMANDS)

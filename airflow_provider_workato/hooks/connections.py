@@ -152,6 +152,7 @@ class WorkatoConnectionsHook(BaseHook):
     def list_without(self, secrets: Sealed, **filters: Unpack[ListFilters]) -> list[WorkatoConnection]:
         """Return what :meth:`list_connections` returns; nothing in it quotes *secrets*.
 
+        :meta private:
         :param secrets: credentials that an app may have quoted in its messages.
         :param filters: see :class:`~airflow_provider_workato.client.filters.ListFilters`.
         :raises WorkatoError: if the call fails.
