@@ -25,9 +25,11 @@ else:
         schedule=None,
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,
-        # Without it, two runs on different machines could both create the connection.
+        # Otherwise two runs on different machines could both create the connection. A backfill has a limit
+        # of its own: for one, also give the create a pool with one slot.
         max_active_runs=1,
         params={"name": "Finance JIRA", "external_id": "example-approval-jira"},
+        description="Ask a person before a connection is created.",
         doc_md=__doc__,
         tags=["example", "workato"],
     ) as dag:

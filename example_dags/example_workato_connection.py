@@ -24,8 +24,10 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    # Without it, two runs on different machines could both create the connection.
+    # Otherwise two runs on different machines could both create the connection. A backfill has a limit
+    # of its own: for one, also give the create a pool with one slot.
     max_active_runs=1,
+    description="Create a connection, wait, use it, rename, disconnect, delete.",
     doc_md=__doc__,
     tags=["example", "workato"],
 ) as dag:
@@ -34,7 +36,7 @@ with DAG(
         name="Prod JIRA",
         provider="jira",
         folder_id=1892,
-        # If other DAGs or backfills create it, too, also set pool= to a pool with one slot.
+        # If other DAGs create it, too, also set pool= to a pool with one slot.
         external_id="example-connection-jira",
         input={
             "host_name": "{{ conn.jira.host }}",

@@ -32,9 +32,11 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    # Without it, two runs on different machines could both create the connection.
+    # Otherwise two runs on different machines could both create the connection. A backfill has a limit
+    # of its own: for one, also give the create a pool with one slot.
     max_active_runs=1,
     params={"parent_id": 36, "folder_id": 4515, "user": "grace@example.com"},
+    description="Create a connection, e-mail its user, and wait for the login.",
     doc_md=__doc__,
     tags=["example", "workato"],
 ) as dag:

@@ -30,6 +30,7 @@ with DAG(
     schedule=[lost_connections],
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
+    description="Fetch a new login URL when a connection is lost.",
     doc_md=__doc__,
     tags=["example", "workato"],
 ):

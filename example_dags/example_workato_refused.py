@@ -46,8 +46,10 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    # Without it, two runs on different machines could both create a connection.
+    # Otherwise two runs on different machines could both create a connection. A backfill has a limit of its
+    # own: there, max_active_tis_per_dag below prevents that.
     max_active_runs=1,
+    description="Continue with the tenants that have an authorized connection.",
     doc_md=__doc__,
     tags=["example", "workato"],
 ) as dag:

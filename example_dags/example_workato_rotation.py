@@ -43,9 +43,11 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    # Without it, two runs on different machines could both create a connection.
+    # Otherwise two runs on different machines could both create a connection. A backfill has a limit
+    # of its own: for one, also give the create a pool with one slot.
     max_active_runs=1,
     default_args={"on_failure_callback": alarm},
+    description="Rotate the credentials of several tenants.",
     doc_md=__doc__,
     tags=["example", "workato"],
 ) as dag:

@@ -20,8 +20,10 @@ with DAG(
     schedule=None,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
-    # Without it, two runs of this DAG on different machines could both create a connection.
+    # Otherwise two runs on different machines could both create a connection. A backfill has a limit of its
+    # own: there, the pool below prevents that.
     max_active_runs=1,
+    description="Create one connection for each tenant, and wait for all.",
     doc_md=__doc__,
     tags=["example", "workato"],
 ) as dag:

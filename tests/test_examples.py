@@ -65,9 +65,10 @@ def workspace(airflow_db: None) -> Iterator[Workspace]:
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
 def test_the_ui_shows_what_an_example_does(path: Path) -> None:
-    """The DAG's documentation is the file's docstring. The other tests here run the DAGs."""
+    """In the list of DAGs, and on the DAG's page. The other tests here run the DAGs."""
     for dag in dag_bag(path).dags.values():
         assert dag.doc_md.strip() == ast.get_docstring(ast.parse(path.read_text()))
+        assert dag.description
 
 
 def map_indexes(run: Run, task_id: str) -> list[str]:

@@ -69,7 +69,8 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         tasks, or what ``concat()``, ``map()`` and ``zip()`` make of them (templated).
     :param folder_id: list only this folder, to narrow a large workspace (templated).
     :param project_id: list only this project (templated).
-    :param external_id: list only the connections with this external id (templated).
+    :param external_id: list only the connections with this external id (templated). It narrows the list and
+        does not say what to wait for: *connection_id* is needed, too.
     :param fail_fast: fail if a connection failed or was lost. Set it to ``False`` to keep waiting for a
         person to log in again.
     :param deferrable: wait in the triggerer, without a worker. ``exponential_backoff`` does not apply there.
