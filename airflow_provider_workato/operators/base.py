@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache, cached_property, wraps
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar
+from functools import cache, cached_property, partial, wraps
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeAlias, TypeVar
 
 import jinja2
 import jinja2.nativetypes
@@ -97,7 +98,6 @@ class WorkatoOperator(BaseOperator):
     _object_fields: ClassVar[frozenset[str]] = frozenset()
     _secret_fields: ClassVar[frozenset[str]] = frozenset()
 
-    _failure: Exception | None = None
     #: What upstream tasks gave, by argument. Its texts are no templates.
     _upstream: Sealed | None = None
 
@@ -156,20 +156,15 @@ class WorkatoOperator(BaseOperator):
         if parent is not self:
             super()._do_render_template_fields(parent, template_fields, context, jinja_env, seen_oids)
         else:
-            self._failure = self._render_fields(template_fields, context, jinja_env, seen_oids)
+            failure = self._render_fields(template_fields, context, jinja_env, seen_oids)
             # Airflow's frame that makes a mapped task has its arguments, which a traceback with local
-            # variables prints.
-            if self._failure is not None and not comes_from_mapped(self):
-                raise self._failure
-
-    def pre_execute(self, context: Any) -> None:
-        """Fail a mapped task whose templates could not be rendered.
-
-        :param context: the task's context.
-        """
-        if self._failure is not None:
-            raise self._failure
-        super().pre_execute(context)
+            # variables prints. So such a task fails when Airflow runs it, whatever a subclass replaces.
+            if failure is not None and not comes_from_mapped(self):
+                raise failure
+            for name in ("pre_execute", "execute", "resume_execution"):
+                vars(self).pop(name, None)
+                if failure is not None:
+                    vars(self)[name] = partial(_fail, failure)
 
     def _render_fields(
         self, names: Iterable[str], context: Context, env: jinja2.Environment, seen: set[int]
@@ -240,7 +235,7 @@ class WorkatoOperator(BaseOperator):
             failed = error
         # Outside the except block: a log handler that fails prints what is being handled.
         self.log.warning("Cannot render the template of %s: %s.", place, type(failed).__name__)
-        raise self._template_error(failed, place) from failed.__cause__
+        raise self._template_error(failed, place, str(value)) from failed.__cause__
 
     def _render_leaf(
         self, value: Any, place: str, context: Context, env: jinja2.Environment, seen: set[int]
@@ -285,7 +280,7 @@ class WorkatoOperator(BaseOperator):
                 return parsed
         return value
 
-    def _template_error(self, error: Exception, place: str) -> Exception:
+    def _template_error(self, error: Exception, place: str, template: str) -> Exception:
         """Return the error to raise for a template that cannot be rendered.
 
         Of a credential's template, an error of Jinja or Python can quote a part.
@@ -297,7 +292,12 @@ class WorkatoOperator(BaseOperator):
                 f"{place} is no valid Jinja template{reason}. Nothing was sent. Put text with braces that is "
                 "no template between {% raw %} and {% endraw %}."
             )
-        if is_secret and isinstance(error, (TypeError, ValueError)):
+        if isinstance(error, jinja2.UndefinedError) and (
+            # Of data[key], it quotes the key's value.
+            not is_secret or set(str(error).split("'")[-2:-1]) & set(re.findall(r"\w+", template))
+        ):
+            return WorkatoError(f"The template of {place} failed: {error}. Nothing was sent.")
+        if is_secret and isinstance(error, (jinja2.UndefinedError, TypeError, ValueError)):
             return WorkatoError(
                 f"The template of {place} failed with {type(error).__name__}. Its message is not shown: it "
                 "can contain a credential. Nothing was sent."
@@ -337,9 +337,6 @@ class WorkatoOperator(BaseOperator):
     @cached_property
     def hook(self) -> WorkatoConnectionsHook:
         """The hook that makes the calls."""
-        if self._failure is not None:
-            # A subclass has replaced pre_execute.
-            raise self._failure
         return WorkatoConnectionsHook(self.workato_conn_id)
 
 
@@ -532,6 +529,10 @@ class TargetOperator(WorkatoOperator):
                 raise WorkatoNotFoundError(f"{error} {_IF_MISSING}", operation=error.operation) from None
             self.log.info("%s Nothing to do.", error)
             return None
+
+
+def _fail(failure: Exception, *_: Any, **__: Any) -> NoReturn:
+    raise failure
 
 
 def _check_names(kind: type[BaseOperator], arguments: Iterable[str]) -> None:

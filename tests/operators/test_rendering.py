@@ -13,6 +13,7 @@ import pytest
 from airflow.providers.common.compat.sdk import DAG, task, task_group
 
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoError
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.operators.connections import (
     WorkatoGetPicklistOperator,
     WorkatoListConnectionsOperator,
@@ -206,7 +207,9 @@ def everything_told(error: BaseException) -> str:
     [
         ("pa{% ss-w0rd", WorkatoConfigurationError, r"input\['x'\]\[1\] is no valid Jinja template\. "),
         ("{{ secret | number }}", WorkatoError, r"The template of input\['x'\]\[1\] failed with ValueError"),
-        ("{{ oops }}", Exception, "'oops' is undefined"),
+        ("{{ oops }}", WorkatoError, r"The template of input\['x'\]\[1\] failed: 'oops' is undefined"),
+        ("{{ {}.pasword }}", WorkatoError, r"input\['x'\]\[1\] failed: .* has no attribute 'pasword'"),
+        ("{{ {}[secret] }}", WorkatoError, r"The template of input\['x'\]\[1\] failed with UndefinedError"),
     ],
 )
 def test_an_error_shows_no_credential(
@@ -421,11 +424,20 @@ class OwnStart(WorkatoUpdateConnectionOperator):
         self.log.info("Starting")
 
 
+class OwnHook(OwnStart):
+    """A user's operator that makes its own hook, too."""
+
+    @property
+    def hook(self) -> Any:
+        return WorkatoConnectionsHook(self.workato_conn_id)
+
+
+@pytest.mark.parametrize("kind", [OwnStart, OwnHook])
 def test_nothing_is_sent_with_a_template_that_failed(
-    airflow_db: None, monkeypatch: pytest.MonkeyPatch
+    kind: Any, airflow_db: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with started("own_start") as dag:
-        OwnStart.partial(task_id="update", name="{{ oops }}").expand(connection_id=[36])
+    with started(f"failed_{kind.__name__}") as dag:
+        kind.partial(task_id="update", name="{{ oops }}").expand(connection_id=[36])
     run, bodies = played(dag, monkeypatch)
     assert (list(run.states.values()), bodies) == (["failed"], [])
 
