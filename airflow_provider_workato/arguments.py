@@ -28,6 +28,9 @@ EMPTY = ("", "None", "NOTSET")
 #: Empties a field of an existing connection. ``None`` cannot mean that: it stands for an argument left out.
 UNSET = "unset"
 
+#: The fields that it empties.
+UNSETTABLE = ("parent_id", "custom_oauth_profile_id")
+
 #: The longest name that Workato documents, in characters.
 _LONGEST = 255
 
@@ -50,10 +53,12 @@ def to_id(value: object, *, what: str = "connection_id") -> int:
     raise WorkatoConfigurationError(f"{what} must be {kind}, not {_shown(value)}.{_hint(value, what=what)}")
 
 
-def _hint(value: object, *, what: str) -> str:
+def _hint(value: object, *, what: str) -> str:  # noqa: PLR0911 - one for each mistake
     """Return what the error for an invalid id advises, with a leading space."""
     if value is None or (isinstance(value, str) and value.strip() in EMPTY):
         return " The upstream task or template gave no id: check whether it succeeded and what it returned."
+    if isinstance(value, str) and what in UNSETTABLE and value.strip().lower() in (UNSET, "none", "null"):
+        return f" To empty it, write {UNSET!r}; to leave it as it is, leave it out."
     if isinstance(value, str) and (value.startswith("[") or "," in value) and not _is_object(value):
         return (
             " It is the text of a list. A sensor takes lists: pass the task's output, or one template alone, "
@@ -133,7 +138,8 @@ def to_string(value: object, *, what: str) -> str:
             "sent. Correct the template, or leave the argument out."
         )
     if not isinstance(value, str):
-        raise WorkatoConfigurationError(f"{what} must be a string, not {type(value).__name__}.")
+        advice = f" Write {str(value)!r}." if type(value) in (int, float) else ""
+        raise WorkatoConfigurationError(f"{what} must be a string, not {type(value).__name__}.{advice}")
     return value
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from airflow_provider_workato.arguments import UNSET, drop_none, to_flag, to_id, to_string
+from airflow_provider_workato.arguments import UNSET, UNSETTABLE, drop_none, to_flag, to_id, to_string
 from airflow_provider_workato.provisioning.identity import Identity
 
 log = logging.getLogger(__name__)
@@ -19,9 +19,6 @@ _CHECKS: dict[str, Callable[..., Any]] = {
     "custom_oauth_profile_id": to_id,
     "shell_connection": to_flag,
 }
-
-#: The fields that :data:`UNSET` empties.
-UNSETTABLE = ("parent_id", "custom_oauth_profile_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,6 +121,11 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         poke_interval: timedelta | float = 30,
         **kwargs: Any,
     ) -> None:
+        if kwargs.get("mode") == "deferrable":
+            raise WorkatoConfigurationError(
+                "mode='deferrable' does not exist. To wait in the triggerer, write deferrable=True and leave "
+                "mode out."
+            )
         super().__init__(workato_conn_id=workato_conn_id, poke_interval=poke_interval, **kwargs)
         self.connection_id: Any = connection_id
         self.folder_id: Any

@@ -80,7 +80,7 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
         self.changes = [] if isinstance(changes, str) else sorted({str(change) for change in changes or ()})
         if not self.changes or not set(self.changes) <= set(CHANGES):
             raise WorkatoConfigurationError(
-                f"changes must be a list of {', '.join(CHANGES)}, such as ['lost']."
+                f"changes must be a list of {', '.join(CHANGES)}, such as ['lost'], not {changes!r}."
             )
         if external_id is not None and not isinstance(external_id, (int, str)):
             raise WorkatoConfigurationError("external_id must be a string.")

@@ -41,7 +41,11 @@ def test_identity() -> None:
             {"name": "A", "folder_id": 1, "parent_id": "x"},
             "parent_id must be a connection's number such as 36",
         ),
-        ({"name": "A", "folder_id": 1, "external_id": 5}, "external_id must be a string, not int"),
+        (
+            {"name": "A", "folder_id": 1, "external_id": 5},
+            "external_id must be a string, not int. Write '5'.",
+        ),
+        ({"name": "A", "folder_id": 1, "parent_id": "UNSET"}, "To empty it, write 'unset'"),
         ({"name": "A", "folder_id": 1, "redirect_url": " "}, "redirect_url is ' ': probably a template"),
         ({"name": "A", "folder_id": 1, "shell_connection": "maybe"}, "shell_connection must be true or"),
     ],

@@ -414,6 +414,11 @@ def test_starting_there_is_an_option() -> None:
     assert getattr(sensor(deferrable=True), "start_from_trigger", False) is False
 
 
+def test_deferrable_is_no_mode() -> None:
+    with pytest.raises(WorkatoConfigurationError, match="write deferrable=True and leave mode out"):
+        WorkatoConnectionSensor(task_id="wait", connection_id=36, mode="deferrable")
+
+
 def test_starting_there_without_deferring_is_said() -> None:
     with pytest.raises(WorkatoConfigurationError, match="'wait' needs deferrable=True"):
         sensor(start_from_trigger=True)

@@ -259,7 +259,7 @@ def test_an_external_id_may_be_given_as_a_number() -> None:
     assert asyncio.run(scenario()) == ["authorized"]
     with pytest.raises(WorkatoConfigurationError, match="external_id"):
         watch(external_id=["42"])
-    with pytest.raises(WorkatoConfigurationError, match="changes must be a list of"):
+    with pytest.raises(WorkatoConfigurationError, match=r"changes must be a list of .*, not 'lost'\."):
         watch(changes="lost")
 
 
