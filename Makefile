@@ -1,6 +1,6 @@
 # A fresh machine needs Python 3.11 or newer, make and a package registry. PYTHON=/path/to/python chooses the interpreter.
 .DEFAULT_GOAL := help
-.PHONY: help install services demo ui sandbox test test-2.11 test-lowest test-airflow test-combined test-kill test-cluster test-browser test-vendor soak matrix matrix-short docs docs-links package bench lint format clean
+.PHONY: help install services demo ui sandbox test test-all test-2.11 test-lowest test-airflow test-combined test-kill test-cluster test-browser test-vendor soak matrix matrix-short docs docs-links package bench lint format clean
 SHELL := /bin/bash
 
 # Otherwise, each process that the tests start would compile the provider again.
@@ -9,8 +9,8 @@ unexport PYTHONDONTWRITEBYTECODE
 # Most tests wait for something, so two cores run four at a time. Files share what they start, so each runs in one
 # process.
 IN_PARALLEL := -n 4 --dist loadfile
-# The table of downstream results, the demo and the tutorial.
-ON_AIRFLOW := tests/real_airflow tests/tools/test_demo.py tests/test_walkthroughs.py
+# The table of downstream results, XCom backends, the demo and the tutorial.
+ON_AIRFLOW := tests/real_airflow tests/operators/test_xcom_backend.py tests/tools/test_demo.py tests/test_walkthroughs.py
 PINS := pyproject.toml tools/venv.sh tools/find_python.sh
 # Airflow 2.11 refuses Python 3.13.
 MINORS_3 := 11 12 13 14
@@ -33,8 +33,8 @@ ui: .venv/.installed ## Open the example DAGs and the sandbox in a browser; Ctrl
 sandbox: .venv/.installed ## Run the sandbox in the foreground (ARGS="--port 8090")
 	.venv/bin/python -m airflow_provider_workato.sandbox $(ARGS)
 
-test: .venv/.installed ## Run the tests on Airflow 3.3; fails below 95 % branch coverage
-	.venv/bin/python -m pytest $(IN_PARALLEL) --cov $(ARGS)
+test: .venv/.installed ## Run the tests on Airflow 3.3 (ARGS=--cov fails below 95 % branch coverage)
+	.venv/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 
 test-2.11: .venv-2.11/.installed ## Run the same tests on Airflow 2.11.2
 	.venv-2.11/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
@@ -42,7 +42,7 @@ test-2.11: .venv-2.11/.installed ## Run the same tests on Airflow 2.11.2
 test-lowest: .venv-lowest/.installed ## Run the same tests on Airflow 2.11.0 with the lowest supported versions
 	.venv-lowest/bin/python -m pytest $(IN_PARALLEL) $(ARGS)
 
-test-airflow: .venv/.installed ## Run DAGs, the demo and the tutorial on a real Airflow 3.3, and check what downstream tasks receive (minutes)
+test-airflow: .venv/.installed ## Run DAGs, the demo and the tutorial on a real Airflow 3.3, and check what downstream tasks receive (minutes; CONSUMER_TABLE=short)
 	.venv/bin/python -m pytest -m airflow $(ARGS) $(ON_AIRFLOW)
 
 test-airflow-%: .venv-%/.installed ## The same on another line, e.g. make test-airflow-3.1 (2.11, 3.0, 3.1, 3.2)
@@ -62,6 +62,15 @@ test-browser: .venv-browser/.installed docs ## Click through Airflow, the sandbo
 
 test-vendor: .venv/.installed .venv-vendor/.installed ## Run the vendor's command line and, where terraform is, its Terraform provider against the sandbox
 	.venv/bin/python -m pytest -n 2 -m vendor tests/vendor $(ARGS)
+
+# Of the slowest, `.ci/run` runs short forms.
+test-all: ## Run every suite as a whole, and the matrix, as a release needs it (hours)
+	$(MAKE) lint docs
+	$(MAKE) test ARGS=--cov
+	$(MAKE) test-2.11 test-lowest test-airflow-2.11 test-airflow test-combined test-kill test-browser test-vendor
+	$(MAKE) test-cluster
+	$(MAKE) test-cluster ARGS=--edge
+	$(MAKE) matrix
 
 soak: .venv-cluster/.installed ## Keep a Celery cluster busy for 30 minutes (ARGS="--minutes 5"); writes docs/soak.md, and benchmarks.md
 	.venv-cluster/bin/python -m tools.soak $(ARGS)

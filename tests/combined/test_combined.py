@@ -17,7 +17,7 @@ import pytest
 from tests.combined.defects import DEFECTS
 from tests.support.airflow import on_airflow_33
 
-pytestmark = [pytest.mark.slow, on_airflow_33]
+pytestmark = [pytest.mark.combined, on_airflow_33]
 
 ROOT = Path(__file__).parents[2]
 HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
@@ -48,7 +48,7 @@ def play(folder: Path, *arguments: object, timeout: float) -> tuple[dict[str, An
 
 
 def test_some_histories(tmp_path: Path) -> None:
-    """Play a few in every run of the tests."""
+    """Play a few: the short form of the next test but one."""
     told, printed = play(tmp_path, "--seeds", 4, "--steps", 25, "--shrink-seconds", 60, timeout=180)
     assert told["found"] == [], printed
     assert told["seeds"] == 4
@@ -60,7 +60,6 @@ def test_histories_that_once_failed(tmp_path: Path) -> None:
     assert told["seeds"] == len(HISTORIES)
 
 
-@pytest.mark.combined
 def test_many_histories(tmp_path: Path) -> None:
     told, printed = play(
         tmp_path, "--seeds", SEEDS, "--seconds", SECONDS, "--shrink-seconds", 180, timeout=SECONDS + 400
@@ -71,7 +70,6 @@ def test_many_histories(tmp_path: Path) -> None:
     assert told["seconds"] <= SECONDS
 
 
-@pytest.mark.combined
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_finds_a_defect_that_is_put_back(tmp_path: Path, defect: str) -> None:
     """The seeds of the full test are enough to detect it."""
