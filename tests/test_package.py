@@ -30,7 +30,7 @@ LAYERS = [
     {"progress"},
     {"authorization"},
     {"client"},
-    {"arguments", "handover", "local_lock"},
+    {"arguments", "local_lock"},
     {"exceptions", "redaction", "version_compat", "connection_form", "get_provider_info"},
 ]
 LEVEL = {name: len(LAYERS) - number for number, names in enumerate(LAYERS) for name in names}

@@ -214,7 +214,7 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
         cases the task does not wait.
     :param wait_for_authorization: wait until a person has authorized the connection in Workato (templated).
         Of use without *input*, or with *shell_connection*. *ask_again*, *notifiers*, *deferrable*,
-        *poke_interval*, *timeout*, *max_failed_polls* and *end_in_trigger* say how.
+        *poke_interval*, *timeout* and *max_failed_polls* say how.
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :raises WorkatoAuthorizationError: if the app refuses *input*; the next try repairs the connection. While
         waiting, if a login failed or the connection was lost, without *ask_again*.
@@ -724,7 +724,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator, LoginHandOffOp
     :param if_exists: ``reuse`` it, ``update`` its name and folder, ``fail``, or create a ``duplicate``
         (templated).
     :param wait_for_authorization: wait until the user has logged in (templated). *ask_again*, *notifiers*,
-        *deferrable*, *poke_interval*, *timeout*, *max_failed_polls* and *end_in_trigger* say how.
+        *deferrable*, *poke_interval*, *timeout* and *max_failed_polls* say how.
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :raises WorkatoExistsError: if it exists and must not, or if several match.
     :raises WorkatoAuthorizationError: while waiting, if a login failed or the connection was lost, without

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from airflow_provider_workato.arguments import to_flag, to_optional_count, to_optional_flag, to_seconds
+from airflow_provider_workato.arguments import to_flag, to_optional_count, to_seconds
 from airflow_provider_workato.authorization import (
     Advice,
     State,
@@ -25,7 +25,6 @@ from airflow_provider_workato.exceptions import (
     WorkatoConfigurationError,
     WorkatoError,
 )
-from airflow_provider_workato.handover import trigger_can_end
 from airflow_provider_workato.links.connections import (
     WorkatoConnectionLink,
     WorkatoOAuthLink,
@@ -82,7 +81,6 @@ class HandOffOperator(AuthorizationWait):
         start of the try; then the task's retries apply.
     :param max_failed_polls: how many polls in a row may fail while deferred; ``None`` for any number that a
         retry could cure.
-    :param end_in_trigger: as in the sensor.
     """
 
     #: The button on the task's page that opens the URL.
@@ -99,7 +97,6 @@ class HandOffOperator(AuthorizationWait):
         poke_interval: timedelta | float = 30,
         timeout: timedelta | float | None = None,
         max_failed_polls: int | None = 5,
-        end_in_trigger: bool | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -115,14 +112,12 @@ class HandOffOperator(AuthorizationWait):
             poke_interval=poke_interval,
             timeout=timeout,
             max_failed_polls=max_failed_polls,
-            end_in_trigger=end_in_trigger,
         )
         self.poke_interval = to_seconds(poke_interval, what="poke_interval")
         if timeout is None:
             timeout = conf.getfloat("sensors", "default_timeout", fallback=7 * 24 * 3600.0)
         self.timeout = to_seconds(timeout, what="timeout")
         self.max_failed_polls = to_optional_count(max_failed_polls, what="max_failed_polls")
-        self.end_in_trigger = to_optional_flag(end_in_trigger, what="end_in_trigger")
         self._connection_id: int | None = None
         self._seen: WorkatoConnection | None = None
         self._pushed: dict[str, Any] = {}
@@ -206,12 +201,9 @@ class HandOffOperator(AuthorizationWait):
         while True:
             if self.deferrable:
                 self.defer_wait(
-                    context,
-                    end_task=self._ends_in_trigger(),
                     deadline=deadline,
                     # A list from before can show the connection as it was before it was lost.
                     accept_newest=False,
-                    row_key=CONNECTION_KEY,
                 )
             try:
                 connections = self.wait(deadline=deadline)
@@ -348,13 +340,6 @@ class HandOffOperator(AuthorizationWait):
         ours = [without_secrets(row, self._secrets()) for row in ours]
         self._seen = ours[0] if ours else None
         return super()._decide(ours)
-
-    def _ends_in_trigger(self) -> bool:
-        if self.end_in_trigger is not None:
-            return self.end_in_trigger
-        # A subclass that processes the result needs a worker.
-        plain = type(self).execute_complete is HandOffOperator.execute_complete
-        return plain and trigger_can_end(self)
 
 
 def _checked(notifiers: Notifier | Sequence[Notifier] | None) -> list[Notifier]:

@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow_provider_workato.arguments import connection_ids
 from airflow_provider_workato.authorization import Advice, ids_text, judge, pending_text
 from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, from_traceback
-from airflow_provider_workato.handover import Handover
 from airflow_provider_workato.operators.base import WorkatoOperator
 from airflow_provider_workato.progress import Progress, next_reminder, schedule_text
 from airflow_provider_workato.version_compat import (
-    AIRFLOW_3_3,
     TRIGGER_FAILED,
     AirflowFailException,
     AirflowSensorTimeout,
@@ -107,20 +105,15 @@ class AuthorizationWait(WorkatoOperator):
 
     def defer_wait(
         self,
-        context: Context,
         *,
-        end_task: bool = False,
         deadline: float | None = None,
         accept_newest: bool | None = None,
-        row_key: str | None = None,
     ) -> NoReturn:
         """Wait in the triggerer. Airflow resumes the task in :meth:`execute_complete`.
 
-        :param end_task: let the triggerer end the task. It pushes the connections as the task's result.
         :param deadline: when its timeout is over, in seconds since the epoch; ``None`` for one from now on.
         :param accept_newest: accept a list from before the wait as proof of success; ``None`` for a task
             without upstream tasks.
-        :param row_key: see :class:`~airflow_provider_workato.triggers.connections.WorkatoConnectionTrigger`.
         """
         now = time.time()
         deadline = now + self.timeout if deadline is None else deadline
@@ -132,9 +125,6 @@ class AuthorizationWait(WorkatoOperator):
             since=now,
             # An upstream task may just have changed the connection.
             accept_newest=not self.upstream_task_ids if accept_newest is None else accept_newest,
-            end_task=end_task,
-            handover=Handover.of(self, context["ti"]).names() if end_task and AIRFLOW_3_3 else None,
-            row_key=row_key,
             min_seconds=shortest_deferral(),
             connection_id=connection_id if isinstance(connection_id, (int, str)) else self._wanted,
         )

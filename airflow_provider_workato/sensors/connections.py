@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from airflow_provider_workato.arguments import (
-    drop_none,
-    is_output,
-    to_flag,
-    to_optional_count,
-    to_optional_flag,
-)
+from airflow_provider_workato.arguments import drop_none, is_output, to_flag, to_optional_count
 from airflow_provider_workato.client.answers import single_or_list
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
-from airflow_provider_workato.handover import has_post_execute, trigger_can_end
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.links.connections import (
     WorkatoConnectionLink,
@@ -34,6 +27,7 @@ from airflow_provider_workato.version_compat import (
     BaseSensorOperator,
     PokeReturnValue,
     conf,
+    has_own_xcom_backend,
     seconds_since_first_poke,
 )
 
@@ -44,6 +38,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_workato.client.answers import WorkatoConnection
     from airflow_provider_workato.operators.base import IdArgument, StringArgument
+    from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
 
 #: How many seconds late the scheduler may start a rescheduled task without a reminder being lost.
 SCHEDULER_DELAY = 60.0
@@ -76,14 +71,15 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     :param deferrable: wait in the triggerer, without a worker. ``exponential_backoff`` does not apply there.
     :param max_failed_polls: how many polls in a row may fail while deferred, for any reason; ``None`` for any
         number that a retry could cure. A rejected API token (401) ends the wait at the second failed poll.
-    :param end_in_trigger: let the triggerer end the task once all connections are authorized, without a
-        worker (Airflow 3.3 and later). The next task receives what a worker would have pushed. ``None``
-        decides by the task: false if it has outlets, ``on_success_callback``, ``post_execute`` or
-        ``map_index_template``, or if Airflow has listeners or a custom XCom backend.
+    :param end_from_trigger: once all connections are authorized, end in the triggerer, without a worker
+        (Airflow 3.3 and later; before, the task ends on a worker). Refused with what needs a worker:
+        ``multiple_outputs``, ``outlets``, ``on_success_callback``, ``post_execute``, ``map_index_template``,
+        a task that is mapped over the result, and a custom XCom backend. Needs *deferrable*.
     :param start_from_trigger: start in the triggerer, without a worker (Airflow 3.3 and later; otherwise and
         in mapped tasks the task starts on a worker). Ids must be literals or Jinja; needs *deferrable*.
     :param workato_conn_id: the Airflow connection with the API token (templated).
     :param poke_interval: seconds between two list calls.
+    :param post_execute: a function that Airflow calls after a success, as for every task.
     :raises WorkatoAuthorizationError: if a connection failed or was lost.
     :raises WorkatoNotFoundError: if a connection was deleted, or the token cannot see it.
     :raises WorkatoError: if a poll failed. While deferred, if too many in a row failed, or the last one,
@@ -104,6 +100,7 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     _never_default: ClassVar[frozenset[str]] = frozenset({"folder_id", "project_id", "external_id"})
     _object_fields: ClassVar[frozenset[str]] = frozenset({"connection_id"})
     operator_extra_links = (WorkatoConnectionLink(), WorkatoOAuthLink())
+    end_from_trigger: bool = False
 
     def __init__(
         self,
@@ -115,10 +112,11 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         fail_fast: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         max_failed_polls: int | None = 5,
-        end_in_trigger: bool | None = None,
+        end_from_trigger: bool = False,
         start_from_trigger: bool = False,
         workato_conn_id: str = WorkatoConnectionsHook.default_conn_name,
         poke_interval: timedelta | float = 30,
+        post_execute: Callable[..., None] | None = None,
         **kwargs: Any,
     ) -> None:
         if kwargs.get("mode") == "deferrable":
@@ -126,7 +124,9 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
                 "mode='deferrable' does not exist. To wait in the triggerer, write deferrable=True and leave "
                 "mode out."
             )
-        super().__init__(workato_conn_id=workato_conn_id, poke_interval=poke_interval, **kwargs)
+        super().__init__(
+            workato_conn_id=workato_conn_id, poke_interval=poke_interval, post_execute=post_execute, **kwargs
+        )
         self.connection_id: Any = connection_id
         self.folder_id: Any
         self.project_id: Any
@@ -135,28 +135,29 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         self.fail_fast = to_flag(fail_fast, what="fail_fast")
         self.deferrable = to_flag(deferrable, what="deferrable")
         self.max_failed_polls = to_optional_count(max_failed_polls, what="max_failed_polls")
-        self.end_in_trigger = to_optional_flag(end_in_trigger, what="end_in_trigger")
+        self.end_from_trigger = to_flag(end_from_trigger, what="end_from_trigger")
         start_from_trigger = to_flag(start_from_trigger, what="start_from_trigger")
-        if start_from_trigger and not self.deferrable:
-            raise WorkatoConfigurationError(
-                f"start_from_trigger of task {self.task_id!r} needs deferrable=True. Set it, or leave "
-                "start_from_trigger out."
-            )
+        for name, given in (
+            ("start_from_trigger", start_from_trigger),
+            ("end_from_trigger", self.end_from_trigger),
+        ):
+            if given and not self.deferrable:
+                raise WorkatoConfigurationError(
+                    f"{name} of task {self.task_id!r} needs deferrable=True. Set it, or leave {name} out."
+                )
+        if self.end_from_trigger:
+            self._refuse_worker(post_execute)
         if start_from_trigger and AIRFLOW_3_3:
             self._start_from_trigger()
 
     def execute(self, context: Context) -> Any:
         """Wait on the worker, or defer to the triggerer."""
-        wanted = self._wanted
-        if len(wanted) == 1:
-            push_connection_url(context, self.hook.settings, wanted[0])
-            push_login_url(context, self, self.hook.settings, wanted[0])
+        self._push_links(context)
         if self.deferrable or not self.reschedule:
             # In mode reschedule, it limits each poke.
             self._limit_execution(context)
         if self.deferrable:
-            end_task = self._can_end_in_trigger() if self.end_in_trigger is None else self.end_in_trigger
-            self.defer_wait(context, end_task=end_task)
+            self.defer_wait()
         waited = seconds_since_first_poke(self, context) if self.reschedule else 0.0
         # Each poll of mode reschedule is a process of its own. Only the first one tells of the wait; a later
         # one reminds if a reminder became due since the previous one.
@@ -177,6 +178,16 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
             self._skip_after(self._timed_out() if late else skip.__cause__)
             raise
 
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
+        """End the task with the trigger's outcome.
+
+        :param event: the trigger's event.
+        """
+        if self.start_from_trigger:
+            # No worker has run before.
+            self._push_links(context)
+        return super().execute_complete(context, event)
+
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002
         """List the connections once."""
         connections = self._look()
@@ -184,6 +195,12 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
             is_done=connections is not None,
             xcom_value=None if connections is None else self._result(connections),
         )
+
+    def _push_links(self, context: Context) -> None:
+        wanted = self._wanted
+        if len(wanted) == 1:
+            push_connection_url(context, self.hook.settings, wanted[0])
+            push_login_url(context, self, self.hook.settings, wanted[0])
 
     def _longest_gap(self, waited: float) -> float:
         """Return how many seconds ago the previous poll of mode ``reschedule`` was, at most.
@@ -206,10 +223,45 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     ) -> WorkatoConnection | list[WorkatoConnection]:
         return single_or_list(self.connection_id, connections)
 
-    def _can_end_in_trigger(self) -> bool:
-        # A subclass that processes the result needs a worker.
-        plain = type(self).execute_complete is WorkatoConnectionSensor.execute_complete
-        return plain and trigger_can_end(self)
+    def update_relative(self, other: Any, *arguments: Any, **options: Any) -> None:
+        """Refuse a task that is mapped over the result if this one ends in the triggerer.
+
+        :param other: the task that becomes a relative.
+        """
+        super().update_relative(other, *arguments, **options)
+        for node in (other, *other.iter_mapped_task_groups()) if self.end_from_trigger else ():
+            # Only a worker records how many tasks to make.
+            if any(each is self for each in getattr(node, "iter_mapped_dependencies", tuple)()):
+                self._refuse(f"{node.node_id!r}, which is mapped over its result,")
+
+    def _refuse_worker(self, post_execute: object) -> None:
+        """Refuse what only a worker handles when a task succeeds."""
+        cls = type(self)
+        needs = {
+            "multiple_outputs": self.multiple_outputs,
+            "outlets": self.outlets,
+            "on_success_callback": self.on_success_callback,
+            "map_index_template": self.map_index_template,
+            "post_execute": post_execute or cls.post_execute is not BaseSensorOperator.post_execute,
+            "execute_complete": cls.execute_complete is not WorkatoConnectionSensor.execute_complete,
+            "a custom XCom backend": has_own_xcom_backend(),
+        }
+        if needed := ", ".join(name for name, value in needs.items() if value):
+            self._refuse(needed)
+
+    def _refuse(self, needed: str) -> NoReturn:
+        raise WorkatoConfigurationError(
+            f"Task {self.task_id!r} cannot end in the triggerer: {needed} needs a worker. Leave out that or "
+            "end_from_trigger."
+        )
+
+    def _trigger(self, **kwargs: Any) -> WorkatoConnectionTrigger:
+        return super()._trigger(
+            end_from_trigger=self.end_from_trigger,
+            do_xcom_push=bool(self.do_xcom_push),
+            dag_result=bool(getattr(self, "returns_dag_result", False)),
+            **kwargs,
+        )
 
     def _start_from_trigger(self) -> None:
         from airflow.triggers.base import StartTriggerArgs
@@ -223,14 +275,7 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
                         "task that starts in the triggerer. Use a literal or other Jinja, or leave "
                         "start_from_trigger out."
                     )
-        end_task = self.end_in_trigger
-        if end_task is None and (
-            has_post_execute(self)
-            or type(self).execute_complete is not WorkatoConnectionSensor.execute_complete
-        ):
-            # The triggerer, which knows the whole DAG, checks the rest.
-            end_task = False
-        trigger = self._trigger(connection_id=self.connection_id, end_task=end_task)
+        trigger = self._trigger(connection_id=self.connection_id)
         classpath, arguments = trigger.serialize()
         self.start_from_trigger = True
         self.start_trigger_args = StartTriggerArgs(

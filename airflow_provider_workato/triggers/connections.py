@@ -25,13 +25,12 @@ from airflow_provider_workato.authorization import (
 )
 from airflow_provider_workato.client.answers import SAID, WorkatoConnection, single_or_list
 from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, for_traceback
-from airflow_provider_workato.handover import Handover, hand_on, trigger_can_end
 from airflow_provider_workato.links.connections import WorkatoConnectionLink, link_xcoms
 from airflow_provider_workato.progress import Progress
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
 from airflow_provider_workato.triggers.registry import REGISTRY
 from airflow_provider_workato.triggers.snapshots import ListKey, PollFailed, Snapshot
-from airflow_provider_workato.version_compat import AIRFLOW_3_3, AirflowFailException
+from airflow_provider_workato.version_compat import AIRFLOW_3_3, AirflowFailException, XCom
 
 if TYPE_CHECKING:
     from airflow_provider_workato.triggers.rows import ListedConnection
@@ -47,7 +46,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
 
     Yields one event: ``{"status": "settled", "connections": [...]}``, which the sensor judges as it would on
     a worker, or ``{"status": "timeout", "pending": "connection 36 (no status yet)"}``, with the status
-    ``execution_timeout`` if that was over first. With *end_task*, a success ends the task directly.
+    ``execution_timeout`` if that was over first. With *end_from_trigger*, a success ends the task directly.
 
     Triggers with the same Airflow connection and filters share one poll.
 
@@ -73,13 +72,10 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         again is deferred again.
     :param accept_newest: accept a list that was fetched up to one *poke_interval* before the wait began as
         proof of success.
-    :param end_task: end the task in the triggerer, without a worker, if all connections are authorized. With
-        ``None``, a task that started in the triggerer ends there if it needs nothing from a worker.
-    :param handover: how to hand on the result of a task that ends in the triggerer, by the names that
-        :class:`~airflow_provider_workato.handover.Handover` gives. ``None`` for a task that started
-        there.
-    :param row_key: push the connection under this XCom key and its id as the task's result, as a create does;
-        ``None`` for the connection as the result.
+    :param end_from_trigger: end the task in the triggerer, without a worker, if all connections are
+        authorized (Airflow 3.3 and later).
+    :param do_xcom_push: push the connections as the result of a task that ends in the triggerer.
+    :param dag_result: the task's result is the DAG run's result, too.
     :param quote_app: whether the log and the event may quote what the app says. False for a task with
         credentials, which the app's message can repeat: only the task can find them there.
     :param min_seconds: the shortest time in seconds before a worker resumes the task.
@@ -119,9 +115,9 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         since: float | None = None,
         began: float | None = None,
         accept_newest: bool = False,
-        end_task: bool | None = False,
-        handover: Sequence[str] | None = None,
-        row_key: str | None = None,
+        end_from_trigger: bool = False,
+        do_xcom_push: bool = True,
+        dag_result: bool = False,
         quote_app: bool = True,
         min_seconds: float = 0.0,
     ) -> None:
@@ -139,9 +135,9 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         self.since = since
         self.began = began
         self.accept_newest = accept_newest
-        self.end_task = end_task
-        self.handover = None if handover is None else list(handover)
-        self.row_key = row_key
+        self.end_from_trigger = end_from_trigger
+        self.do_xcom_push = do_xcom_push
+        self.dag_result = dag_result
         self.quote_app = quote_app
         self.min_seconds = min_seconds
         self._rows: Sequence[ListedConnection | None] = ()
@@ -165,9 +161,9 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 "since": self.since,
                 "began": self.began,
                 "accept_newest": self.accept_newest,
-                "end_task": self.end_task,
-                "handover": self.handover,
-                "row_key": self.row_key,
+                "end_from_trigger": self.end_from_trigger,
+                "do_xcom_push": self.do_xcom_push,
+                "dag_result": self.dag_result,
                 # An earlier release does not know it.
                 **({} if self.quote_app else {"quote_app": False}),
                 **drop_none(execution_deadline=self.execution_deadline),
@@ -190,7 +186,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         """
         if not AIRFLOW_3_3 or self.trigger_id is None:
             # Airflow before 3.3, and `dag.test()`, which gives a trigger no id, pass every event to the task.
-            self.end_task = False
+            self.end_from_trigger = False
         if self.trigger_id is None:
             # `dag.test()` resumes the task itself.
             self.min_seconds = 0.0
@@ -375,7 +371,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     async def _event(
         self, snapshot: Snapshot, wanted: Sequence[int], verdict: Verdict, progress: Progress
     ) -> TriggerEvent:
-        if verdict.connections is not None and await self._handed_on(snapshot, wanted, verdict.connections):
+        if verdict.connections is not None and await self._pushed(verdict.connections, snapshot):
             progress.authorized(wanted)
             return TaskSuccessEvent()
         rows = [self._shown(snapshot.rows[number]) for number in wanted if number in snapshot.rows]
@@ -391,35 +387,28 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             }
         )
 
-    async def _handed_on(
-        self, snapshot: Snapshot, wanted: Sequence[int], connections: Sequence[WorkatoConnection]
-    ) -> bool:
-        """Push the task's result as a worker would, if the task may end here; return whether it does."""
-        if self.end_task is False or (ti := self.task_instance) is None:
+    async def _pushed(self, connections: Sequence[WorkatoConnection], snapshot: Snapshot) -> bool:
+        """Push what a worker would, if the task ends here; return whether it does.
+
+        The ``xcoms`` of a ``TaskSuccessEvent`` are no substitute: Airflow 3.3 encodes them twice.
+
+        :param connections: the result.
+        :param snapshot: the list with the connections.
+        """
+        if not self.end_from_trigger or (ti := self.task_instance) is None:
             return False
-        # For a task that started here, Airflow provides the operator.
-        task = getattr(ti, "task", None)
+        where = {name: getattr(ti, name) for name in ("dag_id", "task_id", "run_id", "map_index")}
         try:
-            if self.handover is not None:
-                handover = Handover.named(self.handover)
-            elif task is not None and (self.end_task or trigger_can_end(task)):
-                handover = Handover.of(task, ti)
-            else:
-                return False
-            result: Any = single_or_list(self.connection_id, connections)
-            others: dict[str, Any] = {}
-            if self.row_key is not None:
-                others[self.row_key] = result
-                result = result["id"]
-            if not handover.takes(result):
-                return False
-            if len(wanted) == 1 and self.handover is None:
-                # A task that started here had no worker to push its link.
-                url = snapshot.web_url.format(wanted[0])
-                others |= link_xcoms(WorkatoConnectionLink(), url)
-            await hand_on(ti, result, handover, others=others)
+            if len(connections) == 1 and getattr(ti, "task", None) is not None:
+                # A task that started here, which Airflow provides, had no worker to push its link.
+                url = snapshot.web_url.format(connections[0]["id"])
+                for key, value in link_xcoms(WorkatoConnectionLink(), url).items():
+                    await XCom.aset(key=key, value=value, **where)
+            if self.do_xcom_push:
+                result = single_or_list(self.connection_id, connections)
+                await XCom.aset(key="return_value", value=result, dag_result=self.dag_result, **where)
         except Exception:
-            self.log.exception("The triggerer cannot hand on the result; a worker will end the task.")
+            self.log.exception("The triggerer cannot push the result; a worker will end the task.")
             return False
         return True
 

@@ -375,7 +375,6 @@ class Play:
             fail_fast=step["fail_fast"],
             timeout=step.get("timeout", 7 * 24 * 3600.0),
             deferrable=True,
-            end_in_trigger=False,
             **filters,
         )
         if step["upstream"]:

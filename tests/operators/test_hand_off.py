@@ -153,14 +153,14 @@ def deferred(make: Make, ti: TaskInstance) -> Any:
     return run_through(make, ti)
 
 
-def ended_in_trigger(make: Make, ti: TaskInstance) -> Any:
-    return run_through(make, ti, end_in_trigger=True)
+def in_runner(make: Make, ti: TaskInstance) -> Any:
+    return run_through(make, ti, in_runner=True)
 
 
 WAYS = [
     pytest.param(poke, id="poke"),
     pytest.param(deferred, id="deferrable"),
-    pytest.param(ended_in_trigger, id="ended in the trigger", marks=on_airflow_33),
+    pytest.param(in_runner, id="deferrable, in the runner of Airflow 3.3", marks=on_airflow_33),
 ]
 
 
@@ -798,7 +798,6 @@ class TestRetry:
         ({"timeout": -1}, "timeout must be a number of seconds"),
         ({"ask_again": "perhaps"}, "ask_again must be true or false"),
         ({"deferrable": "perhaps"}, "deferrable must be true or false"),
-        ({"end_in_trigger": "perhaps"}, "end_in_trigger must be true or false"),
         ({"notifiers": "ops@example.com"}, "notifiers must be an Airflow notifier, .* not str"),
         ({"notifiers": [print, None]}, "notifiers must be an Airflow notifier, .* not NoneType"),
         ({"notifiers": 5}, "notifiers must be an Airflow notifier, .* not int"),
@@ -830,8 +829,8 @@ def test_a_template_that_is_no_flag_is_refused_before_a_request_leaves(
 
 @pytest.mark.parametrize("make", [make_login, make_page])
 def test_flags_may_be_strings(make: Make) -> None:
-    operator = make(ask_again="false", deferrable="no", end_in_trigger="0")
-    assert (operator.ask_again, operator.deferrable, operator.end_in_trigger) == (False, False, False)
+    operator = make(ask_again="false", deferrable="no")
+    assert (operator.ask_again, operator.deferrable) == (False, False)
 
 
 def test_default_args_of_the_dag_apply() -> None:
@@ -849,7 +848,6 @@ def test_default_args_of_the_dag_apply() -> None:
         {"poke_interval": 5},
         {"timeout": 60},
         {"max_failed_polls": 3},
-        {"end_in_trigger": True},
     ],
     ids=lambda option: next(iter(option)),
 )

@@ -16,7 +16,7 @@ READS_STORED = not Version("3.0.0") <= Version(version("apache-airflow")) < Vers
 _SHOWN_BY = {
     "Wait on a worker": ("sensor, poke,", "sensor, reschedule,"),
     "Wait in the triggerer": ("sensor, deferred, ended by a worker,",),
-    "End a wait there": ("sensor, deferred, default,", "sensor, deferred, ended in the triggerer,"),
+    "End a wait there": ("sensor, deferred, ended in the triggerer,",),
     "Start a wait there": ("sensor, started",),
     "Create": ("create,",),
     "Create and wait": ("create that waits,",),

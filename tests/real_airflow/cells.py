@@ -60,6 +60,10 @@ class Mode:
         return "start_from_trigger" in self.options
 
     @property
+    def ends_in_trigger(self) -> bool:
+        return "end_from_trigger" in self.options
+
+    @property
     def exists(self) -> bool:
         return self.since <= AIRFLOW
 
@@ -78,40 +82,39 @@ MODES = tuple(
         Mode(
             name="deferred, ended by a worker",
             slug="worker",
-            options={"deferrable": True, "end_in_trigger": False},
+            options={"deferrable": True},
             starts=2,
         ),
-        Mode(name="deferred, default", slug="default", options={"deferrable": True}, since=(3, 3), starts=1),
         Mode(
             name="deferred, ended in the triggerer",
             slug="triggerer",
-            options={"deferrable": True, "end_in_trigger": True},
+            options={"deferrable": True, "end_from_trigger": True},
             since=(3, 3),
             starts=1,
         ),
         Mode(
-            name="started in the triggerer, default",
+            name="started in the triggerer, ended by a worker",
             slug="started",
             options={"deferrable": True, "start_from_trigger": True},
             since=(3, 3),
-            starts=0,
+            starts=1,
         ),
         Mode(
             name="started and ended in the triggerer",
             slug="started_ended",
-            options={"deferrable": True, "start_from_trigger": True, "end_in_trigger": True},
+            options={"deferrable": True, "start_from_trigger": True, "end_from_trigger": True},
             since=(3, 3),
             starts=0,
         ),
     )
     if mode.exists
 )
-#: Expanding over a connection makes a task for each of its keys: only for one worker and one triggerer mode.
-EXPAND_DICT_MODES = frozenset({"worker", "default"})
+#: Expanding over a connection makes a task for each of its keys: only for one mode.
+EXPAND_DICT_MODES = frozenset({"worker"})
 
 
 #: The modes of a create that waits. One that waits on a worker would need too many slots.
-WAITING_CREATES = frozenset({"worker", "default", "triggerer"})
+WAITING_CREATES = frozenset({"worker"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,7 +274,7 @@ _SUBJECTS: tuple[Subject, ...] = (
     ),
 )
 #: Each kind of value, and each process that can return it. A create's name is a number once it is an object.
-_VARIED = {"sensor_worker", "sensor_default", "create", "waiting_create_default", "list"}
+_VARIED = {"sensor_worker", "sensor_triggerer", "create", "waiting_create_worker", "list"}
 _NATIVE_SUBJECTS = tuple(
     replace(
         subject,
@@ -282,10 +285,9 @@ _NATIVE_SUBJECTS = tuple(
     for subject in _SUBJECTS
     if subject.slug in _VARIED
 )
-#: All that waits or writes, in each process that can push a result while there is a backend.
-_STORABLE = _VARIED - {"waiting_create_default"} | {
+#: All that waits or writes. With a backend, only a worker pushes a result.
+_STORABLE = _VARIED - {"sensor_triggerer"} | {
     "sensor_started",
-    "waiting_create_worker",
     "update",
     "disconnect",
     "delete",
@@ -296,8 +298,6 @@ _STORED_SUBJECTS = tuple(
         subject,
         name=f"{subject.name}, object store",
         variant=STORED,
-        # With a backend, only a worker can end a wait, also where the triggerer does so by default.
-        mode=subject.mode and replace(subject.mode, starts=1 if subject.mode.starts_in_trigger else 2),
     )
     for subject in _SUBJECTS
     if subject.slug in _STORABLE
@@ -397,8 +397,10 @@ def _takes(subject: Subject, shape: Shape) -> Iterator[tuple[Mapping[str, Any], 
     if subject.variant:
         yield {}, ["argument", "jinja", "expand"] if shape == "mapped" else default
         return
+    # Only a worker can hand on a list to map over, and several outputs.
+    by_worker = not (subject.mode and subject.mode.ends_in_trigger)
     # A task can be mapped over a mapped task's results, whatever their type.
-    if shape != "one" or subject.kind.is_list:
+    if shape == "mapped" or (by_worker and (shape == "list" or subject.kind.is_list)):
         default += ["expand", "map"]
     elif subject.is_sensor and subject.mode and subject.mode.slug in EXPAND_DICT_MODES:
         default += ["expand dict"]
@@ -406,7 +408,7 @@ def _takes(subject: Subject, shape: Shape) -> Iterator[tuple[Mapping[str, Any], 
     if shape != "list":
         yield {"do_xcom_push": False}, ["no push"]
         # Airflow 3.0 cannot push None as one of several outputs, and a connection has some.
-        if subject.kind.key and not (AIRFLOW == (3, 0) and subject.kind is CONNECTION):
+        if by_worker and subject.kind.key and not (AIRFLOW == (3, 0) and subject.kind is CONNECTION):
             yield {"multiple_outputs": True}, ["multiple outputs"]
 
 
@@ -437,7 +439,7 @@ OWNED_DAG_ID = f"table_owned{STORED}"
 #: The id of a run is the id of the connection that it waits for.
 RUNS = () if IS_SHORT else tuple(range(7001, 7005))
 RUNS_DAG_ID = "several_runs"
-RUNS_MODES = tuple(mode for mode in MODES if mode.slug in ("worker", "default", "started"))
+RUNS_MODES = tuple(mode for mode in MODES if mode.slug in ("worker", "triggerer", "started"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -16,9 +17,12 @@ from airflow.providers.common.compat.sdk import (
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
+    Asset,
     BaseOperator,
     TaskDeferred,
+    TaskGroup,
     conf,
+    task_group,
 )
 
 from airflow_provider_workato import exceptions
@@ -34,10 +38,8 @@ from airflow_provider_workato.exceptions import (
     for_traceback,
     from_traceback,
 )
-from airflow_provider_workato.handover import trigger_can_end
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 from airflow_provider_workato.version_compat import (
-    AIRFLOW_3_3,
     EXECUTOR_DELAY,
     TaskDeferralError,
     shortest_deferral,
@@ -46,6 +48,16 @@ from tests.support.airflow import AIRFLOW, on_airflow_2, on_airflow_33
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 from tests.support.tasks import TaskInstance
+
+
+class Use(BaseOperator):
+    """A task that takes a result."""
+
+    def __init__(self, *, value: Any = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.value = value
+
+    def execute(self, context: Any) -> None: ...
 
 
 def sensor(connection_id: Any = 36, **options: Any) -> WorkatoConnectionSensor:
@@ -75,7 +87,8 @@ def test_the_wait_is_handed_over_with_all_it_needs() -> None:
             max_failed_polls=2,
             poke_interval=timedelta(seconds=7),
             timeout=60,
-            end_in_trigger=True,
+            end_from_trigger=True,
+            do_xcom_push=False,
         )
     )
     _, kwargs = handed.trigger.serialize()
@@ -92,11 +105,11 @@ def test_the_wait_is_handed_over_with_all_it_needs() -> None:
         "fail_fast": False,
         "max_failed_polls": 2,
         "accept_newest": True,
-        "end_task": True,
-        "handover": ["do_xcom_push"] if AIRFLOW_3_3 else None,
+        "end_from_trigger": True,
+        "do_xcom_push": False,
+        "dag_result": False,
         "min_seconds": shortest_deferral(),
         "known_failures": [],
-        "row_key": None,
     }
     # Airflow's own timeout leaves the trigger time for a look after the deadline.
     assert handed.timeout == timedelta(seconds=60 + handed.trigger.SLACK + shortest_deferral())
@@ -307,54 +320,110 @@ def test_other_tracebacks(text: str | None) -> None:
 # Ending in the triggerer
 
 
-@on_airflow_33
-def test_the_trigger_ends_only_what_nobody_looks_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow.sdk import Asset
-
-    assert trigger_can_end(sensor())
-    assert not trigger_can_end(sensor(outlets=[Asset("a")]))
-    assert not trigger_can_end(sensor(on_success_callback=print))
-    assert not trigger_can_end(sensor(map_index_template="{{ 1 }}"))
-    assert not trigger_can_end(sensor(post_execute=print))
-
-    class Watched(WorkatoConnectionSensor):
-        def post_execute(self, context: Any, result: Any = None) -> None: ...
-
-    assert not trigger_can_end(Watched(task_id="wait", connection_id=36))
-    monkeypatch.setenv("AIRFLOW__CORE__XCOM_BACKEND", "my.CustomXCom")
-    assert not trigger_can_end(sensor())
+ends_there = partial(sensor, deferrable=True, end_from_trigger=True)
 
 
-@on_airflow_33
 @pytest.mark.usefixtures("connect")
+def test_ending_there_is_an_option() -> None:
+    for waiting in (sensor(deferrable=True), ends_there()):
+        _, kwargs = deferral(waiting).trigger.serialize()
+        assert kwargs["end_from_trigger"] is waiting.end_from_trigger
+    assert sensor().end_from_trigger is False
+
+
+class Resumed(WorkatoConnectionSensor):
+    def execute_complete(self, context: Any, event: Any = None) -> Any:
+        return [super().execute_complete(context, event)]
+
+
+class Executed(WorkatoConnectionSensor):
+    def post_execute(self, context: Any, result: Any = None) -> None: ...
+
+
 @pytest.mark.parametrize(
-    ("options", "ends"),
+    ("options", "needed"),
     [
-        ({}, True),
-        ({"on_success_callback": print}, False),
-        ({"end_in_trigger": False}, False),
-        ({"on_success_callback": print, "end_in_trigger": True}, True),
+        ({"multiple_outputs": True}, "multiple_outputs"),
+        ({"outlets": [Asset("a")]}, "outlets"),
+        ({"on_success_callback": print}, "on_success_callback"),
+        ({"map_index_template": "{{ 1 }}"}, "map_index_template"),
+        ({"post_execute": print}, "post_execute"),
+        ({"outlets": [Asset("a")], "post_execute": print}, "outlets, post_execute"),
     ],
+    ids=str,
 )
-def test_ending_in_the_triggerer_is_an_option(options: dict[str, Any], ends: bool) -> None:
-    assert deferral(sensor(deferrable=True, **options)).trigger.serialize()[1]["end_task"] is ends
+def test_what_needs_a_worker_is_refused_when_the_dag_is_parsed(options: dict[str, Any], needed: str) -> None:
+    says = f"Task 'wait' cannot end in the triggerer: {needed} needs a worker. Leave out that or end_from_"
+    with pytest.raises(WorkatoConfigurationError, match=says):
+        ends_there(**options)
+    with (
+        DAG("defaults", schedule=None, default_args=options),
+        pytest.raises(WorkatoConfigurationError, match=says),
+    ):
+        ends_there()
+    sensor(deferrable=True, **options)
 
 
-@on_airflow_33
-def test_listeners_want_to_hear_of_it() -> None:
-    from airflow.sdk.listener import get_listener_manager
+@pytest.mark.parametrize(("cls", "needed"), [(Resumed, "execute_complete"), (Executed, "post_execute")])
+def test_a_subclass_that_needs_a_worker_is_refused(cls: type[WorkatoConnectionSensor], needed: str) -> None:
+    with pytest.raises(WorkatoConfigurationError, match=f"{needed} needs a worker"):
+        cls(task_id="wait", connection_id=36, deferrable=True, end_from_trigger=True)
 
-    listener = type("Listener", (), {})()
-    get_listener_manager().add_listener(listener)
+
+def test_an_xcom_backend_needs_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__XCOM_BACKEND", "my.CustomXCom")
+    with pytest.raises(WorkatoConfigurationError, match="a custom XCom backend needs a worker"):
+        ends_there()
+
+
+def _expanded(output: Any) -> None:
+    Use.partial(task_id="use").expand(value=output)
+
+
+def _expanded_kwargs(output: Any) -> None:
+    Use.partial(task_id="use").expand_kwargs(output)
+
+
+def _mapped(output: Any) -> None:
+    Use.partial(task_id="use").expand(value=output.map(lambda row: row))
+
+
+def _in_a_group(output: Any) -> None:
+    @task_group
+    def use(value: Any) -> None:
+        with TaskGroup("inner"):
+            Use(task_id="a") >> Use(task_id="b", value=value)
+
     try:
-        assert not trigger_can_end(sensor())
-    finally:
-        get_listener_manager().clear()
+        use.expand(value=output)
+    except WorkatoConfigurationError:
+        # Airflow leaves a group open if one of its relations is refused.
+        TaskGroup("other").__exit__(None, None, None)
+        raise
 
 
-@on_airflow_2
-def test_airflow_2_ends_nothing_in_the_triggerer() -> None:
-    assert not trigger_can_end(sensor())
+@pytest.mark.parametrize(
+    ("consume", "name"),
+    [(_expanded, "use"), (_expanded_kwargs, "use"), (_mapped, "use"), (_in_a_group, "use")],
+)
+def test_a_task_that_is_mapped_over_the_result_is_refused(consume: Callable[[Any], None], name: str) -> None:
+    """Only a worker records how many tasks to make; without that, they would never run."""
+    with DAG("d", schedule=None):
+        consume(sensor([36, 37], deferrable=True).output)
+    with (
+        DAG("d", schedule=None),
+        pytest.raises(WorkatoConfigurationError, match=f"'{name}', which is mapped over its result, needs"),
+    ):
+        consume(ends_there([36, 37]).output)
+
+
+def test_other_tasks_around_it_are_not_refused() -> None:
+    with DAG("d", schedule=None):
+        waiting = ends_there()
+        Use(task_id="before") >> waiting >> [Use(task_id="a", value=waiting.output), Use(task_id="b")]
+        waiting >> Use.partial(task_id="c", value=waiting.output).expand_kwargs([{}])
+        mapped = WorkatoConnectionSensor.partial(task_id="m", deferrable=True, end_from_trigger=True)
+        _expanded(mapped.expand(connection_id=[36, 37]).output)
 
 
 # Starting in the triggerer
@@ -374,17 +443,7 @@ def test_airflow_2_ends_nothing_in_the_triggerer() -> None:
 def test_what_may_start_in_the_triggerer(connection_id: Any) -> None:
     waiting = sensor(connection_id, deferrable=True, start_from_trigger=True)
     assert waiting.start_trigger_args is not None
-    kwargs = waiting.start_trigger_args.trigger_kwargs or {}
-    assert kwargs["connection_id"] == connection_id
-    # The triggerer decides, once it knows the whole DAG.
-    assert kwargs["end_task"] is None
-
-
-@on_airflow_33
-def test_what_only_a_worker_runs_is_known_when_the_dag_is_read() -> None:
-    waiting = sensor(deferrable=True, start_from_trigger=True, post_execute=print)
-    assert waiting.start_trigger_args is not None
-    assert (waiting.start_trigger_args.trigger_kwargs or {})["end_task"] is False
+    assert (waiting.start_trigger_args.trigger_kwargs or {})["connection_id"] == connection_id
 
 
 @on_airflow_33
@@ -403,7 +462,7 @@ def test_what_airflow_cannot_start_in_the_triggerer(make: Callable[[], Any], pro
         sensor(make(), deferrable=True, start_from_trigger=True)
 
 
-@pytest.mark.parametrize("name", ["fail_fast", "deferrable", "end_in_trigger", "start_from_trigger"])
+@pytest.mark.parametrize("name", ["fail_fast", "deferrable", "end_from_trigger", "start_from_trigger"])
 def test_flags_may_be_strings(name: str) -> None:
     assert getattr(sensor(**{name: "false"}), name, False) is False
     with pytest.raises(WorkatoConfigurationError, match=f"{name} must be true or false"):
@@ -419,9 +478,10 @@ def test_deferrable_is_no_mode() -> None:
         WorkatoConnectionSensor(task_id="wait", connection_id=36, mode="deferrable")
 
 
-def test_starting_there_without_deferring_is_said() -> None:
-    with pytest.raises(WorkatoConfigurationError, match="'wait' needs deferrable=True"):
-        sensor(start_from_trigger=True)
+@pytest.mark.parametrize("name", ["start_from_trigger", "end_from_trigger"])
+def test_an_option_of_the_triggerer_without_deferring_is_said(name: str) -> None:
+    with pytest.raises(WorkatoConfigurationError, match=f"{name} of task 'wait' needs deferrable=True"):
+        sensor(**{name: True})
 
 
 # Mapped ids

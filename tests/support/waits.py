@@ -70,7 +70,7 @@ def reschedule(make: MakeSensor, ti: TaskInstance) -> Any:
 def deferred(make: MakeSensor, ti: TaskInstance) -> Any:
     """Wait in a triggerer and end on a worker."""
     try:
-        return make(deferrable=True, end_in_trigger=False).execute(ti.context)
+        return make(deferrable=True).execute(ti.context)
     except TaskDeferred as deferral:
         fired = asyncio.run(own_poll(deferral.trigger))
         method, arguments = resume_with(fired, deferral.method_name)
@@ -82,7 +82,7 @@ def ended_in_trigger(make: MakeSensor, ti: TaskInstance) -> Any:
     from airflow.triggers.base import TaskSuccessEvent
 
     try:
-        return make(deferrable=True, end_in_trigger=True).execute(ti.context)
+        return make(deferrable=True, end_from_trigger=True).execute(ti.context)
     except TaskDeferred as deferral:
         with supervised() as supervisor:
             fired = asyncio.run(shared_poll(deferral.trigger, deferred_instance()))

@@ -33,7 +33,7 @@ from tests.support.hook import Connect
 from tests.support.listener import listening
 from tests.support.sandbox import RunningSandbox
 from tests.support.supervisor import as_stored, supervised
-from tests.support.tasks import deferred_instance
+from tests.support.tasks import TaskInstance, deferred_instance
 from tests.support.triggerer import Runner
 
 #: The list of everything.
@@ -108,9 +108,9 @@ EVERYTHING: dict[str, Any] = {
     "since": 1_800_000_000.5,
     "began": 1_799_999_000.5,
     "accept_newest": True,
-    "end_task": True,
-    "handover": ["do_xcom_push", "mapped_over"],
-    "row_key": "connection",
+    "end_from_trigger": True,
+    "do_xcom_push": False,
+    "dag_result": True,
     "quote_app": False,
     "min_seconds": 8.5,
     "execution_deadline": 1800000000.5,
@@ -197,7 +197,7 @@ def test_without_a_worker_nothing_is_too_early(sandbox: RunningSandbox) -> None:
     async def scenario() -> None:
         runner = Runner()
         wait = runner.start(
-            wait_for(36, since=time.time(), min_seconds=3600, end_task=True, handover=[]), deferred_instance()
+            wait_for(36, since=time.time(), min_seconds=3600, end_from_trigger=True), deferred_instance()
         )
         await runner.until(lambda: runner.fired(wait))
 
@@ -611,15 +611,15 @@ def test_filters_narrow_the_list(sandbox: RunningSandbox) -> None:
 
 
 @on_airflow_33
-@pytest.mark.parametrize("options", [{}, {"end_in_trigger": True}], ids=str)
-def test_started_by_the_triggerer(sandbox: RunningSandbox, options: dict[str, Any]) -> None:
+@pytest.mark.parametrize("ends", [False, True])
+def test_started_by_the_triggerer(sandbox: RunningSandbox, ends: bool) -> None:
     from airflow.triggers.base import TaskSuccessEvent
 
     from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
     from tests.support.triggerer import Runner
 
     sensor = WorkatoConnectionSensor(
-        task_id="wait", connection_id=36, deferrable=True, start_from_trigger=True, **options
+        task_id="wait", connection_id=36, deferrable=True, start_from_trigger=True, end_from_trigger=ends
     )
     assert sensor.start_from_trigger is True
     arguments = sensor.start_trigger_args
@@ -638,8 +638,15 @@ def test_started_by_the_triggerer(sandbox: RunningSandbox, options: dict[str, An
 
     with supervised() as supervisor:
         event = run(scenario())
-    assert isinstance(event, TaskSuccessEvent)
+    assert isinstance(event, TaskSuccessEvent) is ends
+    if ends:
+        xcoms = supervisor.xcoms()
+        result = xcoms.pop("return_value")
+    else:
+        ti = TaskInstance()
+        result = sensor.resume_execution(arguments.next_method, {"event": event.payload}, ti.context)
+        xcoms = ti.xcoms
+    assert result["id"] == 36
+    # No worker had run before, to push the link.
     url = f"{sandbox.url}/connections/36"
-    xcoms = supervisor.xcoms()
-    assert xcoms.pop("return_value")["id"] == 36
     assert xcoms == {"workato_connection_url": url, "_link_WorkatoConnectionLink": url}

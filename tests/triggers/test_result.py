@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from airflow.providers.common.compat.sdk import DAG, BaseOperator
 
-from airflow_provider_workato.handover import Handover
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 from tests.support.airflow import on_airflow_33
 from tests.support.hook import Connect
@@ -75,6 +74,7 @@ def wait(start: bool, connection_id: Any, **options: Any) -> WorkatoConnectionSe
             "connection_id": connection_id,
             "deferrable": True,
             "start_from_trigger": start,
+            "end_from_trigger": True,
             "poke_interval": 0.1,
             **options,
         }
@@ -92,49 +92,9 @@ def test_a_result_is_what_it_is_on_a_worker(start: bool, two_authorized: list[in
     assert list(xcoms) == [*links, "return_value"]
     assert isinstance(xcoms["return_value"].value, dict)
     assert xcoms["return_value"].value["id"] == one
-    assert xcoms["return_value"].mapped_length is None
     there, sent = ended(wait(start, many))
     assert there
     assert [row["id"] for row in sent[-1].value] == many
-
-
-@pytest.mark.parametrize("quote_app", [True, False])
-def test_a_task_with_credentials_is_not_quoted_what_the_app_says(
-    quote_app: bool, sandbox: RunningSandbox
-) -> None:
-    """The triggerer does not know them. Workato may keep the reason of a loss after a new login."""
-    from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
-
-    (number,) = sandbox.control.seed(
-        [
-            {
-                "authorization_status": "success",
-                "authorized_at": "2026-01-03T00:00:00Z",
-                "connection_lost_at": "2026-01-02T00:00:00Z",
-                "connection_lost_reason": "acme-corp was refused",
-            }
-        ]
-    )
-
-    async def scenario() -> None:
-        runner = Runner()
-        trigger = WorkatoConnectionTrigger(
-            connection_id=number,
-            workato_conn_id="workato_default",
-            poke_interval=0.1,
-            end_task=True,
-            handover=["do_xcom_push"],
-            row_key="connection",
-            quote_app=quote_app,
-        )
-        task = runner.start(trigger, deferred_instance())
-        await runner.until(runner.tasks[task].done)
-
-    with supervised() as supervisor:
-        asyncio.run(scenario())
-    assert supervisor.xcoms()["connection"]["connection_lost_reason"] == (
-        "acme-corp was refused" if quote_app else None
-    )
 
 
 @STARTS
@@ -142,42 +102,10 @@ def test_nothing_is_pushed_if_nothing_is_wanted(start: bool, two_authorized: lis
     assert ended(wait(start, two_authorized, do_xcom_push=False)) == (True, [])
 
 
-@STARTS
-def test_multiple_outputs(start: bool, two_authorized: list[int]) -> None:
-    there, sent = ended(wait(start, two_authorized[0], multiple_outputs=True))
-    keys = {message.key: message.value for message in sent}
-    assert there
-    assert keys["id"] == two_authorized[0]
-    assert keys["return_value"]["id"] == two_authorized[0]
-    # Of a list there are none: a worker fails the task.
-    assert ended(wait(start, two_authorized, multiple_outputs=True)) == (False, [])
-
-
-@STARTS
-def test_a_result_that_is_mapped_over_has_a_length(start: bool, two_authorized: list[int]) -> None:
-    with DAG("dag", schedule=None):
-        sensor = wait(start, two_authorized)
-        Use.partial(task_id="use").expand(value=sensor.output)
-    there, sent = ended(sensor)
-    assert there
-    assert sent[-1].mapped_length == 2
-    with DAG("dag", schedule=None):
-        sensor = wait(start, two_authorized, do_xcom_push=False)
-        Use.partial(task_id="use").expand(value=sensor.output)
-    # A worker fails the task, for there is nothing to map over.
-    assert ended(sensor) == (False, [])
-
-
 def test_a_mapped_wait_knows_its_index(two_authorized: list[int]) -> None:
     there, sent = ended(wait(False, two_authorized[0]), map_index=3)
     assert there
     assert {message.map_index for message in sent} == {3}
-
-
-@STARTS
-def test_a_worker_ends_what_needs_one(start: bool, two_authorized: list[int]) -> None:
-    for options in ({"on_success_callback": print}, {"map_index_template": "x"}, {"post_execute": print}):
-        assert ended(wait(start, two_authorized, **options)) == (False, [])
 
 
 def test_a_supervisor_that_refuses_leaves_it_to_a_worker(two_authorized: list[int]) -> None:
@@ -201,16 +129,10 @@ def test_a_supervisor_that_refuses_leaves_it_to_a_worker(two_authorized: list[in
     assert [row["id"] for row in event.payload["connections"]] == two_authorized
 
 
-def test_names_of_a_handover() -> None:
-    handover = Handover(do_xcom_push=False, mapped_over=True)
-    assert Handover.named(handover.names()) == handover
-
-
 @pytest.mark.usefixtures("airflow_db")
 def test_airflow_stores_it_as_it_stores_a_workers(two_authorized: list[int]) -> None:
     """What the trigger sends goes through the supervisor's handler, the execution API and the database."""
     from airflow.jobs.triggerer_job_runner import TriggerRunnerSupervisor
-    from airflow.models.taskmap import TaskMap
     from airflow.models.xcom import XComModel
     from airflow.sdk.execution_time.request_handlers import handle_set_xcom
     from airflow.sdk.execution_time.xcom import XCom
@@ -218,10 +140,7 @@ def test_airflow_stores_it_as_it_stores_a_workers(two_authorized: list[int]) -> 
 
     from tests.support.dags import run_dag
 
-    with DAG("dag", schedule=None):
-        sensor = wait(False, two_authorized)
-        Use.partial(task_id="use").expand(value=sensor.output)
-    there, sent = ended(sensor)
+    there, sent = ended(wait(False, two_authorized))
     assert there
     run = DAG("handed_on", schedule=None)
     Use(task_id="wait", dag=run)
@@ -232,8 +151,6 @@ def test_airflow_stores_it_as_it_stores_a_workers(two_authorized: list[int]) -> 
         handle_set_xcom(client, message.model_copy(update={"dag_id": "handed_on", "run_id": ti.run_id}))
     with create_session() as session:
         stored: Any = session.query(XComModel).filter_by(dag_id="handed_on", run_id=ti.run_id).one()
-        length: Any = session.query(TaskMap).filter_by(dag_id="handed_on", run_id=ti.run_id).one()
-        assert length.length == 2
         value = XCom.deserialize_value(stored)
         assert [row["id"] for row in value] == two_authorized
         assert isinstance(value[0], dict)

@@ -25,5 +25,5 @@ with DAG(
     catchup=False,
     max_active_tasks=100,
 ) as dag:
-    wait(task_id="ended_by_triggerer").expand(connection_id=list(range(1001, 1051)))
-    wait(task_id="resumed_on_worker", end_in_trigger=False).expand(connection_id=list(range(2001, 2051)))
+    wait(task_id="ended_by_triggerer", end_from_trigger=True).expand(connection_id=list(range(1001, 1051)))
+    wait(task_id="resumed_on_worker").expand(connection_id=list(range(2001, 2051)))
