@@ -136,18 +136,15 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         self.deferrable = to_flag(deferrable, what="deferrable")
         self.max_failed_polls = to_optional_count(max_failed_polls, what="max_failed_polls")
         self.end_from_trigger = to_flag(end_from_trigger, what="end_from_trigger")
-        start_from_trigger = to_flag(start_from_trigger, what="start_from_trigger")
-        for name, given in (
-            ("start_from_trigger", start_from_trigger),
-            ("end_from_trigger", self.end_from_trigger),
-        ):
+        starts = to_flag(start_from_trigger, what="start_from_trigger")
+        for name, given in (("start_from_trigger", starts), ("end_from_trigger", self.end_from_trigger)):
             if given and not self.deferrable:
                 raise WorkatoConfigurationError(
                     f"{name} of task {self.task_id!r} needs deferrable=True. Set it, or leave {name} out."
                 )
         if self.end_from_trigger:
             self._refuse_worker(post_execute)
-        if start_from_trigger and AIRFLOW_3_3:
+        if starts and AIRFLOW_3_3:
             self._start_from_trigger()
 
     def execute(self, context: Context) -> Any:

@@ -30,8 +30,8 @@ METHOD_BESIDE_PEER = f"""\
 METHOD_BESIDE_ASLEEP = f"""\
 {HOW} Beside it `DateTimeSensorAsync`, whose trigger makes no call and only sleeps: no provider's waits
 can cost less. It sleeps in two runs: until the year 2100, for what waiting costs, and until an instant at
-which all waits end at once, for what the end costs. Its waits end on workers, ours in the triggerer, which
-pushes their results."""
+which all waits end at once, for what the end costs. Its waits end on workers, ours (`end_from_trigger=True`)
+in the triggerer, which pushes their results."""
 NOTES_BESIDE_PEER = """\
 - `HttpSensor` cannot do these waits at Workato: with a `response_check` it stays on its worker although it
   is `deferrable`, and without one all that its trigger waits for is the end of a 404, which Workato's list
@@ -39,7 +39,8 @@ NOTES_BESIDE_PEER = """\
   connections are authorized, while `WorkatoConnectionSensor` reads the whole list and looks at each status.
 - Until all wait, each sensor passes through a worker, at a pace that Airflow and the machine's other load
   set: the two columns tell nothing of the sensors.
-- The time from the authorization depends on how long before it the last poll was, up to one interval."""
+- The time from the authorization depends on how long before it the last poll was, up to one interval. The
+  waits of `HttpSensor` end on workers, ours (`end_from_trigger=True`) in the triggerer."""
 
 
 def run_beside_peer(*, count: int, say: Callable[[str], None]) -> Section:

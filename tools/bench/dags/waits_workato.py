@@ -10,5 +10,9 @@ from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 
 with DAG("waits_workato", schedule=None):
     WorkatoConnectionSensor.partial(
-        task_id="wait", deferrable=True, poke_interval=float(os.environ["BENCH_INTERVAL"]), timeout=3600
+        task_id="wait",
+        deferrable=True,
+        end_from_trigger=True,
+        poke_interval=float(os.environ["BENCH_INTERVAL"]),
+        timeout=3600,
     ).expand(connection_id=[int(number) for number in os.environ["BENCH_CONNECTION_IDS"].split()])
