@@ -18,8 +18,8 @@ from airflow import __version__ as _airflow_version
 
 _VERSION = tuple(map(int, _airflow_version.split(".")[:2]))
 
-#: New in Airflow 3.3: triggers with an equal ``shared_stream_key()`` share one poll, a trigger's arguments
-#: are rendered in the triggerer, and a task has a store that outlives its tries.
+#: New in Airflow 3.3: a trigger's arguments are rendered in the triggerer, and a task has a store that
+#: outlives its tries.
 AIRFLOW_3_3 = _VERSION >= (3, 3)
 _AIRFLOW_2 = _VERSION < (3, 0)
 

@@ -11,7 +11,7 @@ from airflow_provider_workato.version_compat import BaseEventTrigger
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from airflow_provider_workato.triggers.snapshots import ListKey
+    from airflow_provider_workato.triggers.shared_list import ListKey
 
 
 class ConnectionListTrigger(BaseEventTrigger):

@@ -28,8 +28,7 @@ from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, 
 from airflow_provider_workato.links.connections import WorkatoConnectionLink, link_xcoms
 from airflow_provider_workato.progress import Progress
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
-from airflow_provider_workato.triggers.registry import REGISTRY
-from airflow_provider_workato.triggers.snapshots import ListKey, PollFailed, Snapshot
+from airflow_provider_workato.triggers.shared_list import Follower, PollFailed, Snapshot, follow
 from airflow_provider_workato.version_compat import AIRFLOW_3_3, AirflowFailException, XCom
 
 if TYPE_CHECKING:
@@ -276,15 +275,11 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
             deadline=self._deadline(),
         )
         key = self.list_key(self.serialize()[1])
-        item = REGISTRY.latest(key, max_age=self.poke_interval)
         recent = since if ends is None or not is_late else max(since, ends)
         failed = refused = 0
-        counted: PollFailed | None = None
-        with REGISTRY.subscribe_to_rows(
-            key, self.poke_interval, ids=tuple(wanted), since=recent
-        ) as subscription:
+        with follow(key, interval=self.poke_interval, ids=tuple(wanted), since=recent) as follower:
             while True:
-                if item is None and (item := await subscription.next()) is None:
+                if (item := await follower.next()) is None:
                     progress.waiting(self._pending(), ids=wanted, reminds=True)
                     continue
                 if isinstance(item, Snapshot):
@@ -292,9 +287,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                     self._failure = None
                     if verdict := self._verdict(item, wanted, progress, since=since):
                         return await self._event(item, wanted, verdict, progress)
-                elif item.moment >= recent and item is not counted:
-                    # An earlier failure does not count, and a new feed can repeat one.
-                    counted = item
+                elif item.moment >= recent:
+                    # An earlier failure does not count.
                     failed += 1
                     refused += isinstance(item.error, AirflowFailException)
                     if self._too_many(item, failed, refused):
@@ -304,16 +298,16 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                     if not is_late:
                         self.log.warning("%s The wait continues with the next poll.", item.error)
                 if item.moment < recent:
-                    self._request_refresh(key, ends)
+                    self._request_refresh(follower, ends)
                 elif is_late:
                     return None
                 # Do not keep the list while waiting for the next one.
-                item = None
+                del item
 
-    def _request_refresh(self, key: ListKey, ends: float | None) -> None:
+    def _request_refresh(self, follower: Follower, ends: float | None) -> None:
         # A wait that accepts an older list needs no refresh, unless it ends before the next poll.
         if not self.accept_newest or (ends is not None and ends - time.monotonic() < self.poke_interval):
-            REGISTRY.request_refresh(key, self.poke_interval)
+            follower.request_refresh()
 
     def _too_many(self, item: PollFailed, failed: int, refused: int) -> bool:
         if isinstance(item.error, WorkatoAuthError):

@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 from airflow_provider_workato.arguments import parse_time
 from airflow_provider_workato.authorization import State
-from airflow_provider_workato.triggers.threads import in_thread
+from airflow_provider_workato.triggers.shared_list import in_thread
 from airflow_provider_workato.version_compat import asset_state
 
 log = logging.getLogger(__name__)

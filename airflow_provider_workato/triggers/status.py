@@ -11,7 +11,7 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Hashable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,10 +23,8 @@ from airflow_provider_workato.authorization import State
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.progress import schedule_text
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
-from airflow_provider_workato.triggers.registry import REGISTRY
 from airflow_provider_workato.triggers.reports import Reported, Reports, loss
-from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot
-from airflow_provider_workato.triggers.threads import in_thread
+from airflow_provider_workato.triggers.shared_list import Follower, PollFailed, Snapshot, follow, in_thread
 from airflow_provider_workato.version_compat import asset_stores
 
 if TYPE_CHECKING:
@@ -107,37 +105,18 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
             },
         )
 
-    def shared_stream_key(self) -> Hashable | None:
-        """Return the key of the shared poll: the same for all watches of a list with the same interval."""
-        return ("workato", self.list_key(self.serialize()[1]), self.poke_interval)
-
-    @classmethod
-    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncGenerator[Snapshot | PollFailed, None]:
-        """Poll the list for all watches of the group.
-
-        Passes failed polls on instead of raising: a later one may succeed.
-
-        :param kwargs: the arguments of one trigger of the group.
-        """
-        async with aclosing(REGISTRY.follow(cls.list_key(kwargs), interval=kwargs["poke_interval"])) as items:
-            async for item in items:
-                yield item
-
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Watch with a stream of its own, where Airflow shares none."""
-        async with (
-            aclosing(type(self).open_shared_stream(self.serialize()[1])) as stream,
-            aclosing(self.filter_shared_stream(stream)) as events,
-        ):
-            async for event in events:
-                yield event
+        """Watch the list."""
+        key = self.list_key(self.serialize()[1])
+        with follow(key, interval=self.poke_interval) as follower:
+            async with aclosing(self.events(_lists(follower))) as events:
+                async for event in events:
+                    yield event
 
-    async def filter_shared_stream(
-        self, shared_stream: AsyncIterator[Any]
-    ) -> AsyncGenerator[TriggerEvent, None]:
+    async def events(self, lists: AsyncIterator[Snapshot | PollFailed]) -> AsyncGenerator[TriggerEvent, None]:
         """Report the changes from one list to the next.
 
-        :param shared_stream: the lists.
+        :param lists: the lists.
         """
         started = time.monotonic()
         reports = Reports.shared(asset_stores(self), self._record_key, self._old_record_keys)
@@ -145,9 +124,8 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
         known: Mapping[int, ListedConnection] = {}
         base: Reported | None = None
         is_begun = False
-        latest = REGISTRY.latest(self.list_key(self.serialize()[1]), max_age=self.poke_interval)
         try:
-            async for item in _starting_with(latest if isinstance(latest, Snapshot) else None, shared_stream):
+            async for item in lists:
                 if isinstance(item, PollFailed):
                     self.log.warning("%s The watch continues with the next poll.", item.error)
                     continue
@@ -238,13 +216,11 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
         return [_key(given | {"changes": order}) for order in itertools.permutations(self.changes)]
 
 
-async def _starting_with(
-    first: Snapshot | None, stream: AsyncIterator[Snapshot | PollFailed]
-) -> AsyncIterator[Snapshot | PollFailed]:
-    if first is not None:
-        yield first
-    async for item in stream:
-        yield item
+async def _lists(follower: Follower) -> AsyncIterator[Snapshot | PollFailed]:
+    while True:
+        # Without ids, there are no reminders.
+        if (item := await follower.next()) is not None:
+            yield item
 
 
 def _key(watch: Mapping[str, Any]) -> str:

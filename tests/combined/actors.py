@@ -303,10 +303,9 @@ def run_triggerer(line: Line) -> None:
 
     :param line: the pipe for orders and events.
     """
-    from airflow_provider_workato.triggers import reports, snapshots
+    from airflow_provider_workato.triggers import reports, shared_list
 
-    if hasattr(snapshots, "SOON"):
-        snapshots.SOON = min(snapshots.SOON, SOON)
+    shared_list.SOON = min(shared_list.SOON, SOON)
     reports.STORE_AFTER = NOTE_AFTER
     asyncio.run(_triggerer(line))
 

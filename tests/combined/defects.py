@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -50,20 +49,9 @@ def _a_name_is_enough() -> None:
 
 
 def _a_watch_narrows_the_list_of_all() -> None:
-    from airflow_provider_workato.triggers.registry import REGISTRY
     from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 
-    async def open_shared_stream(cls: type, kwargs: dict[str, Any]) -> AsyncGenerator[Any, None]:
-        names = ("folder_id", "project_id", "external_id")
-        filters = tuple((name, kwargs[name]) for name in names if kwargs.get(name) is not None)
-        key = (kwargs["workato_conn_id"], filters)
-        async with aclosing(REGISTRY.follow(key, interval=kwargs["poke_interval"])) as items:
-            async for item in items:
-                yield item
-
-    WorkatoConnectionStatusTrigger.open_shared_stream = classmethod(  # type: ignore[assignment]
-        open_shared_stream
-    )
+    WorkatoConnectionStatusTrigger.list_filters = ("folder_id", "project_id", "external_id")
 
 
 def _one_bad_poll_is_enough() -> None:
@@ -80,13 +68,10 @@ def _one_bad_poll_is_enough() -> None:
 def _a_list_of_any_age_is_an_answer() -> None:
     from airflow_provider_workato.authorization import judge
     from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
-    from airflow_provider_workato.triggers.registry import SnapshotRegistry
-    from airflow_provider_workato.triggers.snapshots import Snapshot
+    from airflow_provider_workato.triggers.shared_list import SharedList, Snapshot
 
-    def latest(self: Any, key: Any, *, max_age: float) -> Any:
-        source = self._sources.get(key)
-        item = source.latest(max_age=math.inf) if source else None
-        return item if isinstance(item, Snapshot) else None
+    def latest(self: Any, *, max_age: float) -> Any:
+        return self._latest if isinstance(self._latest, Snapshot) else None
 
     def verdict(self: Any, snapshot: Any, wanted: Any, progress: Any, *, since: float) -> Any:
         found = {number: snapshot.rows[number].connection() for number in wanted if number in snapshot.rows}
@@ -97,7 +82,7 @@ def _a_list_of_any_age_is_an_answer() -> None:
             return verdict
         return None
 
-    SnapshotRegistry.latest = latest  # type: ignore[method-assign]
+    SharedList.latest = latest  # type: ignore[method-assign]
     WorkatoConnectionTrigger._verdict = verdict  # type: ignore[method-assign]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_workato.client.answers import encode_connection
 from airflow_provider_workato.triggers.reports import unpacked
 from airflow_provider_workato.triggers.rows import read_rows
-from airflow_provider_workato.triggers.snapshots import Snapshot
+from airflow_provider_workato.triggers.shared_list import LISTS, ListKey, PollFailed, Snapshot
 from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def events(trigger: WorkatoConnectionStatusTrigger, *lists: dict[int, Any]) -> l
             yield snapshot(rows)
 
     async def scenario() -> list[tuple[int, str]]:
-        told = [event.payload async for event in trigger.filter_shared_stream(stream())]
+        told = [event.payload async for event in trigger.events(stream())]
         return [(payload["connection"]["id"], payload["change"]) for payload in told]
 
     return asyncio.run(scenario())
@@ -67,3 +67,10 @@ async def polls(runner: Runner, sandbox: RunningSandbox, count: int = 2) -> None
     """Let that many more lists be fetched, so that what they show has been seen."""
     goal = lists(sandbox) + count
     await runner.until(lambda: lists(sandbox) >= goal)
+
+
+def latest(key: ListKey, *, max_age: float) -> Snapshot | PollFailed | None:
+    """Return the newest list that the triggers of this process share."""
+    found = (shared for (listed, _), shared in LISTS.items() if listed == key)
+    shared = next(found, None)
+    return shared.latest(max_age=max_age) if shared else None

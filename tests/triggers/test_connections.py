@@ -23,10 +23,9 @@ from airflow_provider_workato.exceptions import (
     from_traceback,
 )
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
-from airflow_provider_workato.triggers import snapshots
+from airflow_provider_workato.triggers import shared_list
 from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
-from airflow_provider_workato.triggers.registry import REGISTRY
-from airflow_provider_workato.triggers.snapshots import ListKey
+from airflow_provider_workato.triggers.shared_list import LISTS, ListKey
 from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 from tests.support.airflow import on_airflow_33
 from tests.support.hook import Connect
@@ -35,6 +34,7 @@ from tests.support.sandbox import RunningSandbox
 from tests.support.supervisor import as_stored, supervised
 from tests.support.tasks import TaskInstance, deferred_instance
 from tests.support.triggerer import Runner
+from tests.support.watching import latest
 
 #: The list of everything.
 KEY: ListKey = ("workato_default", ())
@@ -142,7 +142,7 @@ def test_it_keeps_no_secret(sandbox: RunningSandbox, waiting: int) -> None:
         async with running(trigger):
             await until(lambda: lists(sandbox))
             assert sandbox.token not in f"{trigger!r}{trigger.serialize()}{vars(trigger)}"
-            assert sandbox.token not in repr([vars(source) for source in REGISTRY._sources.values()])
+            assert sandbox.token not in repr([vars(shared) for shared in LISTS.values()])
 
     run(scenario())
 
@@ -151,10 +151,10 @@ def test_it_leaves_nothing_behind(sandbox: RunningSandbox, waiting: int) -> None
     async def scenario() -> None:
         async with running(wait_for(waiting)):
             await until(lambda: lists(sandbox))
-            assert REGISTRY.in_use()
+            assert LISTS
 
     run(scenario())
-    assert not REGISTRY.in_use()
+    assert not LISTS
 
 
 # How long it lasts at least
@@ -392,12 +392,12 @@ def test_a_wait_that_is_overdue_looks_once(sandbox: RunningSandbox, waiting: int
 def test_a_wait_that_is_overdue_asks_for_a_list_of_its_own(
     sandbox: RunningSandbox, waiting: int, monkeypatch: pytest.MonkeyPatch, accept_newest: bool, age: float
 ) -> None:
-    monkeypatch.setattr(snapshots, "SOON", 0.1)
+    monkeypatch.setattr(shared_list, "SOON", 0.1)
     (late,) = sandbox.control.seed([{}])
 
     async def scenario() -> dict[str, Any]:
         async with running(wait_for(waiting, poke_interval=3600)):
-            await until(lambda: REGISTRY.latest(KEY, max_age=3600))
+            await until(lambda: latest(KEY, max_age=3600))
             sandbox.control.authorize(late)
             return await asyncio.wait_for(
                 ends(
@@ -418,11 +418,11 @@ def test_a_wait_that_is_overdue_asks_for_a_list_of_its_own(
 def test_a_login_after_the_last_poll_counts(
     sandbox: RunningSandbox, waiting: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "SOON", 0.1)
+    monkeypatch.setattr(shared_list, "SOON", 0.1)
 
     async def scenario() -> dict[str, Any]:
         async with running(wait_for(waiting, poke_interval=3600, deadline=time.time() + 4)) as task:
-            await until(lambda: REGISTRY.latest(KEY, max_age=3600))
+            await until(lambda: latest(KEY, max_age=3600))
             sandbox.control.authorize(waiting)
             return await task
 
@@ -474,13 +474,13 @@ def test_a_timeout_calls_a_worker_back_no_earlier_than_a_result(waiting: int) ->
 def test_a_wait_that_joins_after_a_failed_poll_asks_anew(
     sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "SOON", 0.1)
+    monkeypatch.setattr(shared_list, "SOON", 0.1)
     sandbox.control.add_fault("server_error", times=1)
 
     async def scenario() -> None:
         runner = Runner()
         runner.start(WorkatoConnectionStatusTrigger(poke_interval=3600))
-        await runner.until(lambda: REGISTRY.latest(KEY, max_age=3600))
+        await runner.until(lambda: latest(KEY, max_age=3600))
         wait = runner.start(wait_for(36, poke_interval=3600, since=time.time(), max_failed_polls=0))
         await runner.until(lambda: runner.fired(wait), deadline=10)
         await runner.stop()
@@ -497,7 +497,7 @@ def test_a_failed_poll_counts_once_for_a_wait_beside_a_watch(sandbox: RunningSan
     async def scenario() -> None:
         runner = Runner()
         runner.start(WorkatoConnectionStatusTrigger(poke_interval=2))
-        await runner.until(lambda: REGISTRY.latest(KEY, max_age=2))
+        await runner.until(lambda: latest(KEY, max_age=2))
         # As after a restart of the triggerer, the wait is older than the failed poll.
         wait = runner.start(wait_for(36, poke_interval=2, since=time.time() - 60, max_failed_polls=1))
         await runner.until(lambda: runner.fired(wait), deadline=10)
@@ -534,7 +534,7 @@ def test_the_loop_is_free_while_workato_is_slow(sandbox: RunningSandbox) -> None
 def test_a_late_joiner_is_answered_from_the_newest_list(sandbox: RunningSandbox, waiting: int) -> None:
     async def scenario() -> None:
         async with running(wait_for(waiting, poke_interval=3600)):
-            await until(lambda: REGISTRY.latest(KEY, max_age=3600))
+            await until(lambda: latest(KEY, max_age=3600))
             event = await ends(wait_for(36, poke_interval=3600, accept_newest=True))
             assert [row["id"] for row in event["connections"]] == [36]
             assert lists(sandbox) == 1
@@ -553,7 +553,7 @@ def test_an_older_list_proves_no_failure(
 
     async def scenario() -> None:
         async with running(wait_for(waiting, poke_interval=1)):
-            await until(lambda: REGISTRY.latest(KEY, max_age=3600))
+            await until(lambda: latest(KEY, max_age=3600))
             event = await ends(
                 wait_for(
                     number,

@@ -17,7 +17,7 @@ import pytest
 
 from airflow_provider_workato.triggers import reports
 from airflow_provider_workato.triggers.reports import packed, unpacked
-from airflow_provider_workato.triggers.snapshots import Snapshot
+from airflow_provider_workato.triggers.shared_list import Snapshot
 from tests.support.airflow import on_airflow_33
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
@@ -184,7 +184,7 @@ def test_what_another_triggerer_has_reported_is_not_repeated(supervisor: Supervi
         yield snapshot({36: AUTHORIZED, 37: AUTHORIZED | {"id": 37}})
 
     async def scenario() -> list[Any]:
-        return [event.payload async for event in trigger.filter_shared_stream(stream())]
+        return [event.payload async for event in trigger.events(stream())]
 
     fired = [(event["connection"]["id"], event["change"]) for event in asyncio.run(scenario())]
     assert fired == [(37, "authorized"), (36, "authorized")]
@@ -232,7 +232,7 @@ def test_it_reports_while_the_record_cannot_be_read(
     fired: list[tuple[int, str]] = []
 
     async def scenario() -> None:
-        async for event in watch("a").filter_shared_stream(stream()):
+        async for event in watch("a").events(stream()):
             fired.append((event.payload["connection"]["id"], event.payload["change"]))  # noqa: PERF401 - read meanwhile
 
     asyncio.run(scenario())
@@ -336,7 +336,7 @@ def test_a_large_workspace_takes_little_of_the_loop_and_a_small_record(superviso
             seen.append(time.thread_time() - began)
 
     async def scenario() -> list[Any]:
-        return [event.payload["change"] async for event in watch("a").filter_shared_stream(lists())]
+        return [event.payload["change"] async for event in watch("a").events(lists())]
 
     assert asyncio.run(scenario()) == ["failed"]
     # The time of this thread, which is the loop's, beside that of decoding the rows, which needs another one.

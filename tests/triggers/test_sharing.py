@@ -16,10 +16,9 @@ from airflow_provider_workato.exceptions import (
     WorkatoPermissionError,
     from_traceback,
 )
-from airflow_provider_workato.triggers import snapshots
+from airflow_provider_workato.triggers import shared_list
 from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
-from airflow_provider_workato.triggers.registry import REGISTRY
-from airflow_provider_workato.triggers.snapshots import ListKey, PollFailed
+from airflow_provider_workato.triggers.shared_list import ListKey, PollFailed
 from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 from tests.support.airflow import on_airflow_33
 from tests.support.hook import Connect
@@ -27,6 +26,7 @@ from tests.support.listener import listening
 from tests.support.sandbox import RunningSandbox
 from tests.support.supervisor import supervised
 from tests.support.triggerer import Runner
+from tests.support.watching import latest
 
 #: The list of everything.
 KEY: ListKey = ("workato_default", ())
@@ -44,7 +44,7 @@ def lists(sandbox: RunningSandbox) -> int:
 
 
 def failed_polls(key: ListKey) -> bool:
-    return isinstance(REGISTRY.latest(key, max_age=3600), PollFailed)
+    return isinstance(latest(key, max_age=3600), PollFailed)
 
 
 def wait_for(connection_id: int, **arguments: Any) -> WorkatoConnectionTrigger:
@@ -96,7 +96,7 @@ def test_late_joiner_is_answered_without_a_call(sandbox: RunningSandbox) -> None
     async def scenario() -> None:
         runner = Runner()
         runner.start(wait_for(early, poke_interval=3600))
-        await runner.until(lambda: REGISTRY.latest(KEY, max_age=3600))
+        await runner.until(lambda: latest(KEY, max_age=3600))
         joiner = runner.start(wait_for(late, poke_interval=3600, accept_newest=True))
         await runner.until(lambda: runner.fired(joiner))
         assert lists(sandbox) == 1
@@ -108,13 +108,13 @@ def test_late_joiner_is_answered_without_a_call(sandbox: RunningSandbox) -> None
 def test_late_joiner_that_needs_a_newer_list_need_not_wait_for_the_interval(
     sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "SOON", 0.5)
+    monkeypatch.setattr(shared_list, "SOON", 0.5)
     ids = sandbox.control.seed(count=21, authorization_status=None)
 
     async def scenario() -> None:
         runner = Runner()
         runner.start(wait_for(ids[0], poke_interval=3600))
-        await runner.until(lambda: REGISTRY.latest(KEY, max_age=3600))
+        await runner.until(lambda: latest(KEY, max_age=3600))
         sandbox.control.authorize_all(ids[1:])
         joiners = [runner.start(wait_for(number, poke_interval=3600)) for number in ids[1:]]
         await runner.until(lambda: all(runner.fired(joiner) for joiner in joiners))
@@ -128,7 +128,7 @@ def test_late_joiner_that_needs_a_newer_list_need_not_wait_for_the_interval(
 def test_joiner_during_a_call_need_not_wait_for_the_interval(
     sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "SOON", 0.5)
+    monkeypatch.setattr(shared_list, "SOON", 0.5)
     (early, late) = sandbox.control.seed(count=2, authorization_status=None)
     sandbox.control.add_fault("hold", operation="list_connections", performed=True)
 
@@ -219,7 +219,7 @@ def test_an_airflow_connection_that_is_missing_for_a_moment(
     async def scenario() -> None:
         runner = Runner()
         wait = runner.start(wait_for(36, poke_interval=0.3))
-        await runner.until(lambda: REGISTRY.latest(KEY, max_age=3600))
+        await runner.until(lambda: latest(KEY, max_age=3600))
         monkeypatch.setenv("AIRFLOW_CONN_WORKATO_DEFAULT", known)
         await runner.until(lambda: runner.fired(wait))
 
@@ -329,7 +329,7 @@ def test_a_list_is_as_old_as_the_waits_own_interval_at_most(sandbox: RunningSand
     async def scenario() -> list[Any]:
         runner = Runner()
         runner.start(wait_for(early, poke_interval=3600))
-        await runner.until(lambda: REGISTRY.latest(KEY, max_age=3600))
+        await runner.until(lambda: latest(KEY, max_age=3600))
         sandbox.control.lose(late, reason="gone")
         await asyncio.sleep(0.5)
         wait = runner.start(wait_for(late, poke_interval=0.4, accept_newest=True))
@@ -344,13 +344,13 @@ def test_a_list_is_as_old_as_the_waits_own_interval_at_most(sandbox: RunningSand
 def test_waits_that_begin_one_after_the_other_are_answered_together(
     sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "SOON", 1.0)
+    monkeypatch.setattr(shared_list, "SOON", 1.0)
     ids = sandbox.control.seed(count=13, authorization_status=None)
 
     async def scenario() -> None:
         runner = Runner()
         runner.start(wait_for(ids[0], poke_interval=600))
-        await runner.until(lambda: REGISTRY.latest(KEY, max_age=600))
+        await runner.until(lambda: latest(KEY, max_age=600))
         sandbox.control.authorize_all(ids[1:])
         joiners = []
         for number in ids[1:]:
@@ -367,14 +367,14 @@ def test_waits_that_begin_one_after_the_other_are_answered_together(
 def test_however_many_waits_begin_their_lists_are_half_a_minute_apart(
     sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "SOON", 0.1)
-    monkeypatch.setattr(snapshots, "TOGETHER", 1.0)
+    monkeypatch.setattr(shared_list, "SOON", 0.1)
+    monkeypatch.setattr(shared_list, "TOGETHER", 1.0)
     ids = sandbox.control.seed(count=2, authorization_status=None)
 
     async def scenario() -> tuple[int, float]:
         runner = Runner()
         runner.start(wait_for(ids[0], poke_interval=600))
-        await runner.until(lambda: REGISTRY.latest(KEY, max_age=600))
+        await runner.until(lambda: latest(KEY, max_age=600))
         began = time.monotonic()
         while time.monotonic() - began < 2.5:
             runner.start(wait_for(ids[1], poke_interval=600))

@@ -15,14 +15,13 @@ import pytest
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.triggers import reports
 from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
-from airflow_provider_workato.triggers.registry import REGISTRY
-from airflow_provider_workato.triggers.snapshots import Snapshot
+from airflow_provider_workato.triggers.shared_list import Snapshot
 from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 from tests.support.airflow import on_airflow_33
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 from tests.support.triggerer import Runner
-from tests.support.watching import events, lists, polls, snapshot, watch
+from tests.support.watching import events, latest, lists, polls, snapshot, watch
 
 
 @pytest.fixture(autouse=True)
@@ -148,7 +147,7 @@ def test_a_list_that_misses_rows_makes_no_news_of_them() -> None:
             yield snapshot(rows)
 
     async def scenario() -> list[Any]:
-        return [event.payload async for event in watch().filter_shared_stream(lists())]
+        return [event.payload async for event in watch().events(lists())]
 
     assert asyncio.run(scenario()) == [{"change": "authorized", "connection": row}]
 
@@ -190,7 +189,7 @@ def test_a_watch_that_joins_others_is_not_blind_until_the_next_list(sandbox: Run
     async def scenario() -> list[Any]:
         runner = Runner()
         runner.start(watch(provider="nobody", poke_interval=2.0))
-        await runner.until(lambda: REGISTRY.latest(("workato_default", ()), max_age=60))
+        await runner.until(lambda: latest(("workato_default", ()), max_age=60))
         joiner = runner.start(watch(poke_interval=2.0))
         await asyncio.sleep(0.1)
         assert lists(sandbox) == 1
@@ -213,7 +212,6 @@ def test_an_interval_is_a_number_of_seconds(given: Any) -> None:
     trigger = watch(poke_interval=given)
     assert trigger.poke_interval == 60.0
     assert trigger.serialize()[1]["poke_interval"] == 60.0
-    assert trigger.shared_stream_key() == watch(poke_interval=60.0).shared_stream_key()
 
 
 @pytest.mark.parametrize(
@@ -239,7 +237,7 @@ def test_a_failed_watch_rests_however_short_its_interval(monkeypatch: pytest.Mon
     async def scenario() -> float:
         began = time.monotonic()
         with pytest.raises(AttributeError):
-            await anext(watch(poke_interval=0.01).filter_shared_stream(broken()))
+            await anext(watch(poke_interval=0.01).events(broken()))
         return time.monotonic() - began
 
     assert asyncio.run(scenario()) >= 0.5
@@ -254,7 +252,7 @@ def test_an_external_id_may_be_given_as_a_number() -> None:
 
     async def scenario() -> list[Any]:
         trigger = watch(external_id=42)
-        return [event.payload["change"] async for event in trigger.filter_shared_stream(lists())]
+        return [event.payload["change"] async for event in trigger.events(lists())]
 
     assert asyncio.run(scenario()) == ["authorized"]
     with pytest.raises(WorkatoConfigurationError, match="external_id"):

@@ -27,20 +27,20 @@ Poll = Callable[[], Awaitable[Any]]
 
 @asynccontextmanager
 async def _shared_poll(url: str, token: str) -> AsyncIterator[Poll]:
-    from airflow_provider_workato.triggers.registry import SnapshotRegistry
+    from airflow_provider_workato.triggers.shared_list import SharedList
 
     # Nothing is to wait for its turn.
     extra = {"list_calls_per_minute": 600}
     os.environ["AIRFLOW_CONN_WORKATO_DEFAULT"] = json.dumps(
         {"conn_type": "workato", "host": url, "password": token, "extra": extra}
     )
-    with SnapshotRegistry().subscribe(("workato_default", ()), 3600.0) as (source, _):
+    shared = SharedList(("workato_default", ()))
 
-        async def poll() -> Any:
-            snapshot: Any = await source.get(max_age=0)
-            return snapshot.rows
+    async def poll() -> Any:
+        snapshot: Any = await shared.poll()
+        return snapshot.rows
 
-        yield poll
+    yield poll
 
 
 @asynccontextmanager

@@ -40,7 +40,7 @@ SMOKE = (
 ON_AIRFLOW = (
     "tests/real_airflow/test_consumers.py",
     "tests/triggers/test_reports.py",
-    "tests/triggers/test_snapshots.py",
+    "tests/triggers/test_shared_list.py",
 )
 
 #: The first patch release of each Airflow line with watches, and others that differ from the last of theirs.

@@ -1,29 +1,34 @@
-"""Large workspaces: unchanged rows are kept, and only what triggers look at is decoded."""
+"""The shared list: what a poll keeps, and whom it wakes."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
+import time
 from typing import Any
 
 import pytest
 from packaging.version import Version
 
-from airflow_provider_workato.triggers.registry import SnapshotRegistry
-from airflow_provider_workato.triggers.snapshots import PollFailed, Snapshot
+from airflow_provider_workato.triggers import shared_list
+from airflow_provider_workato.triggers.shared_list import Follower, ListKey, PollFailed, SharedList, Snapshot
 from tests.support.airflow import AIRFLOW
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
+
+#: The list of everything.
+KEY: ListKey = ("workato_default", ())
 
 
 def test_unchanged_rows_are_kept_not_copied(sandbox: RunningSandbox, connect: Connect) -> None:
     ids = sandbox.control.seed(count=5_000, authorization_status=None)
 
     async def scenario() -> tuple[Snapshot, Snapshot]:
-        with SnapshotRegistry().subscribe(("workato_default", ()), 60.0) as (source, _):
-            first = await source.get(max_age=0)
-            sandbox.control.authorize(ids[0])
-            second = await source.get(max_age=0)
+        shared = SharedList(KEY)
+        first = await shared.poll()
+        sandbox.control.authorize(ids[0])
+        second = await shared.poll()
         assert isinstance(first, Snapshot)
         assert isinstance(second, Snapshot)
         return first, second
@@ -40,10 +45,10 @@ def test_a_failed_poll_does_not_discard_the_rows(sandbox: RunningSandbox, connec
     sandbox.control.seed(count=10, authorization_status=None)
 
     async def scenario() -> tuple[object, ...]:
-        with SnapshotRegistry().subscribe(("workato_default", ()), 60.0) as (source, _):
-            first = await source.get(max_age=0)
-            sandbox.control.add_fault("server_error", operation="list_connections")
-            return first, await source.get(max_age=0), await source.get(max_age=0)
+        shared = SharedList(KEY)
+        first = await shared.poll()
+        sandbox.control.add_fault("server_error", operation="list_connections")
+        return first, await shared.poll(), await shared.poll()
 
     first, failed, second = asyncio.run(scenario())
     assert isinstance(failed, PollFailed)
@@ -66,10 +71,44 @@ def test_a_stored_connection_is_not_asked_for_where_that_can_hang_the_triggerer(
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", comms, raising=False)
 
     async def polled(conn_id: str) -> Snapshot | PollFailed:
-        with SnapshotRegistry().subscribe((conn_id, ()), 60.0) as (source, _):
-            return await source.get(max_age=0)
+        return await SharedList((conn_id, ())).poll()
 
     assert isinstance(asyncio.run(polled("workato_default")), Snapshot)
     failed = asyncio.run(polled("stored"))
     assert isinstance(failed, PollFailed)
     assert "Update to Airflow 3.0.3 or later, or define the connection" in str(failed.error)
+
+
+async def reminded(followers: list[Follower]) -> int:
+    """Return how many have a reminder waiting, and take it."""
+    found = 0
+    for follower in followers:
+        try:
+            async with asyncio.timeout(0):
+                found += await follower.next() is None
+        except TimeoutError:
+            continue
+    return found
+
+
+def test_reminders_are_spread_over_the_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_list, "next_reminder", lambda elapsed: 0.5 if elapsed < 0.5 else math.inf)
+    monkeypatch.setattr(shared_list, "_REMINDED", 2)
+    monkeypatch.setattr(shared_list, "_WOKEN", 1)
+
+    async def scenario() -> list[int]:
+        shared = SharedList(KEY)
+        waits = [Follower(shared, interval=0.0, ids=(1,), since=time.monotonic()) for _ in range(5)]
+        for wait in waits:
+            shared.add(wait)
+        await shared.hand_out(Snapshot({}, time.monotonic()))
+        for wait in waits:
+            assert await wait.next() is not None
+        await asyncio.sleep(waits[-1].remind_at - time.monotonic())
+        counts = []
+        for _ in range(4):
+            await shared.hand_out(Snapshot({}, time.monotonic()))
+            counts.append(await reminded(waits))
+        return counts
+
+    assert asyncio.run(scenario()) == [2, 2, 1, 0]
