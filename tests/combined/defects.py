@@ -51,7 +51,20 @@ def _a_name_is_enough() -> None:
 def _a_watch_narrows_the_list_of_all() -> None:
     from airflow_provider_workato.triggers.status import WorkatoConnectionStatusTrigger
 
-    WorkatoConnectionStatusTrigger.list_filters = ("folder_id", "project_id", "external_id")
+    class Key(tuple[Any, ...]):
+        """One list for an Airflow connection, with the filters of whoever comes first."""
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, tuple) and self[0] == other[0]
+
+        def __hash__(self) -> int:
+            return hash((self[0], ()))
+
+    def list_key(_: type, kwargs: Mapping[str, Any]) -> Any:
+        names = ("folder_id", "external_id")
+        return Key((kwargs["workato_conn_id"], tuple((n, kwargs[n]) for n in names if kwargs[n] is not None)))
+
+    WorkatoConnectionStatusTrigger.list_key = classmethod(list_key)  # type: ignore[assignment]
 
 
 def _one_bad_poll_is_enough() -> None:
@@ -104,7 +117,7 @@ def _two_entries_may_mean_one_connection() -> None:
 
 #: By a defect's number: the function that puts it back, and the promises that a play then finds broken.
 DEFECTS: Mapping[str, tuple[Callable[[], None], set[str]]] = {
-    "2": (_a_watch_narrows_the_list_of_all, {"not told"}),
+    "2": (_a_watch_narrows_the_list_of_all, {"not told", "a wait ended wrongly"}),
     "3": (_stamped_before_the_wait_for_a_turn, {"too many"}),
     "4": (_no_lock, {"too many", "a task's error"}),
     "5": (_one_bad_poll_is_enough, {"a wait ended wrongly"}),

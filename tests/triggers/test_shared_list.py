@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import sys
 import time
@@ -12,7 +13,14 @@ import pytest
 from packaging.version import Version
 
 from airflow_provider_workato.triggers import shared_list
-from airflow_provider_workato.triggers.shared_list import Follower, ListKey, PollFailed, SharedList, Snapshot
+from airflow_provider_workato.triggers.shared_list import (
+    Follower,
+    ListKey,
+    PollFailed,
+    SharedList,
+    Snapshot,
+    follow,
+)
 from tests.support.airflow import AIRFLOW
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
@@ -77,6 +85,29 @@ def test_a_stored_connection_is_not_asked_for_where_that_can_hang_the_triggerer(
     failed = asyncio.run(polled("stored"))
     assert isinstance(failed, PollFailed)
     assert "Update to Airflow 3.0.3 or later, or define the connection" in str(failed.error)
+
+
+def test_the_shortest_interval_decides_how_often_a_list_is_fetched(
+    sandbox: RunningSandbox, connect: Connect
+) -> None:
+    fetched: dict[float, list[float]] = {0.45: [], 0.6: []}
+
+    async def listen(interval: float) -> None:
+        with follow(KEY, interval=interval) as follower:
+            while min(map(len, fetched.values())) < 6:
+                item = await follower.next()
+                assert isinstance(item, Snapshot)
+                fetched[interval].append(item.moment)
+
+    async def scenario() -> None:
+        await asyncio.gather(*map(listen, fetched))
+
+    asyncio.run(scenario())
+    short, long = fetched.values()
+    # The other takes what was fetched for it: none of its lists is a call of its own.
+    assert set(long) <= set(short)
+    assert all(after - before >= 0.45 for before, after in itertools.pairwise(short))
+    assert long == sorted(set(long))
 
 
 async def reminded(followers: list[Follower]) -> int:
