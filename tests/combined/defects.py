@@ -54,6 +54,8 @@ def _a_watch_narrows_the_list_of_all() -> None:
     class Key(tuple[Any, ...]):
         """One list for an Airflow connection, with the filters of whoever comes first."""
 
+        __slots__ = ()
+
         def __eq__(self, other: object) -> bool:
             return isinstance(other, tuple) and self[0] == other[0]
 
