@@ -45,7 +45,7 @@ def site() -> Iterator[str]:
 
 
 def test_pages_fit_a_phone(page: Page, site: str, screenshots: Screenshots) -> None:
-    page.set_viewport_size({"width": 390, "height": 844})
+    page.set_viewport_size({"width": 375, "height": 812})
     too_wide = {}
     for path in sorted(path.relative_to(PAGES) for path in PAGES.glob("**/*.html")):
         page.goto(f"{site}/{path}", wait_until="domcontentloaded")
