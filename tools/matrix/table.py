@@ -56,10 +56,10 @@ ran.
 {constrained}
 
 - An empty cell: this Airflow does not install it, so the provider or its extra brings the newest.
-- Airflow 3.0.0 cannot import `SmtpNotifier` of its day's smtp provider (2.0.3). There,
-  `example_workato_email` needs a newer one.
-- On Airflow 3.1.0, the tests of deferred waits fail: it reads a connection only in a real triggerer.
-  There, the leg `airflow-3.1.0` passed.
+- `SmtpNotifier` cannot be imported from the smtp provider of the day of Airflow 3.0.0 (2.0.3) and of 3.1.0
+  (2.3.0, which imports Airflow's own tests). There, `example_workato_email` needs another version of it.
+- `example_workato_approval` needs the standard provider 1.12.2 or later, for `response_timeout`. The days of
+  Airflow 3.1.0 and 3.1.8 have an older one.
 
 ## What each Airflow can do
 
