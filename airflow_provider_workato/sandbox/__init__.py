@@ -4,13 +4,16 @@ It serves the connection endpoints of the developer API with their quotas, a web
 OAuth consent page, and a control API at ``/sandbox/`` that seeds, breaks and watches the sandbox. Its state
 is in memory. ``GUESSES.md`` lists where the sandbox guesses what the real service does.
 
-Its packages, each importing only from those above it:
+Its modules, each importing only from those above it:
 
 - ``traffic``: operations, quotas and the request log;
-- ``workspace``: connections, folders and the rules they follow;
-- ``faults``: faults and their effects;
-- ``web``: routes, pages and middleware.
+- ``bodies``, ``connection``, ``providers``, ``folders``, ``workspace``: the workspace, and what is in it;
+- ``calls``, ``external_changes``: what the API's calls do to it, and what people and apps do;
+- ``faults``, ``exchange``, ``effects``: faults and their effects;
+- ``sandbox``: the state of a running sandbox;
+- ``api``, ``control``, ``pages``: the routes;
+- ``middleware``, ``server``, ``cli``: from a command to a request.
 
-``client`` starts and controls a sandbox from Python, and imports none of these packages. ``pytest_plugin``
+``client`` starts and controls a sandbox from Python, and imports none of these modules. ``pytest_plugin``
 makes a pytest fixture of it.
 """

@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         from airflow_provider_workato.sandbox.sandbox import Sandbox
         from airflow_provider_workato.sandbox.server import serve
-        from airflow_provider_workato.sandbox.traffic.quota import QuotaLimits
+        from airflow_provider_workato.sandbox.traffic import QuotaLimits
     except ModuleNotFoundError as error:
         parser.exit(1, f"{error}; install airflow-provider-workato[sandbox]\n")
     limits = QuotaLimits(list_per_minute=options.list_per_minute, calls_per_second=options.calls_per_second)

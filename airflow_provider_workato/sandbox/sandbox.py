@@ -6,15 +6,12 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from airflow_provider_workato.sandbox.faults.holds import Holds
-from airflow_provider_workato.sandbox.faults.rules import FaultRules
-from airflow_provider_workato.sandbox.traffic.quota import QuotaGuard, QuotaLimits
-from airflow_provider_workato.sandbox.traffic.request_log import RequestLog
-from airflow_provider_workato.sandbox.workspace.calls import ApiCalls
-from airflow_provider_workato.sandbox.workspace.consent_links import ConsentLinks
-from airflow_provider_workato.sandbox.workspace.external_changes import ExternalChanges
-from airflow_provider_workato.sandbox.workspace.folder_calls import FolderCalls
-from airflow_provider_workato.sandbox.workspace.workspace import Workspace
+from airflow_provider_workato.sandbox.calls import ApiCalls, FolderCalls
+from airflow_provider_workato.sandbox.exchange import Holds
+from airflow_provider_workato.sandbox.external_changes import ConsentLinks, ExternalChanges
+from airflow_provider_workato.sandbox.faults import FaultRules
+from airflow_provider_workato.sandbox.traffic import QuotaGuard, QuotaLimits, RequestLog
+from airflow_provider_workato.sandbox.workspace import Workspace
 
 
 class Sandbox:

@@ -8,8 +8,8 @@ import pytest
 import requests
 from fastapi.routing import APIRoute
 
-from airflow_provider_workato.sandbox.traffic.operations import Operation
-from airflow_provider_workato.sandbox.web.api import connections, workspace
+from airflow_provider_workato.sandbox.api import router
+from airflow_provider_workato.sandbox.traffic import Operation
 from tests.sandbox.contract import assert_documented, violations
 from tests.support.sandbox import RunningSandbox
 
@@ -187,7 +187,7 @@ def test_there_is_no_such_thing(sandbox: RunningSandbox, method: str, path: str)
 
 
 def test_every_operation_has_a_route_and_the_log_names_it() -> None:
-    routes = [*connections.router.routes, *workspace.router.routes]
+    routes = router.routes
     names = [route.name for route in routes if isinstance(route, APIRoute)]
     assert sorted(names) == sorted(set(Operation) - {Operation.UNKNOWN})
 

@@ -8,12 +8,11 @@ import pytest
 import requests
 
 from airflow_provider_workato.sandbox import cli
-from airflow_provider_workato.sandbox.faults.table import FAULTS, Fault
-from airflow_provider_workato.sandbox.traffic.operations import Operation
-from airflow_provider_workato.sandbox.workspace.credentials import CREDENTIAL_WORDS
-from airflow_provider_workato.sandbox.workspace.folders import FOLDERS
-from airflow_provider_workato.sandbox.workspace.picklists import PROVIDER_LISTS
-from airflow_provider_workato.sandbox.workspace.providers import OAUTH_PROVIDERS
+from airflow_provider_workato.sandbox.connection import CREDENTIAL_WORDS
+from airflow_provider_workato.sandbox.faults import FAULTS, Fault
+from airflow_provider_workato.sandbox.folders import FOLDERS
+from airflow_provider_workato.sandbox.providers import OAUTH_PROVIDERS, PROVIDER_LISTS
+from airflow_provider_workato.sandbox.traffic import Operation
 from tests.support.sandbox import RunningSandbox
 
 PAGE = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text()

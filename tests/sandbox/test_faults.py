@@ -15,8 +15,8 @@ import pytest
 import requests
 
 from airflow_provider_workato.sandbox.client import wait_until
-from airflow_provider_workato.sandbox.faults.effects import EFFECTS
-from airflow_provider_workato.sandbox.faults.table import FAULTS
+from airflow_provider_workato.sandbox.effects import EFFECTS
+from airflow_provider_workato.sandbox.faults import FAULTS
 from tests.support.raw import Received, receive, sent
 from tests.support.sandbox import RunningSandbox
 

@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import Connection
 
 from airflow_provider_workato.client.settings import WorkatoSettings
 from airflow_provider_workato.links.connections import connection_url
-from airflow_provider_workato.sandbox.web.pages import ago
+from airflow_provider_workato.sandbox.pages import ago
 from tests.support.raw import sent
 from tests.support.sandbox import RunningSandbox
 

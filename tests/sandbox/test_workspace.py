@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_workato.sandbox.workspace.connectors import CONNECTORS, OTHER_NAMES
-from airflow_provider_workato.sandbox.workspace.picklists import PROVIDER_LISTS
-from airflow_provider_workato.sandbox.workspace.providers import OAUTH_PROVIDERS
+from airflow_provider_workato.sandbox.providers import (
+    CONNECTORS,
+    OAUTH_PROVIDERS,
+    OTHER_NAMES,
+    PROVIDER_LISTS,
+)
 from tests.support.sandbox import RunningSandbox
 
 JIRA = {"name": "Prod JIRA", "provider": "jira", "folder_id": 1892}

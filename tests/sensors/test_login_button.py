@@ -14,7 +14,7 @@ from airflow_provider_workato.operators.connections import (
     WorkatoCreateRuntimeUserConnectionOperator,
     WorkatoGetOAuthUrlOperator,
 )
-from airflow_provider_workato.sandbox.client.control.consent import ConsentControl
+from airflow_provider_workato.sandbox.client import SandboxControl
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 from tests.support.dags import Run, own_workspace, run_dag
 
@@ -24,7 +24,7 @@ def make_dag(parent_id: int, other: int) -> DAG:
 
         @task
         def log_in(url: Any) -> None:
-            ConsentControl("").click_authorize(url)
+            SandboxControl("").click_authorize(url)
 
         user: dict[str, Any] = {"parent_id": parent_id, "folder_id": 4515}
         patience: dict[str, Any] = {"poke_interval": 0.1, "timeout": 60}

@@ -1,1 +1,0 @@
-"""The faults and their effects."""

@@ -1,1 +1,0 @@
-"""API traffic: operations, quotas and the request log."""

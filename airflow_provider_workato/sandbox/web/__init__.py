@@ -1,1 +1,0 @@
-"""The HTTP side: routes, pages and middleware."""

@@ -1,1 +1,0 @@
-"""The workspace: its connections and folders, and the rules they follow."""
