@@ -18,8 +18,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = Path(airflow_provider_workato.__file__).parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 REFERENCE = ROOT / "docs" / "reference" / "index.md"
-#: With what the operators call the hook; whoever writes a DAG does not.
-INTERNAL = {"BeforeUse", "Ledger", "OnKnown", "Sealed"}
+#: What keeps the token in the settings.
+INTERNAL = {"Sealed"}
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 

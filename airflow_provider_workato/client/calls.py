@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
@@ -14,9 +14,6 @@ from airflow_provider_workato.redaction import HiddenBytes, Sealed, redact
 
 if TYPE_CHECKING:
     from airflow_provider_workato.client.endpoints import Endpoint
-
-#: Runs right before a call is sent. The function it returns runs at the moment of sending, so must be fast.
-BeforeSend: TypeAlias = Callable[[], Callable[[], None] | None]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,23 +24,42 @@ class Call:
     :param connection_id: the connection's id, if the endpoint's path contains one.
     :param query: the query string's parameters.
     :param body: the JSON body's bytes (see :func:`json_body`); sealed, because they can hold credentials.
+    :param payload: what the body holds beside the credentials.
     :param secrets: the credentials in the body, which no error may quote.
-    :param before_send: called when the rate limiter lets the call start, right before each attempt is sent.
-        If it takes too long, the call waits for the next start; it is called again only if that start is
-        late. An exception from it ends the call unsent. It must not raise a :class:`WorkatoError`, since the
-        call might then be retried.
     """
 
     endpoint: Endpoint
     connection_id: int | None = None
     query: list[tuple[str, str]] = field(default_factory=list)
     body: Sealed | None = None
+    payload: Mapping[str, Any] = field(default_factory=dict)
     secrets: Sealed | None = None
-    before_send: BeforeSend | None = None
     #: Seconds spent waiting for the rate limiter, over all attempts.
     waited: float = 0.0
     #: Whether an earlier attempt may have been carried out although its answer was lost.
     answer_lost: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        endpoint: Endpoint,
+        payload: Mapping[str, Any],
+        *,
+        connection_id: int | None = None,
+        secrets: Sealed | None = None,
+    ) -> Self:
+        """Return a call with a JSON body.
+
+        :param endpoint: the endpoint.
+        :param payload: the body's keys and values, without the credentials.
+        :param connection_id: the connection's id, if the endpoint's path contains one.
+        :param secrets: the credentials, sent under ``input``.
+        :raises WorkatoConfigurationError: naming the key of a value for which JSON has no form.
+        """
+        body = json_body(payload, secrets=secrets)
+        return cls(
+            endpoint=endpoint, connection_id=connection_id, body=body, payload=payload, secrets=secrets
+        )
 
     def path(self) -> str:
         """Return the path and query string to request."""

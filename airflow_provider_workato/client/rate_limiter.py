@@ -77,21 +77,22 @@ class RateLimiter:
             self._give_back(ticket)
             raise
 
-    def confirm(self, granted: float) -> bool:
+    def renew(self, granted: float) -> float:
         """Move a granted start to now, for a caller that had work to do between :meth:`acquire` and its call.
 
-        :param granted: what :meth:`acquire` returned.
-        :returns: whether the call may start. If not, another call may have used the start: call
-            :meth:`acquire` again, with *first*.
+        If another call may have used the start meanwhile, wait for the next one, at the head of the queue.
+
+        :param granted: the start, as this method or :meth:`acquire` returned it.
+        :returns: the new start.
         """
         with self._lock, self._history.locked() as history:
             now = self._clock()
-            if not 0 <= now - granted < self._period or now < history.not_before:
-                return False
-            if granted in history.starts:
-                history.starts.remove(granted)
-            history.starts.append(now)
-            return True
+            if 0 <= now - granted < self._period and now >= history.not_before:
+                if granted in history.starts:
+                    history.starts.remove(granted)
+                history.starts.append(now)
+                return now
+        return self.acquire(first=True)
 
     def pause(self, seconds: float) -> None:
         """Start no call for the given time, not even a queued one.

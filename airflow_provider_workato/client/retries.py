@@ -26,17 +26,19 @@ log = logging.getLogger(__name__)
 _backoff = wait_random_exponential(multiplier=0.5, max=30)
 
 
-def retrying(call: Call, *, budget: float) -> Retrying:
+def retrying(call: Call, *, budget: float, looks_up: bool = False) -> Retrying:
     """Return the retry policy of a call.
 
     :param call: the call.
     :param budget: seconds of attempts and pauses after which no further attempt starts.
+    :param looks_up: whether an attempt that may have been carried out ends with a look-up, and fails only if
+        that shows that it was not. Then a create may be repeated, too.
     """
     return Retrying(
-        retry=retry_if_exception(lambda error: may_repeat(call.endpoint, error)),
+        retry=retry_if_exception(lambda error: may_repeat(call.endpoint, error, looks_up=looks_up)),
         wait=_wait,
         stop=lambda state: _spent(state, call) >= budget,
-        before_sleep=_announce,
+        before_sleep=lambda state: _announce(state, call),
         reraise=True,
     )
 
@@ -68,19 +70,26 @@ def may_still_run(error: BaseException) -> bool:
     return isinstance(error, WorkatoTransportError) and error.request_sent
 
 
-def may_repeat(endpoint: Endpoint, error: BaseException) -> bool:
+def may_repeat(endpoint: Endpoint, error: BaseException, *, looks_up: bool = False) -> bool:
     """Return whether a failed call may be sent again.
 
     :param endpoint: the call's endpoint.
     :param error: the exception that the call raised.
+    :param looks_up: see :func:`retrying`.
     """
+    if looks_up and getattr(error, "operation", "") != endpoint.operation:
+        # The look-up failed, or what was done with its result.
+        return False
     if isinstance(error, WorkatoRateLimitError):
         return True
     if isinstance(error, WorkatoTLSError):
         return False
     if isinstance(error, WorkatoTransportError) and not error.request_sent:
         return True
-    return is_ambiguous(error) and not endpoint.creates
+    if not endpoint.creates:
+        return is_ambiguous(error)
+    # If the answer shows another connection, the one meant may exist under another name, as would the next.
+    return looks_up and is_ambiguous(error) and not isinstance(error, WorkatoMismatchError)
 
 
 def _spent(state: RetryCallState, call: Call) -> float:
@@ -100,11 +109,12 @@ def _wait(state: RetryCallState) -> float:
     return float(floor) + random.uniform(0, 0.5)  # noqa: S311
 
 
-def _announce(state: RetryCallState) -> None:
+def _announce(state: RetryCallState, call: Call) -> None:
     error = state.outcome.exception() if state.outcome else None
+    looked_up = call.endpoint.creates and error is not None and is_ambiguous(error)
     log.warning(
-        "%s Trying again in %.1f s (attempt %d).",
-        error,
+        "%s again in %.1f s (attempt %d).",
+        "The connection was not created; sending the request" if looked_up else f"{error} Trying",
         state.next_action.sleep if state.next_action else 0,
         state.attempt_number + 1,
     )

@@ -15,15 +15,12 @@ from airflow_provider_workato.client.retries import is_ambiguous, retrying
 from airflow_provider_workato.client.route import Route
 from airflow_provider_workato.client.session import Answer, open_session, read_body
 from airflow_provider_workato.exceptions import WorkatoError, WorkatoRateLimitError, WorkatoResponseError
+from airflow_provider_workato.redaction import Sealed
 
 if TYPE_CHECKING:
     from airflow_provider_workato.client.calls import Call
     from airflow_provider_workato.client.settings import WorkatoSettings
 
-#: How many seconds after ``before_send`` a call may be sent. If it is later, ``before_send`` runs again.
-_STALE = 5.0
-#: How often ``before_send`` runs at most, so that a slow one does not hold the call back for ever.
-_MAX_PREPARATIONS = 3
 #: nginx accepts any client certificate, and none, in the handshake, and then refuses the request.
 _CERTIFICATE_PAGE = re.compile(rb"<title>400 ([\w ]*SSL certificate[\w ]*)</title>")
 
@@ -74,8 +71,24 @@ class Transport:
         return retrying(call, budget=self.settings.retry_budget)(self._attempt, call)
 
     def _attempt(self, call: Call) -> bytes:
-        limiter = self._limiters[call.endpoint.quota]
-        self._wait_to_start(call, limiter)
+        began = time.monotonic()
+        self.limiter(call).acquire()
+        call.waited += time.monotonic() - began
+        return self.send_once(call)
+
+    def limiter(self, call: Call) -> RateLimiter:
+        """Return the rate limiter that says when *call* may start.
+
+        :param call: the call.
+        """
+        return self._limiters[call.endpoint.quota]
+
+    def send_once(self, call: Call) -> bytes:
+        """Send *call* now, once, and return the bytes of the answer.
+
+        :param call: a call that its rate limiter has let start.
+        :raises WorkatoError: if the call fails; the class depends on the remedy.
+        """
         outcome = self._exchange(call)
         error = self._error_in(outcome, call) if isinstance(outcome, Answer) else outcome
         if error is None:
@@ -83,27 +96,17 @@ class Transport:
         if isinstance(error, WorkatoError):
             call.answer_lost = call.answer_lost or is_ambiguous(error)
         if isinstance(error, WorkatoRateLimitError) and error.retry_after:
-            limiter.pause(error.retry_after)
+            self.limiter(call).pause(error.retry_after)
         # Raise outside any except block: the local variables of the HTTP library's frames hold the request
         # with its credentials.
         raise error
 
-    def _wait_to_start(self, call: Call, limiter: RateLimiter) -> None:
-        began = time.monotonic()
-        granted = limiter.acquire()
-        leave = None
-        for _ in range(_MAX_PREPARATIONS if call.before_send else 0):
-            prepared_at = time.monotonic()
-            leave = call.before_send() if call.before_send else None
-            if limiter.confirm(granted):
-                break
-            # Keep the place in the queue: a slow preparation would miss every start it queued for.
-            granted = limiter.acquire(first=True)
-            if time.monotonic() - prepared_at <= _STALE:
-                break
-        call.waited += time.monotonic() - began
-        if leave is not None:
-            leave()
+    def secrets_of(self, call: Call) -> Sealed:
+        """Return the strings that must not be shown when an answer to *call* is quoted, longest first.
+
+        :param call: the call.
+        """
+        return Sealed(self.failures.secrets_of(call))
 
     def _exchange(self, call: Call) -> Answer | BaseException:
         import http.client

@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from airflow_provider_workato import connection_form
-from airflow_provider_workato.arguments import drop_none, to_id, to_optional_id, to_string
-from airflow_provider_workato.authorization import LOGIN_APPS, not_in_list
+from airflow_provider_workato.arguments import to_id, to_optional_id, to_string
+from airflow_provider_workato.authorization import not_in_list
 from airflow_provider_workato.client import endpoints
 from airflow_provider_workato.client.answers import (
     PicklistItem,
     RuntimeUserConnection,
     WorkatoConnection,
-    check_answer,
-    decode_connections,
     encode_connection,
     iter_connections,
-    parse_connection,
     parse_oauth_url,
     parse_outcome,
     parse_picklist,
     parse_runtime_user_connection,
     split_connections,
 )
-from airflow_provider_workato.client.calls import Call, json_body
+from airflow_provider_workato.client.calls import Call
+from airflow_provider_workato.client.connections import change, list_connections, matching
 from airflow_provider_workato.client.fast_decoding import cut
 from airflow_provider_workato.client.filters import ListFilters, ListQuery
 from airflow_provider_workato.client.settings import WorkatoSettings
@@ -40,20 +38,20 @@ from airflow_provider_workato.exceptions import (
     WorkatoError,
     WorkatoNotFoundError,
 )
-from airflow_provider_workato.provisioning import create_once
-from airflow_provider_workato.provisioning.identity import Identity
+from airflow_provider_workato.provisioning.create_once import (
+    Provisioning,
+    RuntimeUserProvisioning,
+    only_match,
+)
 from airflow_provider_workato.provisioning.spec import ConnectionSpec
-from airflow_provider_workato.redaction import Sealed, seal
+from airflow_provider_workato.redaction import seal
 from airflow_provider_workato.version_compat import AirflowNotFoundException, BaseHook
 
 if TYPE_CHECKING:
     import msgspec
     import requests
 
-    from airflow_provider_workato.client.calls import BeforeSend
-    from airflow_provider_workato.client.endpoints import Endpoint
-    from airflow_provider_workato.provisioning.create_once import BeforeUse, IfExists, OnKnown
-    from airflow_provider_workato.provisioning.ledger import Ledger
+    from airflow_provider_workato.provisioning.create_once import IfExists
 
 #: What the names of environment variables with Airflow connections start with.
 _VARIABLE = "AIRFLOW_CONN_"
@@ -147,17 +145,7 @@ class WorkatoConnectionsHook(BaseHook):
         :param filters: see :class:`~airflow_provider_workato.client.filters.ListFilters`.
         :raises WorkatoError: if the call fails.
         """
-        return self._list(filters)
-
-    def list_without(self, secrets: Sealed, **filters: Unpack[ListFilters]) -> list[WorkatoConnection]:
-        """Return what :meth:`list_connections` returns; nothing in it quotes *secrets*.
-
-        :meta private:
-        :param secrets: credentials that an app may have quoted in its messages.
-        :param filters: see :class:`~airflow_provider_workato.client.filters.ListFilters`.
-        :raises WorkatoError: if the call fails.
-        """
-        return self._list(filters, secrets=secrets)
+        return list_connections(self.transport, filters)
 
     def iter_connections(self, **filters: Unpack[ListFilters]) -> Iterator[WorkatoConnection]:
         """Yield what :meth:`list_connections` returns, decoded row by row so that other threads can run.
@@ -165,7 +153,7 @@ class WorkatoConnectionsHook(BaseHook):
         :param filters: see :class:`~airflow_provider_workato.client.filters.ListFilters`.
         :raises WorkatoError: if the call fails.
         """
-        return self._matching(iter_connections, filters)
+        return matching(self.transport, filters, iter_connections)
 
     def raw_connections(self, **filters: Unpack[ListFilters]) -> list[msgspec.Raw]:
         """Return what :meth:`list_connections` returns, undecoded: neither checked nor free of credentials.
@@ -176,7 +164,7 @@ class WorkatoConnectionsHook(BaseHook):
         if ListQuery.of(filters).check_in_answer:
             # Only a decoded row can be compared with a filter.
             return [encode_connection(row) for row in self.iter_connections(**filters)]
-        return list(self._matching(split_connections, filters))
+        return list(matching(self.transport, filters, split_connections))
 
     def find_connection(self, connection_id: int | str, **filters: Unpack[ListFilters]) -> WorkatoConnection:
         """Return one connection. Workato has no call for that, so it is picked from the list.
@@ -203,7 +191,7 @@ class WorkatoConnectionsHook(BaseHook):
         external_id: str | None = None,
         custom_oauth_profile_id: int | str | None = None,
         shell_connection: bool | None = None,
-        input: Mapping[str, Any] | Sealed | None = None,
+        input: Mapping[str, Any] | None = None,
     ) -> WorkatoConnection:
         """Create a connection. A second call creates a second one; see :meth:`ensure_connection`.
 
@@ -222,9 +210,9 @@ class WorkatoConnectionsHook(BaseHook):
             :func:`~airflow_provider_workato.client.retries.is_ambiguous` holds for the error, the connection
             may exist all the same.
         """
-        # Rebind the name: a traceback that prints local variables would show the credentials as `input`.
-        input = secrets = seal(input)
-        _check_credentials(secrets, provider=provider)
+        secrets = seal(input)
+        # A traceback that prints local variables would show it.
+        del input
         spec = ConnectionSpec.checked(
             "name",
             "provider",
@@ -235,8 +223,9 @@ class WorkatoConnectionsHook(BaseHook):
             external_id=external_id,
             custom_oauth_profile_id=custom_oauth_profile_id,
             shell_connection=shell_connection,
+            credentials=secrets,
         )
-        return self._change(endpoints.CREATE, payload=spec.payload(), secrets=secrets)
+        return change(self.transport, Call.of(endpoints.CREATE, spec.payload(), secrets=secrets))
 
     def ensure_connection(
         self,
@@ -248,11 +237,8 @@ class WorkatoConnectionsHook(BaseHook):
         external_id: str | None = None,
         custom_oauth_profile_id: int | str | None = None,
         shell_connection: bool | None = None,
-        input: Mapping[str, Any] | Sealed | None = None,
+        input: Mapping[str, Any] | None = None,
         if_exists: IfExists = "reuse",
-        ledger: Ledger | None = None,
-        on_known: OnKnown | None = None,
-        before_use: BeforeUse | None = None,
     ) -> WorkatoConnection:
         """Make sure that a connection exists, once.
 
@@ -273,20 +259,16 @@ class WorkatoConnectionsHook(BaseHook):
         :param input: the connection's parameters, which are credentials.
         :param if_exists: ``reuse`` it as it is (one that is not authorized is repaired with *input*),
             ``update`` it with what is given here, ``fail``, or create a ``duplicate``.
-        :param ledger: where the attempt is recorded for later attempts. Without one, ``fail`` and
-            ``duplicate`` cannot tell a connection of an earlier attempt from one that existed before.
-        :param on_known: called as soon as the connection is known to exist, even if the app then refuses
-            *input*.
-        :param before_use: called with a connection that exists, before it is reused or changed; may raise an
-            error to leave it alone.
+            Called again after its process ended, ``fail`` and ``duplicate`` cannot tell a connection of
+            the earlier attempt from one that existed before; the operator can, on Airflow 3.3 and later.
         :returns: the connection.
         :raises WorkatoExistsError: if it exists and must not, if several match, or if the one to change
             matches by its name alone, without *folder_id* or *external_id*.
         :raises WorkatoAuthorizationError: if the app refuses *input*; the connection then exists.
         :raises WorkatoBusyError: if another process on this machine keeps creating the same connection.
         """
-        input = secrets = seal(input)  # see create_connection
-        _check_credentials(secrets, provider=provider)
+        secrets = seal(input)
+        del input  # see create_connection
         spec = ConnectionSpec.checked(
             "name",
             "provider",
@@ -297,29 +279,9 @@ class WorkatoConnectionsHook(BaseHook):
             external_id=external_id,
             custom_oauth_profile_id=custom_oauth_profile_id,
             shell_connection=shell_connection,
-        )
-        identity = spec.identity()
-        return create_once.Provisioning(
-            identity=identity,
-            find=lambda: self._list({"external_id": identity.list_filter}, secrets=secrets),
-            create=lambda before_send: self._change(
-                endpoints.CREATE, payload=spec.payload(), secrets=secrets, before_send=before_send
-            ),
-            update=lambda connection_id, everything: self._change(
-                endpoints.UPDATE,
-                connection_id=connection_id,
-                payload=spec.changes() if everything else {},
-                secrets=secrets,
-            ),
-            changes=spec.changes(),
             credentials=secrets,
-            tests_credentials=not spec.shell_connection,
-            if_exists=if_exists,
-            ledger=ledger,
-            on_known=on_known,
-            before_use=before_use,
-            settings=self.settings,
-        ).run()
+        )
+        return Provisioning(transport=self.transport, spec=spec, if_exists=if_exists).run()
 
     def update_connection(
         self,
@@ -331,7 +293,7 @@ class WorkatoConnectionsHook(BaseHook):
         external_id: str | None = None,
         custom_oauth_profile_id: int | str | None = None,
         shell_connection: bool | None = None,
-        input: Mapping[str, Any] | Sealed | None = None,
+        input: Mapping[str, Any] | None = None,
     ) -> WorkatoConnection:
         """Change a connection. Only the arguments given are sent.
 
@@ -348,8 +310,8 @@ class WorkatoConnectionsHook(BaseHook):
         :returns: the connection. Its ``authorization_status`` tells whether the app accepted *input*.
         :raises WorkatoConfigurationError: if there is nothing to change.
         """
-        input = secrets = seal(input)  # see create_connection
-        _check_credentials(secrets)
+        secrets = seal(input)
+        del input  # see create_connection
         spec = ConnectionSpec.checked(
             name=name,
             folder_id=folder_id,
@@ -357,6 +319,7 @@ class WorkatoConnectionsHook(BaseHook):
             external_id=external_id,
             custom_oauth_profile_id=custom_oauth_profile_id,
             shell_connection=shell_connection,
+            credentials=secrets,
         )
         number, changes = to_id(connection_id), spec.changes()
         if not changes and secrets is None:
@@ -364,7 +327,8 @@ class WorkatoConnectionsHook(BaseHook):
                 f"Nothing to change on connection {number}: give name, folder_id, parent_id, external_id, "
                 "custom_oauth_profile_id, shell_connection or input."
             )
-        return self._change(endpoints.UPDATE, connection_id=number, payload=changes, secrets=secrets)
+        call = Call.of(endpoints.UPDATE, changes, connection_id=number, secrets=secrets)
+        return change(self.transport, call)
 
     def disconnect_connection(
         self, connection_id: int | str, *, force: bool = False, ignore_missing: bool = False
@@ -378,8 +342,12 @@ class WorkatoConnectionsHook(BaseHook):
         :raises WorkatoRejectedError: if active recipes use it and *force* is not set.
         :raises WorkatoNotFoundError: if it does not exist and *ignore_missing* is not set.
         """
-        body = json_body({"force": True}) if force else None
-        call = Call(endpoint=endpoints.DISCONNECT, connection_id=to_id(connection_id), body=body)
+        number = to_id(connection_id)
+        call = (
+            Call.of(endpoints.DISCONNECT, {"force": True}, connection_id=number)
+            if force
+            else Call(endpoint=endpoints.DISCONNECT, connection_id=number)
+        )
         try:
             return parse_outcome(self.transport.send(call), operation=call.endpoint.operation)
         except WorkatoNotFoundError as error:
@@ -464,7 +432,7 @@ class WorkatoConnectionsHook(BaseHook):
                 f"No connection matches {identity}: never created, deleted, or not visible to this token.",
                 operation="find_connection",
             )
-        return create_once.only_match(matches, identity)
+        return only_match(matches, identity)
 
     def get_picklist(
         self,
@@ -488,7 +456,7 @@ class WorkatoConnectionsHook(BaseHook):
             "pick_list_name": to_string(pick_list_name, what="pick_list_name"),
             "pick_list_params": dict(pick_list_params or {}),
         }
-        call = Call(endpoint=endpoints.PICKLIST, connection_id=to_id(connection_id), body=json_body(payload))
+        call = Call.of(endpoints.PICKLIST, payload, connection_id=to_id(connection_id))
         return parse_picklist(self.transport.send(call))
 
     def create_runtime_user_connection(
@@ -511,7 +479,10 @@ class WorkatoConnectionsHook(BaseHook):
         :param redirect_url: URL that the user is sent to after the login.
         :returns: its id and the URL at which the user logs in.
         """
-        spec = _runtime_user(
+        spec = ConnectionSpec.checked(
+            "parent_id",
+            "folder_id",
+            "external_id",
             parent_id=parent_id,
             folder_id=folder_id,
             external_id=external_id,
@@ -519,15 +490,8 @@ class WorkatoConnectionsHook(BaseHook):
             callback_url=callback_url,
             redirect_url=redirect_url,
         )
-        return self._create_runtime_user(spec)
-
-    def _create_runtime_user(
-        self, spec: ConnectionSpec, *, before_send: BeforeSend | None = None
-    ) -> RuntimeUserConnection:
-        call = Call(
-            endpoint=endpoints.CREATE_RUNTIME_USER, body=json_body(spec.payload()), before_send=before_send
-        )
-        return parse_runtime_user_connection(self.transport.send(call), sent=spec.payload())
+        call = Call.of(endpoints.CREATE_RUNTIME_USER, spec.payload())
+        return parse_runtime_user_connection(self.transport.send(call), sent=call.payload)
 
     def ensure_runtime_user_connection(
         self,
@@ -539,9 +503,6 @@ class WorkatoConnectionsHook(BaseHook):
         callback_url: str | None = None,
         redirect_url: str | None = None,
         if_exists: IfExists = "reuse",
-        ledger: Ledger | None = None,
-        on_known: OnKnown | None = None,
-        before_use: BeforeUse | None = None,
         with_url: bool = True,
     ) -> WorkatoConnection:
         """Make sure that an end user has a connection to log in to, once.
@@ -555,18 +516,17 @@ class WorkatoConnectionsHook(BaseHook):
         :param callback_url: URL that Workato calls after the login.
         :param redirect_url: URL that the user is sent to after the login.
         :param if_exists: ``reuse`` it, ``update`` its name and folder, ``fail``, or create a ``duplicate``.
-        :param ledger: where the attempt is recorded for later attempts. Without one, ``fail`` and
-            ``duplicate`` cannot tell a connection of an earlier attempt from one that existed before.
-        :param on_known: called as soon as the connection is known to exist.
-        :param before_use: called with a connection that exists, before it is reused or changed; may raise an
-            error to leave it alone.
+            See :meth:`ensure_connection` on what *fail* and *duplicate* cannot tell.
         :param with_url: fetch the login URL of a connection that exists. Without it, only a connection that
             was just created has one.
         :returns: the connection, with the login URL under ``url``.
         :raises WorkatoExistsError: if it exists and must not, or if several match.
         :raises WorkatoBusyError: if another process on this machine keeps creating the same connection.
         """
-        spec = _runtime_user(
+        spec = ConnectionSpec.checked(
+            "parent_id",
+            "folder_id",
+            "external_id",
             parent_id=parent_id,
             folder_id=folder_id,
             external_id=external_id,
@@ -575,33 +535,7 @@ class WorkatoConnectionsHook(BaseHook):
             redirect_url=redirect_url,
         )
 
-        def create(before_send: BeforeSend) -> WorkatoConnection:
-            created = self._create_runtime_user(spec, before_send=before_send)
-            # The answer holds no more than id and URL.
-            known = {
-                "parent_id": spec.parent_id,
-                "folder_id": spec.folder_id,
-                "external_id": spec.external_id,
-                "name": spec.name,
-            }
-            return {**known, **created}
-
-        identity = Identity(provider=None, parent_id=spec.parent_id, external_id=spec.external_id)
-        changes: dict[str, Any] = drop_none(name=spec.name, folder_id=spec.folder_id)
-        connection = create_once.Provisioning(
-            identity=identity,
-            find=lambda: self.list_connections(
-                external_id=identity.list_filter, parent_id=spec.parent_id, include_runtime_connections=True
-            ),
-            create=create,
-            update=lambda connection_id, _: self.update_connection(connection_id, **changes),
-            changes=changes,
-            if_exists=if_exists,
-            ledger=ledger,
-            on_known=on_known,
-            before_use=before_use,
-            settings=self.settings,
-        ).run()
+        connection = RuntimeUserProvisioning(transport=self.transport, spec=spec, if_exists=if_exists).run()
         if with_url and not connection.get("url"):
             connection["url"] = self.get_oauth_url(
                 connection["id"], callback_url=spec.callback_url, redirect_url=spec.redirect_url
@@ -651,52 +585,6 @@ class WorkatoConnectionsHook(BaseHook):
             said += " If there should be some, give the API client access to their projects."
         return True, said
 
-    def _list(self, filters: ListFilters, *, secrets: Sealed | None = None) -> list[WorkatoConnection]:
-        """List connections; no row quotes *secrets*, which an app may have refused before."""
-        call = Call(endpoint=endpoints.LIST, secrets=secrets)
-
-        def parse(parts: list[bytes]) -> list[WorkatoConnection]:
-            unseen = Sealed(self.transport.failures.secrets_of(call))
-            return decode_connections(parts, operation=call.endpoint.operation, secrets=unseen)
-
-        return list(self._matching(parse, filters))
-
-    def _matching(
-        self,
-        parse: Callable[[list[bytes]], Iterable[Any]],
-        filters: ListFilters,
-    ) -> Iterator[Any]:
-        query = ListQuery.of(filters)
-        rows = parse(cut(self.transport.send_raw(Call(endpoint=endpoints.LIST, query=query.parameters))))
-        return filter(query.selects, rows) if query.check_in_answer else iter(rows)
-
-    def _change(
-        self,
-        endpoint: Endpoint,
-        *,
-        payload: dict[str, Any],
-        secrets: Sealed | None,
-        connection_id: int | None = None,
-        before_send: BeforeSend | None = None,
-    ) -> WorkatoConnection:
-        call = Call(
-            endpoint=endpoint,
-            connection_id=connection_id,
-            body=json_body(payload, secrets=secrets),
-            secrets=secrets,
-            before_send=before_send,
-        )
-        answer = Sealed(self.transport.send(call))
-        unseen, operation = Sealed(self.transport.failures.secrets_of(call)), endpoint.operation
-        row = Sealed(parse_connection(answer.reveal(), operation=operation, secrets=unseen))
-        check_answer(row, sent=payload, operation=operation, connection_id=connection_id, secrets=unseen)
-        connection: WorkatoConnection = row.reveal()
-        return connection
-
-
-def _runtime_user(**arguments: Any) -> ConnectionSpec:
-    return ConnectionSpec.checked("parent_id", "folder_id", "external_id", **arguments)
-
 
 def _no_such_connection(conn_id: str) -> WorkatoConnIdError:
     # A worker can see the ids in its environment, but not those in Airflow's database.
@@ -716,46 +604,3 @@ def _no_such_connection(conn_id: str) -> WorkatoConnIdError:
         f"or set an environment variable where the tasks run: {example}. If a secrets backend holds it, "
         "check that the tasks can reach the backend."
     )
-
-
-def check_no_password(secrets: Sealed | None, provider: object) -> None:
-    """Check that no password is sent to an app that a person logs in to: it would end that login.
-
-    :param secrets: the credentials.
-    :param provider: the app.
-    :raises WorkatoConfigurationError: if there is one.
-    """
-    if secrets is None or not isinstance(provider, str) or provider not in LOGIN_APPS:
-        return
-    if secrets.has_key("password"):
-        raise WorkatoConfigurationError(
-            f"{provider} takes no password: a person logs in, in Workato or at the login URL of a runtime "
-            "user connection. Nothing was sent. Leave 'input' out; wait_for_authorization=True waits for the "
-            "login."
-        )
-
-
-def _check_credentials(secrets: Sealed | None, *, provider: str | None = None) -> None:
-    if secrets is None:
-        return
-    if isinstance(secrets.reveal(), Mapping):
-        if not secrets.reveal():
-            raise WorkatoConfigurationError(
-                "input is empty: the template or the upstream task that sets it returned nothing. Nothing "
-                "was sent. Correct the template or the task, or leave 'input' out if a person authorizes the "
-                "connection."
-            )
-        check_no_password(secrets, provider)
-        # Encode it now: the calls before the one that sends it would be in vain.
-        json_body({}, secrets=secrets)
-        return
-    problem = (
-        "input must be a dict of parameters such as {'email': '…', 'apitoken': '…'}, not "
-        f"{type(secrets.reveal()).__name__}."
-    )
-    if isinstance(secrets.reveal(), str):
-        problem += (
-            " Put a template into each value, or give one template alone whose value is a dict, such as "
-            "'{{ var.json.jira }}'."
-        )
-    raise WorkatoConfigurationError(problem)

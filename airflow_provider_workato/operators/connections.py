@@ -10,21 +10,20 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from airflow_provider_workato.arguments import is_stored_form, one_of, to_flag, to_id, to_optional_flag
+from airflow_provider_workato.arguments import one_of, to_flag, to_id, to_optional_flag
 from airflow_provider_workato.authorization import Advice, failure, status_text
 from airflow_provider_workato.client.answers import display_name
+from airflow_provider_workato.client.connections import list_connections
 from airflow_provider_workato.client.filters import LIST_FILTERS
 from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
     WorkatoConfigurationError,
     WorkatoError,
-    WorkatoExistsError,
     WorkatoNotFoundError,
 )
-from airflow_provider_workato.hooks.connections import MISSING, check_no_password
+from airflow_provider_workato.hooks.connections import MISSING
 from airflow_provider_workato.links.connections import (
     WorkatoConnectionLink,
     WorkatoOAuthLink,
@@ -43,18 +42,17 @@ from airflow_provider_workato.operators.base import (
     WorkatoOperator,
     check_choice,
     check_flag,
-    may_be_template,
     remembers_explicit,
 )
-from airflow_provider_workato.operators.hand_off import (
-    CONNECTION_KEY,
-    HandOffOperator,
-    LoginHandOffOperator,
+from airflow_provider_workato.operators.ensure import EnsureOperator, owned_by
+from airflow_provider_workato.operators.hand_off import CONNECTION_KEY, LoginHandOffOperator
+from airflow_provider_workato.provisioning.create_once import (
+    IF_EXISTS,
+    Provisioning,
+    RuntimeUserProvisioning,
 )
-from airflow_provider_workato.provisioning.create_once import IF_EXISTS
-from airflow_provider_workato.provisioning.ledger import TaskStateLedger
+from airflow_provider_workato.provisioning.spec import ConnectionSpec, check_no_password
 from airflow_provider_workato.redaction import secret_texts
-from airflow_provider_workato.version_compat import push_past_backend, state_in_run
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -64,119 +62,11 @@ if TYPE_CHECKING:
     from airflow_provider_workato.client.answers import PicklistItem, WorkatoConnection
     from airflow_provider_workato.provisioning.create_once import IfExists
 
-#: XCom key that tells whether this DAG run created the connection or reused one.
-CREATED_KEY = "created"
-#: XCom key of what this task instance created or changed in this DAG run: the connection's id, whether it was
-#: created, and the task instance. Nothing is pushed for a connection that was only reused.
-OWNED_KEY = "workato_owned"
-#: In these states, a task's XComs are those of an execution before it was cleared.
-_NOT_BEGUN = frozenset({None, "scheduled", "queued"})
-
 OnRefused = Literal["fail", "return"]
 ON_REFUSED: tuple[OnRefused, ...] = get_args(OnRefused)
 
 
-class _EnsureOperator(HandOffOperator):
-    """An operator that finds or creates a connection, and pushes its XComs as soon as it is known.
-
-    The task can still fail afterwards, and a clean-up needs the id then too.
-    """
-
-    def _callbacks(self, context: Context) -> dict[str, Any]:
-        """Return the arguments with which the hook tells this task about the connection."""
-        self._pushed.clear()
-        return {
-            "on_known": partial(self._push, context),
-            "before_use": partial(self._before_use, context),
-        }
-
-    def _push(self, context: Context, connection: WorkatoConnection, /, *, created: bool) -> None:
-        ti, number = context["ti"], int(connection["id"])
-        if created:
-            self._push_owned(context, number, created=True)
-        self._push_if_new(context, CREATED_KEY, created)
-        self._push_if_new(context, CONNECTION_KEY, connection)
-        push_connection_url(context, self.hook.settings, number)
-        if self.do_xcom_push:
-            # If the task fails, its return value is lost.
-            push_past_backend(ti, key="return_value", value=number, for_tasks=True)
-
-    def _push_owned(self, context: Context, number: int, *, created: bool) -> None:
-        ti = context["ti"]
-        owned = {"id": number, "created": created, "task_id": ti.task_id, "map_index": ti.map_index}
-        push_past_backend(ti, key=OWNED_KEY, value=owned, for_tasks=True)
-
-    def _before_use(self, context: Context, connection: WorkatoConnection, /, *, changes: bool) -> None:
-        """Refuse a connection that another task instance created or changed in this DAG run.
-
-        Two entries of a list with one identity would overwrite or drop each other's credentials. Tasks that
-        only use the connection may share it.
-        """
-        ti, number = context["ti"], int(connection["id"])
-        if not changes and getattr(self, "input", None) is None:
-            return
-        for other in _owned_by_others(context, connection):
-            task_id, map_index = other["task_id"], other["map_index"]
-            if other["id"] != number or (task_id, map_index) == (ti.task_id, ti.map_index):
-                continue
-            if state_in_run(ti, task_id=task_id, map_index=map_index) in _NOT_BEGUN:
-                continue
-            did = "created" if other["created"] else "changed"
-            raise WorkatoExistsError(
-                f"Connection {number} is meant by two tasks of this DAG run: "
-                f"{_instance_text(task_id, map_index)} {did} it, and "
-                f"{_instance_text(ti.task_id, ti.map_index)} found it by the same identity. This task did "
-                "not use it. Give each its own external_id or name, then clear both.",
-                connection_ids=[number],
-            )
-        if changes:
-            self._push_owned(context, number, created=False)
-
-
-def _owned_by_others(context: Context, connection: WorkatoConnection) -> list[dict[str, Any]]:
-    """Return what the other creates of this DAG created or changed in this run, as far as their XComs tell.
-
-    Of a mapped task, the result includes what this task instance did.
-
-    :param connection: the connection in question; creates that cannot mean it are left out.
-    """
-    dag: Any = context.get("dag")
-    ti: Any = context["ti"]
-    # On Airflow 3 and later, each costs a request to the API server.
-    creates = [
-        task.task_id
-        for task in (dag.tasks if dag is not None else ())
-        if issubclass(getattr(task, "operator_class", type(task)), _EnsureOperator)
-        and (task.task_id != ti.task_id or ti.map_index >= 0)
-        and _may_mean(task, connection)
-    ]
-    return _owned_by(context, creates) if creates else []
-
-
-def _may_mean(task: Any, connection: WorkatoConnection) -> bool:
-    """Tell whether a create may look for *connection*: not if what identifies it is another literal."""
-    decides = "name" if getattr(task, "external_id", None) is None else "external_id"
-    for key in ("provider", decides):
-        wanted, shown = getattr(task, key, None), connection.get(key)
-        if not isinstance(wanted, str) or not isinstance(shown, str) or may_be_template(wanted):
-            continue
-        if not is_stored_form(shown, wanted):
-            return False
-    return True
-
-
-def _owned_by(context: Context, task_ids: Sequence[str]) -> list[dict[str, Any]]:
-    # For a list of tasks, every Airflow version returns the XComs of all map indexes. Airflow 3 adds None for
-    # a task without any.
-    pulled = context["ti"].xcom_pull(task_ids=task_ids, key=OWNED_KEY) or []
-    return [each for each in pulled if each is not None]
-
-
-def _instance_text(task_id: str, map_index: int | None) -> str:
-    return task_id if map_index is None or map_index < 0 else f"{task_id}[{map_index}]"
-
-
-class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
+class WorkatoCreateConnectionOperator(EnsureOperator, CredentialsOperator):
     """Make sure that a connection exists, with these credentials.
 
     Safe to retry, clear and run again: the operator looks for an existing connection first, by *external_id*
@@ -282,20 +172,25 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
         self._check_given()
         one_of(self.on_refused, ON_REFUSED, what="on_refused")
         to_flag(self.wait_for_authorization, what="wait_for_authorization")
+        spec = ConnectionSpec.checked(
+            "name",
+            "provider",
+            name=self.name,
+            provider=self.provider,
+            folder_id=self.folder_id,
+            parent_id=self.parent_id,
+            external_id=self.external_id,
+            custom_oauth_profile_id=self.custom_oauth_profile_id,
+            shell_connection=self.shell_connection,
+            credentials=self.credentials,
+        )
         try:
-            connection = self.hook.ensure_connection(
-                name=self.name,
-                provider=self.provider,
-                folder_id=self.folder_id,
-                parent_id=self.parent_id,
-                external_id=self.external_id,
-                custom_oauth_profile_id=self.custom_oauth_profile_id,
-                shell_connection=self.shell_connection,
-                input=self.credentials,
+            connection = Provisioning(
+                transport=self.hook.transport,
+                spec=spec,
                 if_exists=self.if_exists,
-                ledger=TaskStateLedger(context),
-                **self._callbacks(context),
-            )
+                record=self._record(context),
+            ).run()
         except WorkatoAuthorizationError as error:
             if self.on_refused == "fail" or error.connection_id is None:
                 raise
@@ -310,7 +205,9 @@ class WorkatoCreateConnectionOperator(_EnsureOperator, CredentialsOperator):
         if self.credentials is None:
             return super()._list()
         # Before anything else shortens or masks a message: a part of a secret could not be found any more.
-        return self.hook.list_without(self.credentials, include_runtime_connections=True)
+        return list_connections(
+            self.hook.transport, {"include_runtime_connections": True}, secrets=self.credentials
+        )
 
 
 #: What an update can change.
@@ -393,7 +290,8 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
     def execute(self, context: Context) -> WorkatoConnection:
         """Change the connection."""
         self._check_given()
-        credentials = self.credentials
+        # The hook takes them sealed, too.
+        credentials: Any = self.credentials
         shell_connection = to_optional_flag(self.shell_connection, what="shell_connection")
         number = to_id(self.connection_id)
         push_connection_url(context, self.hook.settings, number)
@@ -571,12 +469,12 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
                     "created_by must be the task id of a create in this DAG, not "
                     f"{str(self.created_by)[:80]!r}.{_did_you_mean(self.created_by, creates)}"
                 )
-        return [each["id"] for each in _owned_by(context, [create]) if each["created"]]
+        return [each["id"] for each in owned_by(context, [create]) if each["created"]]
 
 
 def _is_create(task: Any) -> bool:
     cls = getattr(task, "operator_class", type(task))
-    return isinstance(cls, type) and issubclass(cls, _EnsureOperator)
+    return isinstance(cls, type) and issubclass(cls, EnsureOperator)
 
 
 def _in_same_group(name: object, task_id: str) -> str:
@@ -705,7 +603,7 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
         return rows
 
 
-class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator, LoginHandOffOperator):
+class WorkatoCreateRuntimeUserConnectionOperator(EnsureOperator, LoginHandOffOperator):
     """Make sure that an end user has a connection to log in to.
 
     Safe to retry, clear and run again: the operator looks for the user's connection first, by *parent_id* and
@@ -771,19 +669,26 @@ class WorkatoCreateRuntimeUserConnectionOperator(_EnsureOperator, LoginHandOffOp
         """Find or create the connection."""
         self._check_given()
         waits = to_flag(self.wait_for_authorization, what="wait_for_authorization")
-        connection = self.hook.ensure_runtime_user_connection(
+        spec = ConnectionSpec.checked(
+            "parent_id",
+            "folder_id",
+            "external_id",
             parent_id=self.parent_id,
             folder_id=self.folder_id,
             external_id=self.external_id,
             name=self.name,
             callback_url=self.callback_url,
             redirect_url=self.redirect_url,
-            if_exists=self.if_exists,
-            ledger=TaskStateLedger(context),
-            **self._callbacks(context),
-            # A wait fetches the URL itself, if it needs one.
-            with_url=not waits,
         )
+        connection = RuntimeUserProvisioning(
+            transport=self.hook.transport,
+            spec=spec,
+            if_exists=self.if_exists,
+            record=self._record(context),
+        ).run()
+        # A wait fetches the URL itself, if it needs one.
+        if not waits and not connection.get("url"):
+            connection["url"] = self._login_url(connection)
         if "url" in connection:
             push_link(context, WorkatoOAuthLink(), connection["url"])
             self._push_if_new(context, CONNECTION_KEY, connection)

@@ -10,24 +10,31 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from airflow_provider_workato.arguments import is_stored_form, one_of, parse_time
+from airflow_provider_workato.arguments import drop_none, is_stored_form, one_of, parse_time
 from airflow_provider_workato.authorization import LOGIN_APPS, Advice, State, failure, state_of, status_text
-from airflow_provider_workato.client.retries import is_ambiguous, may_still_run
-from airflow_provider_workato.exceptions import WorkatoError, WorkatoExistsError, WorkatoMismatchError
+from airflow_provider_workato.client import endpoints
+from airflow_provider_workato.client.answers import parse_runtime_user_connection
+from airflow_provider_workato.client.calls import Call
+from airflow_provider_workato.client.connections import change, connection_in, list_connections
+from airflow_provider_workato.client.decoding import decode
+from airflow_provider_workato.client.retries import is_ambiguous, may_still_run, retrying
+from airflow_provider_workato.exceptions import WorkatoError, WorkatoExistsError
 from airflow_provider_workato.provisioning.claims import Claim, Slot, claimed
+from airflow_provider_workato.provisioning.identity import Identity
+from airflow_provider_workato.provisioning.record import Record
 from airflow_provider_workato.redaction import Sealed, secret_texts
 
 if TYPE_CHECKING:
     from airflow_provider_workato.client.answers import WorkatoConnection
-    from airflow_provider_workato.client.calls import BeforeSend
+    from airflow_provider_workato.client.endpoints import Endpoint
+    from airflow_provider_workato.client.filters import ListFilters
     from airflow_provider_workato.client.settings import WorkatoSettings
-    from airflow_provider_workato.provisioning.identity import Identity
-    from airflow_provider_workato.provisioning.ledger import Ledger
+    from airflow_provider_workato.client.transport import Transport
+    from airflow_provider_workato.provisioning.spec import ConnectionSpec
 
 log = logging.getLogger(__name__)
 
@@ -39,82 +46,44 @@ _LONGEST_PAUSE = 8.0
 #: A create relies on a search no older than this, in seconds. A shorter time would cost most creates a second
 #: list call, and Workato allows as few list calls as creates.
 FRESH = 10.0
+#: A create leaves within so many seconds of being announced; if it is later, it is announced again.
+_STALE = 5.0
+#: How often a create is announced at most, so that a slow announcement does not hold it back for ever.
+_MAX_ANNOUNCEMENTS = 3
 #: By how much the clocks of a worker and of Workato may differ, in seconds. A connection created within this
 #: time of a create whose answer was lost may be taken for its outcome, so allow no more than real clocks
 #: need.
 _SKEW = 120.0
 
 
-class OnKnown(Protocol):
-    """A callback for the connection: as soon as it is known to exist, and again after a change."""
-
-    def __call__(self, connection: WorkatoConnection, /, *, created: bool) -> None:
-        """Receive the connection.
-
-        :param connection: the connection; nothing in it quotes the credentials.
-        :param created: whether this task created it, in this try or an earlier one.
-        """
-
-
-class BeforeUse(Protocol):
-    """A callback that may refuse the use of a connection that exists. It runs under the connection's lock."""
-
-    def __call__(self, connection: WorkatoConnection, /, *, changes: bool) -> None:
-        """Raise an error if the connection must stay as it is.
-
-        :param connection: the connection.
-        :param changes: whether it is about to be changed.
-        """
-
-
-class _NotSent(Exception):
-    """The search right before the request found the connection, or failed."""
-
-    def __init__(self, *, found: Sequence[WorkatoConnection] = (), error: WorkatoError | None = None) -> None:
-        super().__init__()
-        self.found = list(found)
-        self.error = error
-
-
 @dataclass(slots=True, kw_only=True)
 class Provisioning:
     """Find or create one connection.
 
-    :param identity: tells which connection is meant.
-    :param find: lists the connections to search.
-    :param create: creates the connection; calls its argument right before each request leaves.
-    :param update: changes the connection with this id: all fields if the second argument is true, else the
-        credentials only.
-    :param changes: the fields that *update* sends beside the credentials.
-    :param settings: the workspace, and how long to try.
+    :param transport: sends the calls.
+    :param spec: the connection's fields and credentials.
     :param if_exists: what to do if the connection exists.
-    :param credentials: what *create* and *update* send as ``input``.
-    :param tests_credentials: whether Workato tests the credentials at once.
-    :param ledger: where attempts are recorded.
-    :param on_known: called as soon as the connection is known to exist.
-    :param before_use: called with a connection that exists, before it is reused or changed.
+    :param record: what is remembered and told of it.
     """
 
-    identity: Identity
-    find: Callable[[], list[WorkatoConnection]]
-    create: Callable[[BeforeSend], WorkatoConnection]
-    update: Callable[[int, bool], WorkatoConnection]
-    changes: Mapping[str, Any]
-    settings: WorkatoSettings
+    transport: Transport
+    spec: ConnectionSpec
     if_exists: IfExists = "reuse"
-    credentials: Sealed | None = None
-    tests_credentials: bool = True
-    ledger: Ledger | None = None
-    on_known: OnKnown | None = None
-    before_use: BeforeUse | None = None
+    record: Record = field(default_factory=Record)
+    _identity: Identity = field(init=False)
     _claim: Claim = field(init=False, default_factory=Claim)
     _slot: Slot | None = field(init=False, default=None)
-    #: On the monotonic clock: the latest search, and the first and the latest create sent.
+    #: On the monotonic clock: the latest search, and the latest create sent.
     _searched_at: float = field(init=False, default=0.0)
-    _first_sent_at: float | None = field(init=False, default=None)
     _sent_at: float = field(init=False, default=0.0)
     #: Whether the connection adopted after a lost answer may have another owner.
     _is_guess: bool = field(init=False, default=False)
+
+    _endpoint: ClassVar[Endpoint] = endpoints.CREATE
+
+    def __post_init__(self) -> None:
+        one_of(self.if_exists, IF_EXISTS, what="if_exists")
+        self._identity = self._identity_of(self.spec)
 
     def run(self) -> WorkatoConnection:
         """Find or create the connection and return it.
@@ -124,21 +93,38 @@ class Provisioning:
         :raises WorkatoAuthorizationError: if the app refuses the credentials.
         :raises WorkatoBusyError: if another process on this machine keeps creating the same connection.
         """
-        one_of(self.if_exists, IF_EXISTS, what="if_exists")
-        settings, workspace = self.settings, self.settings.base_url.lower()
-        key = f"{workspace} {self.identity.key}"
+        settings, workspace = self._settings, self._settings.base_url.lower()
+        key = f"{workspace} {self._identity.key}"
         # The longest time that a create without an answer can take.
         patience = settings.retry_budget + settings.server_timeout + settings.read_timeout
-        with claimed(key, what=self.identity, wait=patience) as self._claim:
+        with claimed(key, what=self._identity, wait=patience) as self._claim:
             self._slot = Slot(workspace)
             try:
                 return self._ensure()
             finally:
                 self._slot.release()
 
+    # What is special about a kind of connection
+
+    def _identity_of(self, spec: ConnectionSpec) -> Identity:
+        return spec.identity()
+
+    def _filters(self) -> ListFilters:
+        return {"external_id": self._identity.list_filter}
+
+    def _changes(self) -> dict[str, Any]:
+        """Return what an update sends beside the credentials."""
+        return self.spec.changes()
+
+    def _created(self, answer: Sealed, call: Call) -> WorkatoConnection:
+        """Return the connection in the answer to the create."""
+        return connection_in(answer, call, secrets=self.transport.secrets_of(call))
+
+    # The steps
+
     def _ensure(self) -> WorkatoConnection:
         rows = self._search()
-        matches = self.identity.among(rows)
+        matches = self._identity.among(rows)
         own = self._from_earlier_try(rows, matches)
         if own is not None:
             return self._existing(own, created=not self._is_guess, update=self.if_exists == "update")
@@ -146,39 +132,39 @@ class Provisioning:
         if not matches:
             self._warn_of_moved(rows)
         if self.if_exists == "duplicate" or not matches:
-            return self._make(known=[row["id"] for row in matches])
+            return self._create(known=[row["id"] for row in matches])
         return self._use_existing(matches)
 
     def _warn_of_moved(self, rows: Sequence[WorkatoConnection]) -> None:
         """Warn if a connection elsewhere has the external id: it may be the one meant, in another folder."""
-        if self.identity.external_id is None or self.identity.folder_id is None:
+        if self._identity.external_id is None or self._identity.folder_id is None:
             return
-        anywhere = replace(self.identity, folder_id=None)
+        anywhere = replace(self._identity, folder_id=None)
         # A row that shows no external id is no reason to stop here.
         if moved := [row for row in rows if row.get("external_id") and anywhere.matches(row)]:
             log.warning(
                 "No connection in folder %s has %s, but connection %s in folder %s does. Creating another. "
                 "If that one is meant, delete the new one, and correct folder_id or leave it out.",
-                self.identity.folder_id,
+                self._identity.folder_id,
                 anywhere,
                 moved[0]["id"],
                 moved[0].get("folder_id"),
             )
 
     def _search(self) -> list[WorkatoConnection]:
-        rows = self.find()
+        rows = list_connections(self.transport, self._filters(), secrets=self.spec.credentials)
         self._searched_at = time.monotonic()
         return rows
 
     def _matches(self) -> list[WorkatoConnection]:
-        return self.identity.among(self._search())
+        return self._identity.among(self._search())
 
     def _from_earlier_try(
         self, rows: Sequence[WorkatoConnection], matches: Sequence[WorkatoConnection]
     ) -> WorkatoConnection | None:
         """Return the connection that an earlier try of this task created, interrupted or not."""
-        note = self.ledger.read() if self.ledger else {}
-        if (note.get("for"), note.get("at")) != (str(self.identity), self.settings.base_url):
+        note = self.record.read()
+        if (note.get("for"), note.get("at")) != (str(self._identity), self._settings.base_url):
             # No note, or one about another connection.
             return None
         if "id" in note:
@@ -190,7 +176,7 @@ class Provisioning:
         age = max(time.time() - note["intent"], 0.0)
         row = self._search_for_new(
             known=[*note.get("known", []), *(row["id"] for row in matches if not self._may_be_of(note, row))],
-            until=time.monotonic() + self.settings.server_timeout - age,
+            until=time.monotonic() + self._settings.server_timeout - age,
             at_first=matches,
         )
         if row is None:
@@ -202,8 +188,8 @@ class Provisioning:
         return row
 
     def _is_of_this_app(self, row: WorkatoConnection) -> bool:
-        key = "parent_id" if self.identity.provider is None else "provider"
-        wanted: object = getattr(self.identity, key)
+        key = "parent_id" if self._identity.provider is None else "provider"
+        wanted: object = getattr(self._identity, key)
         return bool(row.get(key, wanted) == wanted)
 
     def _may_be_of(self, note: dict[str, Any], row: WorkatoConnection) -> bool:
@@ -212,24 +198,24 @@ class Provisioning:
         if created_at is None or created_at.tzinfo is None:
             return True
         later = created_at.timestamp() - note["intent"]
-        return bool(-_SKEW <= later <= self.settings.server_timeout + _SKEW)
+        return bool(-_SKEW <= later <= self._settings.server_timeout + _SKEW)
 
     def _after_another_process(self, matches: list[WorkatoConnection]) -> list[WorkatoConnection]:
         """Wait for the outcome of a create that another process on this machine sent and got no answer to."""
         unanswered = self._claim.unanswered()
         if unanswered is None:
             return matches
-        until = time.monotonic() + self.settings.server_timeout - unanswered.age
+        until = time.monotonic() + self._settings.server_timeout - unanswered.age
         matches = self._wait_for_new(known=unanswered.known, until=until, at_first=matches)
         self._claim.note_answered()
         return matches
 
     def _use_existing(self, matches: Sequence[WorkatoConnection]) -> WorkatoConnection:
         """Handle the connection that exists as ``if_exists`` says."""
-        row = only_match(matches, self.identity)
+        row = only_match(matches, self._identity)
         if self.if_exists == "fail":
             raise WorkatoExistsError(
-                f"Connection {row['id']} exists already ({self.identity}) and if_exists is 'fail'. "
+                f"Connection {row['id']} exists already ({self._identity}) and if_exists is 'fail'. "
                 "Set if_exists to 'reuse' or 'update' to use it.",
                 connection_ids=[row["id"]],
             )
@@ -237,129 +223,130 @@ class Provisioning:
 
     def _existing(self, row: WorkatoConnection, *, created: bool, update: bool) -> WorkatoConnection:
         self._release_slot()
-        usable = state_of(row) is State.AUTHORIZED or not (self.credentials and self.tests_credentials)
-        change = update or not usable
-        if change and not (created or self.identity.is_certain_of(row)):
+        usable = state_of(row) is State.AUTHORIZED or not self._tests_credentials
+        needs_change = update or not usable
+        if needs_change and not (created or self._identity.is_certain_of(row)):
             raise self._uncertain(row)
         is_unchanged = update and self._shows_all(row)
-        if self.before_use is not None:
-            self.before_use(row, changes=change and not is_unchanged)
-        row = self._report(row, created=created)
+        self.record.before_use(row, changes=needs_change and not is_unchanged)
+        self.record.known(row, created=created)
         status = status_text(row)
-        if not change:
-            log.info("Reusing connection %s (%s); status: %s.", row["id"], self.identity, status)
+        if not needs_change:
+            log.info("Reusing connection %s (%s); status: %s.", row["id"], self._identity, status)
             return row
         if is_unchanged:
-            log.info("Connection %s (%s) is unchanged; status: %s.", row["id"], self.identity, status)
+            log.info("Connection %s (%s) is unchanged; status: %s.", row["id"], self._identity, status)
             return row
         if update:
-            if self.credentials and usable and self.identity.provider in LOGIN_APPS:
+            if self.spec.credentials and usable and self._identity.provider in LOGIN_APPS:
                 log.warning(
                     "Connection %s (%s) is authorized, probably by a person's login, which 'input' may end. "
                     "If so, leave 'input' out.",
                     row["id"],
-                    self.identity.provider,
+                    self._identity.provider,
                 )
-            log.info("Updating connection %s (%s).", row["id"], self.identity)
+            log.info("Updating connection %s (%s).", row["id"], self._identity)
         else:
             log.info("Connection %s exists but is not authorized; updating its credentials.", row["id"])
-        changed = self._merged(row, self.update(row["id"], update))
-        return self._accepted(self._report(changed, created=created))
+        call = Call.of(
+            endpoints.UPDATE,
+            self._changes() if update else {},
+            connection_id=row["id"],
+            secrets=self.spec.credentials,
+        )
+        # Workato's answer to an update has fewer keys than its list.
+        said = change(self.transport, call).items()
+        changed = {**row, **{key: value for key, value in said if value is not None or key in row}}
+        self.record.known(changed, created=created)
+        return self._accepted(changed)
 
     def _shows_all(self, row: WorkatoConnection) -> bool:
         """Tell whether an update would change nothing: the list shows all of it."""
         # It shows neither credentials nor shell_connection.
-        return self.credentials is None and all(
+        return self.spec.credentials is None and all(
             key in row and (row[key] == value or is_stored_form(str(row[key]), str(value)))
-            for key, value in self.changes.items()
+            for key, value in self._changes().items()
         )
 
-    def _make(self, *, known: list[int]) -> WorkatoConnection:
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                row, error = self._try_to_create(known, first=attempt == 1)
-            except _NotSent as reason:
-                found, failed = reason.found, reason.error
-            else:
-                found, failed = [], None
-            if failed is not None:
-                # An earlier search showed that no request before this one created anything.
-                self._note_not_created()
-                raise failed
-            if found and attempt == 1:
-                # No request of ours was carried out yet, so another process created it.
-                self._note_not_created()
-                return self._use_existing(found)
-            if found:
-                return self._adopted(only_match(found, self.identity))
-            if row is not None:
-                status = status_text(row)
-                log.info("Created connection %s (%s); status: %s.", row["id"], self.identity, status)
-                self._note_created(row)
-                return self._accepted(self._report(row, created=True))
-            log.warning("%s Checking whether the connection was created.", error)
-            still_running = error is not None and may_still_run(error)
-            until = self._sent_at + self.settings.server_timeout if still_running else 0.0
-            row = self._search_for_new(known=known, until=until)
-            if row is not None:
-                return self._adopted(row)
-            # Workato's time is over and the connection is not there. One that appears later is not ours.
-            self._note_not_created()
-            pause = min(2.0 ** (attempt - 2), _LONGEST_PAUSE)
-            give_up = (self._first_sent_at or self._sent_at) + self.settings.retry_budget
-            # If the answer shows another connection, ours may exist under another name, as would the next.
-            final = isinstance(error, WorkatoMismatchError) or time.monotonic() + pause >= give_up
-            if error is not None and final:
-                raise error
-            log.warning("The connection was not created; sending the request again.")
-            time.sleep(pause)
+    def _create(self, *, known: list[int]) -> WorkatoConnection:
+        """Create the connection; send the create again where that is safe.
 
-    def _try_to_create(
-        self, known: list[int], *, first: bool
-    ) -> tuple[WorkatoConnection | None, WorkatoError | None]:
+        :param known: the ids of the matching connections that exist already.
+        """
+        call = Call.of(self._endpoint, self.spec.payload(), secrets=self.spec.credentials)
+        retries = retrying(call, budget=self._settings.retry_budget, looks_up=True)
+        return retries(self._attempt, call, known)
+
+    def _attempt(self, call: Call, known: list[int]) -> WorkatoConnection:
+        """Send the create once, in its turn, and find out what became of it.
+
+        :raises WorkatoError: if it made no connection.
+        """
+        if found := self._announced(call, known):
+            if call.answer_lost:
+                return self._adopted(only_match(found, self._identity))
+            # No request of ours was carried out, so another process created it.
+            self._note_not_created()
+            return self._use_existing(found)
         try:
-            return self.create(lambda: self._before_send(known, first=first)), None
+            row = self._created(Sealed(self.transport.send_once(call)), call)
         except WorkatoError as error:
             if not is_ambiguous(error):
                 # A definite refusal: the next try has nothing to search for.
                 self._note_not_created()
                 raise
-            return None, error
+            lost = error
+        else:
+            log.info("Created connection %s (%s); status: %s.", row["id"], self._identity, status_text(row))
+            self._note_created(row)
+            self.record.known(row, created=True)
+            return self._accepted(row)
+        call.answer_lost = True
+        log.warning("%s Checking whether the connection was created.", lost)
+        until = self._sent_at + self._settings.server_timeout if may_still_run(lost) else 0.0
+        found_late = self._search_for_new(known=known, until=until)
+        if found_late is not None:
+            return self._adopted(found_late)
+        # Workato's time is over and the connection is not there. One that appears later is not ours.
+        self._note_not_created()
+        raise lost
 
-    def _before_send(self, known: list[int], *, first: bool) -> Callable[[], None]:
-        """Search again if the last search is old, and record the attempt.
+    def _announced(self, call: Call, known: list[int]) -> list[WorkatoConnection]:
+        """Wait for the create's turn; note that it leaves, unless the connection has appeared.
 
-        :returns: a function to call when the request leaves.
+        :returns: the connection if it has appeared meanwhile; then nothing may be sent.
         """
-        if time.monotonic() - self._searched_at > FRESH:
-            log.info("The last search is more than %g s old; searching again before the create.", FRESH)
-            self._search_again(known, first=first)
-        self._release_slot()
-        self._note({"intent": time.time(), "known": known})
-        return partial(self._leaves, known)
-
-    def _leaves(self, known: list[int]) -> None:
-        # Workato's time starts now: recording the attempt and waiting for the rate limit may have taken long.
+        began, limiter = time.monotonic(), self.transport.limiter(call)
+        turn = limiter.acquire()
+        for _ in range(_MAX_ANNOUNCEMENTS):
+            announced_at = time.monotonic()
+            if found := self._appeared(call, known):
+                return found
+            self._release_slot()
+            self._note({"intent": time.time(), "known": known})
+            turn = limiter.renew(turn)
+            if time.monotonic() - announced_at <= _STALE:
+                break
+        # Workato's time starts now: recording the attempt and waiting for the turn may have taken long.
         self._claim.note_sending(known)
         self._sent_at = time.monotonic()
-        if self._first_sent_at is None:
-            self._first_sent_at = self._sent_at
+        call.waited += self._sent_at - began
+        return []
 
-    def _search_again(self, known: list[int], *, first: bool) -> None:
-        matches: list[WorkatoConnection] = []
-        failed: WorkatoError | None = None
+    def _appeared(self, call: Call, known: list[int]) -> list[WorkatoConnection]:
+        """Search again if the last search is old; return the matches that are not *known*."""
+        if time.monotonic() - self._searched_at <= FRESH:
+            return []
+        log.info("The last search is more than %g s old; searching again before the create.", FRESH)
         try:
             matches = self._matches()
-        except WorkatoError as error:
-            failed = error.with_traceback(None)
-        if failed is not None:
-            raise _NotSent(error=failed)
-        if first and self.if_exists == "duplicate":
+        except WorkatoError:
+            # An earlier search showed that no request before this one created anything.
+            self._note_not_created()
+            raise
+        if self.if_exists == "duplicate" and not call.answer_lost:
             known[:] = [row["id"] for row in matches]
-        elif found := [row for row in matches if row["id"] not in known]:
-            raise _NotSent(found=found)
+        return [row for row in matches if row["id"] not in known]
 
     def _search_for_new(
         self, *, known: Sequence[int], until: float, at_first: Sequence[WorkatoConnection] | None = None
@@ -367,7 +354,7 @@ class Provisioning:
         """Return a match that is not *known*; search until Workato's time is over."""
         rows = self._wait_for_new(known=known, until=until, at_first=at_first)
         new = [row for row in rows if row["id"] not in known]
-        return only_match(new, self.identity) if new else None
+        return only_match(new, self._identity) if new else None
 
     def _wait_for_new(
         self, *, known: Sequence[int], until: float, at_first: Sequence[WorkatoConnection] | None = None
@@ -381,7 +368,7 @@ class Provisioning:
                 told = True
                 log.info(
                     "A create of this connection (%s) may still be under way; searching for up to %d s.",
-                    self.identity,
+                    self._identity,
                     math.ceil(remaining),
                 )
             time.sleep(min(pause, remaining))
@@ -394,37 +381,36 @@ class Provisioning:
         self._note_adopted(row)
         return self._existing(row, created=not self._is_guess, update=False)
 
-    def _report(self, row: WorkatoConnection, *, created: bool) -> WorkatoConnection:
-        """Pass *row* to ``on_known`` and return it."""
-        if self.on_known is not None:
-            self.on_known(row, created=created)
-        return row
+    @property
+    def _settings(self) -> WorkatoSettings:
+        return self.transport.settings
+
+    @property
+    def _tests_credentials(self) -> bool:
+        """Whether Workato tests credentials of this task at once."""
+        return self.spec.credentials is not None and not self.spec.shell_connection
 
     def _accepted(self, row: WorkatoConnection) -> WorkatoConnection:
-        if self.credentials is not None and self.tests_credentials:
+        if self._tests_credentials:
             refused = failure(row, advice=Advice.REFUSED, secrets=self._secrets())
             if refused is not None:
                 raise refused
         return row
 
     def _secrets(self) -> list[str]:
-        leaves = [] if self.credentials is None else self.credentials.leaves()
-        return secret_texts(iter([self.settings.token.reveal(), *leaves]))
-
-    def _merged(self, row: WorkatoConnection, changed: WorkatoConnection) -> WorkatoConnection:
-        # Workato's answer to an update has fewer keys than its list.
-        return {**row, **{key: value for key, value in changed.items() if value is not None or key in row}}
+        leaves = [] if self.spec.credentials is None else self.spec.credentials.leaves()
+        return secret_texts(iter([self._settings.token.reveal(), *leaves]))
 
     def _uncertain(self, row: WorkatoConnection) -> WorkatoExistsError:
         folder = row.get("folder_id")
-        if self.identity.is_cut_in(row):
+        if self._identity.is_cut_in(row):
             return WorkatoExistsError(
-                f"Connection {row['id']} shows only the beginning of the {self.identity.decides}, so it may "
+                f"Connection {row['id']} shows only the beginning of the {self._identity.decides}, so it may "
                 "have another owner. It was not changed. Shorten the text to 255 characters.",
                 connection_ids=[row["id"]],
             )
         return WorkatoExistsError(
-            f"Connection {row['id']} in folder {folder} matches by its name alone ({self.identity}), so it "
+            f"Connection {row['id']} in folder {folder} matches by its name alone ({self._identity}), so it "
             "may have another owner. It was not changed. If it is the one meant, add "
             f"folder_id={folder}; if not, give yours another folder_id, or an external_id.",
             connection_ids=[row["id"]],
@@ -437,7 +423,7 @@ class Provisioning:
     def _note_adopted(self, row: WorkatoConnection) -> None:
         # A match by name alone may have another owner, who created it meanwhile: use it, but neither change
         # it nor count it as created here.
-        self._is_guess = not self.identity.is_certain_of(row)
+        self._is_guess = not self._identity.is_certain_of(row)
         if self._is_guess:
             self._note_not_created()
         else:
@@ -453,8 +439,34 @@ class Provisioning:
         self._claim.note_answered()
 
     def _note(self, note: dict[str, Any]) -> None:
-        if self.ledger is not None:
-            self.ledger.write({**note, "for": str(self.identity), "at": self.settings.base_url})
+        self.record.write({**note, "for": str(self._identity), "at": self._settings.base_url})
+
+
+class RuntimeUserProvisioning(Provisioning):
+    """Find or create a connection for an end user to log in to."""
+
+    _endpoint = endpoints.CREATE_RUNTIME_USER
+
+    def _identity_of(self, spec: ConnectionSpec) -> Identity:
+        return Identity(provider=None, parent_id=spec.parent_id, external_id=spec.external_id)
+
+    def _filters(self) -> ListFilters:
+        return {
+            "external_id": self._identity.list_filter,
+            "parent_id": self.spec.parent_id,
+            "include_runtime_connections": True,
+        }
+
+    def _changes(self) -> dict[str, Any]:
+        return drop_none(name=self.spec.name, folder_id=self.spec.folder_id)
+
+    def _created(self, answer: Sealed, call: Call) -> WorkatoConnection:
+        said = parse_runtime_user_connection(
+            decode(answer.reveal(), operation=self._endpoint.operation), sent=call.payload
+        )
+        # The answer holds no more than id and URL.
+        known = ("parent_id", "folder_id", "external_id", "name")
+        return {**{key: getattr(self.spec, key) for key in known}, **said}
 
 
 def only_match(matches: Sequence[WorkatoConnection], identity: Identity) -> WorkatoConnection:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_workato.arguments import UNSET, UNSETTABLE, drop_none, to_flag, to_id, to_string
+from airflow_provider_workato.authorization import LOGIN_APPS
+from airflow_provider_workato.client.calls import json_body
+from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.provisioning.identity import Identity
+
+if TYPE_CHECKING:
+    from airflow_provider_workato.redaction import Sealed
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +29,7 @@ _CHECKS: dict[str, Callable[..., Any]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionSpec:
-    """The fields of a connection to create, find or change, without its credentials.
+    """The fields of a connection to create, find or change.
 
     Build it with :meth:`checked`. A field that is ``None`` was not given and is not sent.
 
@@ -36,6 +42,7 @@ class ConnectionSpec:
     :param shell_connection: whether Workato stores the credentials without testing them.
     :param callback_url: called by Workato when a runtime user has logged in.
     :param redirect_url: where a runtime user is sent after the login.
+    :param credentials: its parameters, sent as ``input``.
     :param unset: the names of the fields that an update empties.
     """
 
@@ -48,13 +55,15 @@ class ConnectionSpec:
     shell_connection: bool | None = None
     callback_url: str | None = None
     redirect_url: str | None = None
+    credentials: Sealed | None = None
     unset: frozenset[str] = frozenset()
 
     @classmethod
-    def checked(cls, *required: str, **given: Any) -> Self:
+    def checked(cls, *required: str, credentials: Sealed | None = None, **given: Any) -> Self:
         """Check the arguments of a call.
 
         :param required: the names of those that must not be ``None``.
+        :param credentials: what the caller gave as ``input``.
         :param given: the arguments; ids may be strings of digits, those of :data:`UNSETTABLE` also
             :data:`UNSET`.
         :raises WorkatoConfigurationError: naming the argument that is not valid.
@@ -62,8 +71,10 @@ class ConnectionSpec:
         for name in ("external_id", "name"):
             if isinstance(value := given.get(name), str) and value != value.strip() != "":
                 log.warning("%s is %r: Workato may drop the blanks at its ends.", name, value)
+        _check_credentials(credentials, provider=given.get("provider"))
         unset = frozenset(name for name in UNSETTABLE if given.get(name) == UNSET and name not in required)
         return cls(
+            credentials=credentials,
             unset=unset,
             **{
                 name: None
@@ -74,13 +85,14 @@ class ConnectionSpec:
         )
 
     def payload(self) -> dict[str, Any]:
-        """Return what a create sends: the fields that were given."""
-        given = asdict(self)
-        del given["unset"]
-        return drop_none(**given)
+        """Return what a create sends beside the credentials: the fields that were given."""
+        own = {"credentials", "unset"}
+        return drop_none(
+            **{field.name: getattr(self, field.name) for field in fields(self) if field.name not in own}
+        )
 
     def changes(self) -> dict[str, Any]:
-        """Return what an update sends. The provider of a connection cannot change."""
+        """Return what an update sends beside the credentials. The provider of a connection cannot change."""
         changes = self.payload() | dict.fromkeys(self.unset)
         return {name: value for name, value in changes.items() if name != "provider"}
 
@@ -93,3 +105,46 @@ class ConnectionSpec:
             parent_id=self.parent_id,
             external_id=self.external_id,
         )
+
+
+def check_no_password(secrets: Sealed | None, provider: object) -> None:
+    """Check that no password is sent to an app that a person logs in to: it would end that login.
+
+    :param secrets: the credentials.
+    :param provider: the app.
+    :raises WorkatoConfigurationError: if there is one.
+    """
+    if secrets is None or not isinstance(provider, str) or provider not in LOGIN_APPS:
+        return
+    if secrets.has_key("password"):
+        raise WorkatoConfigurationError(
+            f"{provider} takes no password: a person logs in, in Workato or at the login URL of a runtime "
+            "user connection. Nothing was sent. Leave 'input' out; wait_for_authorization=True waits for the "
+            "login."
+        )
+
+
+def _check_credentials(secrets: Sealed | None, *, provider: object) -> None:
+    if secrets is None:
+        return
+    if isinstance(secrets.reveal(), Mapping):
+        if not secrets.reveal():
+            raise WorkatoConfigurationError(
+                "input is empty: the template or the upstream task that sets it returned nothing. Nothing "
+                "was sent. Correct the template or the task, or leave 'input' out if a person authorizes the "
+                "connection."
+            )
+        check_no_password(secrets, provider)
+        # Encode it now: the calls before the one that sends it would be in vain.
+        json_body({}, secrets=secrets)
+        return
+    problem = (
+        "input must be a dict of parameters such as {'email': '…', 'apitoken': '…'}, not "
+        f"{type(secrets.reveal()).__name__}."
+    )
+    if isinstance(secrets.reveal(), str):
+        problem += (
+            " Put a template into each value, or give one template alone whose value is a dict, such as "
+            "'{{ var.json.jira }}'."
+        )
+    raise WorkatoConfigurationError(problem)

@@ -1,8 +1,4 @@
-"""Show what a caller can give, and no more.
-
-An operator's page has also the parameters that its base classes define and describe. The hook's page leaves
-out those with which only the operators call it.
-"""
+"""Show all that a caller can give: of an operator also what its base classes define and describe."""
 
 from __future__ import annotations
 
@@ -19,8 +15,6 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 _FIELD = re.compile(r"(?m)^:param (\w+):")
-_FIELD_OF_OPERATORS = re.compile(r":param (ledger|on_known|before_use):")
-_OPERATORS_ONLY = re.compile(r" \| [\w.~]*Sealed|, (ledger|on_known|before_use): [\w.~]+ \| None = None")
 
 
 class _LeftOut:
@@ -38,11 +32,9 @@ def _whole_signature(
     name: str,  # noqa: ARG001
     cls: Any,
     options: Any,  # noqa: ARG001
-    signature: str | None,
-    returns: str | None,
+    signature: str | None,  # noqa: ARG001
+    returns: str | None,  # noqa: ARG001
 ) -> tuple[str | None, str | None] | None:
-    if what == "method" and signature:
-        return _OPERATORS_ONLY.sub("", signature), returns
     if what != "class" or not issubclass(cls, WorkatoOperator):
         return None
     found: dict[str, inspect.Parameter] = {}
@@ -65,9 +57,6 @@ def _whole_description(
     options: Any,  # noqa: ARG001
     lines: list[str],
 ) -> None:
-    if what == "method":
-        fields = re.split(r"(?m)^(?=:)", "\n".join(lines))
-        lines[:] = "".join(field for field in fields if not _FIELD_OF_OPERATORS.match(field)).split("\n")
     if what != "class" or not issubclass(cls, WorkatoOperator):
         return
     for base in _own_bases(cls):

@@ -257,18 +257,22 @@ def test_a_start_that_is_used_later_than_granted(clock: Clock) -> None:
     limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
     turn = limiter.acquire()
     clock.now += 0.6
-    assert limiter.confirm(turn)
-    assert starts(limiter, clock, count=1) == pytest.approx([1.62])
+    turn = limiter.renew(turn)
+    assert turn == clock.now
+    clock.now += 0.6
+    assert limiter.renew(turn) == clock.now, "and once more"
+    assert starts(limiter, clock, count=1) == pytest.approx([2.22])
 
 
 def test_an_unused_start_is_lost(clock: Clock) -> None:
     limiter = RateLimiter(calls=1, period=1, clock=clock, sleep=clock.sleep)
     turn = limiter.acquire()
     clock.now += 1.5
-    assert not limiter.confirm(turn)
-    turn = limiter.acquire()
+    starts(limiter, clock, count=1)
+    turn = limiter.renew(turn)
+    assert turn - 1000 == pytest.approx(2.52), "another call used the quota meanwhile"
     limiter.pause(5)
-    assert not limiter.confirm(turn), "a pause began meanwhile"
+    assert limiter.renew(turn) - 1000 == pytest.approx(7.52), "a pause began meanwhile"
 
 
 def test_a_caller_that_lost_its_start_is_next(clock: Clock) -> None:
@@ -276,8 +280,7 @@ def test_a_caller_that_lost_its_start_is_next(clock: Clock) -> None:
     turn = limiter.acquire()
     waiting, planned, _ = limiter._look(None)
     clock.now = planned + 0.1
-    assert not limiter.confirm(turn)
-    again = limiter.acquire(first=True)
+    again = limiter.renew(turn)
     assert again == pytest.approx(planned + 0.1), "the quota allows it at once"
     assert limiter._look(waiting)[1] == pytest.approx(again + 1.02), "the waiting caller keeps its distance"
 

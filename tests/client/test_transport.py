@@ -1,4 +1,4 @@
-"""Sending a call: what runs right before it, redirects, a task that is stopped, and any bytes as answer."""
+"""Sending a call: redirects, a task that is stopped, and any bytes as answer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -15,8 +14,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_workato.client import endpoints, transport
-from airflow_provider_workato.client.calls import Call
 from airflow_provider_workato.exceptions import WorkatoResponseError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from tests.support.answers import AnsweringServer
@@ -25,59 +22,6 @@ from tests.support.listener import listening
 from tests.support.sandbox import RunningSandbox
 from tests.support.secrets import SECRET, everything_shown
 from tests.support.strategies import fixed, list_bodies, payloads, result_or_error
-
-# Before a call is sent
-
-
-@pytest.mark.parametrize("slow", [False, True])
-def test_before_send_runs_once(connect: Connect, sandbox: RunningSandbox, slow: bool) -> None:
-    """It runs after the wait for the rate limiter, and only once even if it misses the start."""
-    moments: list[float] = []
-    left: list[float] = []
-    with hooked(connect, calls_per_second=601) as hook:
-        limiter = hook.transport._limiters[endpoints.Quota.OTHER]
-        began = time.monotonic()
-        limiter.pause(0.5)
-
-        def before_send() -> Callable[[], None]:
-            moments.append(time.monotonic())
-            assert not sandbox.control.requests()
-            if slow:
-                time.sleep(1.1)
-                limiter.pause(0.5)
-            return lambda: left.append(time.monotonic())
-
-        hook.transport.send(Call(endpoint=endpoints.DISCONNECT, connection_id=36, before_send=before_send))
-    assert moments[0] - began >= 0.5
-    assert len(moments) == len(left) == 1
-    assert left[0] - moments[0] >= (1.6 if slow else 0), (
-        "the function that it returns runs when the call is sent"
-    )
-    assert len(sandbox.control.requests()) == 1
-
-
-def test_before_send_runs_again_if_the_call_is_sent_too_late(
-    connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transport, "_STALE", 0.2)
-    left: list[int] = []
-    rounds = 0
-    with hooked(connect, calls_per_second=601) as hook:
-        limiter = hook.transport._limiters[endpoints.Quota.OTHER]
-
-        def before_send() -> Callable[[], None]:
-            nonlocal rounds
-            rounds += 1
-            number = rounds
-            # Always too slow: the limiter pauses meanwhile.
-            limiter.pause(0.3)
-            return lambda: left.append(number)
-
-        hook.transport.send(Call(endpoint=endpoints.DISCONNECT, connection_id=36, before_send=before_send))
-    assert rounds == 3, "but not for ever"
-    assert left == [3]
-    assert len(sandbox.control.requests()) == 1
-
 
 # Redirects
 

@@ -9,26 +9,16 @@ from typing import Any
 
 
 def _stamped_before_the_wait_for_a_turn() -> None:
-    from airflow_provider_workato.client.retries import is_ambiguous
-    from airflow_provider_workato.exceptions import WorkatoError
-    from airflow_provider_workato.provisioning import create_once
+    from airflow_provider_workato.provisioning.create_once import Provisioning
 
-    def try_to_create(self: Any, known: list[int], *, first: bool) -> Any:
+    def announced(self: Any, call: Any, known: list[int]) -> list[Any]:
         self._note({"intent": time.time(), "known": known})
         self._claim.note_sending(known)
         self._sent_at = time.monotonic()
-        self._first_sent_at = self._first_sent_at or self._sent_at
-        try:
-            # Called before each request is sent, as is the function that it returns.
-            return self.create(lambda: lambda: None), None
-        except WorkatoError as error:
-            if not is_ambiguous(error):
-                self._note({"refused": True})
-                self._claim.note_answered()
-                raise
-            return None, error
+        self.transport.limiter(call).acquire()
+        return []
 
-    create_once.Provisioning._try_to_create = try_to_create  # type: ignore[method-assign]
+    Provisioning._announced = announced  # type: ignore[method-assign]
 
 
 def _no_lock() -> None:
@@ -112,9 +102,9 @@ def _a_fork_keeps_the_sockets() -> None:
 
 
 def _two_entries_may_mean_one_connection() -> None:
-    from airflow_provider_workato.operators.connections import WorkatoCreateConnectionOperator
+    from airflow_provider_workato.operators.ensure import TaskRecord
 
-    WorkatoCreateConnectionOperator._before_use = lambda *_, **__: None  # type: ignore[method-assign]
+    TaskRecord.before_use = lambda *_, **__: None  # type: ignore[method-assign]
 
 
 #: By a defect's number: the function that puts it back, and the promises that a play then finds broken.

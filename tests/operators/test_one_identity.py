@@ -12,10 +12,10 @@ from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_workato.exceptions import WorkatoExistsError
 from airflow_provider_workato.operators.connections import (
-    OWNED_KEY,
     WorkatoCreateConnectionOperator,
     WorkatoCreateRuntimeUserConnectionOperator,
 )
+from airflow_provider_workato.operators.ensure import OWNED_KEY
 from airflow_provider_workato.sandbox.client import SandboxProcess
 from tests.support.dags import Run, own_workspace, run_dag
 
@@ -26,9 +26,9 @@ ERRORS: list[str] = []
 class Tells:
     """A create that tells its errors to the test: `dag.test()` of Airflow 2 runs no callbacks."""
 
-    def _before_use(self, *args: Any, **kwargs: Any) -> None:
+    def execute(self, context: Any) -> Any:
         try:
-            super()._before_use(*args, **kwargs)  # type: ignore[misc]
+            return super().execute(context)  # type: ignore[misc]
         except WorkatoExistsError as error:
             ERRORS.append(str(error))
             raise
@@ -169,7 +169,7 @@ def test_only_creates_that_may_mean_a_connection_are_asked(
         asked.append(sorted(task_ids))
         return []
 
-    monkeypatch.setattr("airflow_provider_workato.operators.connections._owned_by", owned_by)
+    monkeypatch.setattr("airflow_provider_workato.operators.ensure.owned_by", owned_by)
     with (
         own_workspace() as workato,
         DAG("asked", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag,

@@ -16,12 +16,16 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_workato.client import endpoints
+from airflow_provider_workato.client.calls import Call
+from airflow_provider_workato.client.rate_limiter import RateLimiter
 from airflow_provider_workato.exceptions import WorkatoExistsError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.provisioning import claims, create_once
 from airflow_provider_workato.provisioning.identity import Identity
 from airflow_provider_workato.sandbox.client import wait_until
 from tests.provisioning.test_create_once import ADA, JIRA, Memory, calls, made
+from tests.support import creates
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 
@@ -69,12 +73,8 @@ def all_end(started: list[Any]) -> None:
 
 
 def ensure(**arguments: Any) -> Any:
-    with_parent = "parent_id" in arguments
-    hook = WorkatoConnectionsHook()
-    try:
-        return (hook.ensure_runtime_user_connection if with_parent else hook.ensure_connection)(**arguments)
-    finally:
-        hook.close()
+    with WorkatoConnectionsHook() as hook:
+        return creates.ensure(hook, **arguments)
 
 
 # Two at once
@@ -361,6 +361,46 @@ def test_creates_are_sent_even_if_their_notes_take_longer_than_a_turn(
     assert len(made(sandbox)) == len(ledgers)
     assert [sum("intent" in note for note in ledger.notes) for ledger in ledgers] == [1] * 4
     assert sandbox.control.counts()["too_many_requests"] == 0
+
+
+class Pausing(Memory):
+    """A ledger during whose writes the workspace's quota is used up for a while.
+
+    :param limiter: says when the create may start.
+    :param seconds: how long each time.
+    """
+
+    def __init__(self, limiter: RateLimiter, *, seconds: float) -> None:
+        super().__init__()
+        self.moments: list[float] = []
+        self._limiter = limiter
+        self._seconds = seconds
+
+    def write(self, note: dict[str, Any]) -> None:
+        super().write(note)
+        if "intent" in note:
+            self.moments.append(time.monotonic())
+            self._limiter.pause(self._seconds)
+
+
+@pytest.mark.parametrize(("stale", "notes"), [(5.0, 1), (0.1, 3)])
+def test_the_note_of_a_create_that_has_to_wait_again(
+    connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, stale: float, notes: int
+) -> None:
+    """It is written in the create's turn, and again if the create leaves much later; but not for ever."""
+    monkeypatch.setattr(create_once, "_STALE", stale)
+    # A quota of its own, which no other test has used.
+    connect(calls_per_second=601)
+    with WorkatoConnectionsHook() as hook:
+        limiter = hook.transport.limiter(Call(endpoint=endpoints.CREATE))
+        began = time.monotonic()
+        limiter.pause(0.5)
+        ledger = Pausing(limiter, seconds=0.4)
+        creates.ensure(hook, **JIRA, ledger=ledger)
+    assert ledger.moments[0] - began >= 0.5
+    assert len(ledger.moments) == notes
+    (sent,) = (each for each in sandbox.control.requests() if each["operation"] == "create_connection")
+    assert sent["at"] - ledger.moments[-1] >= 0.4, "it kept to the quota all the same"
 
 
 def test_only_as_many_processes_search_as_can_create_soon(

@@ -27,6 +27,7 @@ from airflow_provider_workato.exceptions import (
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.provisioning import create_once
 from airflow_provider_workato.provisioning.identity import Identity
+from tests.support.creates import Told, ensure
 from tests.support.hook import Connect
 from tests.support.listener import listening
 from tests.support.sandbox import RunningSandbox
@@ -49,18 +50,6 @@ class Memory:
 
     def write(self, note: dict[str, Any]) -> None:
         self.notes.append(note)
-
-
-class Told:
-    """An ``on_known`` callback that keeps what it receives."""
-
-    def __init__(self) -> None:
-        self.connections: list[dict[str, Any]] = []
-        self.created: list[bool] = []
-
-    def __call__(self, connection: dict[str, Any], /, *, created: bool) -> None:
-        self.connections.append(connection)
-        self.created.append(created)
 
 
 def made(sandbox: RunningSandbox) -> list[dict[str, Any]]:
@@ -121,7 +110,7 @@ def test_a_create_that_is_answered_with_another_connection(
     sandbox.control.add_fault("stored_otherwise", how="replaced", operation="create_connection", times=None)
     told, memory = Told(), Memory()
     with pytest.raises(WorkatoMismatchError) as caught:
-        hook.ensure_connection(**JIRA, input=GOOD, on_known=told, ledger=memory)
+        ensure(hook, **JIRA, input=GOOD, told=told, ledger=memory)
     assert isinstance(caught.value, AirflowFailException)
     assert is_ambiguous(caught.value)
     assert "external_id 'another a-1' where 'a-1' was sent" in str(caught.value)
@@ -146,7 +135,7 @@ def test_an_answer_of_another_call(
     with listening(first_bodies=[json.dumps(answer).encode() for answer in answers]) as workato:
         connect(host=workato.url, server_timeout=5)
         with WorkatoConnectionsHook() as hook:
-            assert hook.ensure_connection(**JIRA, input=GOOD, on_known=told)["id"] == 7
+            assert ensure(hook, **JIRA, input=GOOD, told=told)["id"] == 7
     assert [row["id"] for row in told.connections] == [7]
     assert told.created == [True]
     assert f"shows another connection: {key} {ANOTHER[key]!r} where {JIRA[key]!r} was sent" in caplog.text
@@ -281,7 +270,7 @@ def test_an_update_that_changes_nothing_is_not_sent(
     caplog.set_level("INFO")
     first = hook.ensure_connection(**JIRA)
     told = Told()
-    again = hook.ensure_connection(**JIRA | change, if_exists="update", on_known=told)
+    again = ensure(hook, **JIRA | change, if_exists="update", told=told)
     assert (again["id"], told.created[-1]) == (first["id"], False)
     assert calls(sandbox).get("update_connection", 0) == updates
     says = f"Connection {first['id']} (external_id='a-1', provider='jira', folder_id=1892) is unchanged"
@@ -421,14 +410,14 @@ def test_a_definite_refusal_leaves_no_connection_and_no_intent(
 ) -> None:
     ledger = Memory()
     with pytest.raises(WorkatoValidationError):
-        hook.ensure_connection(**JIRA, input={"a": "malformed-credentials"}, ledger=ledger)
+        ensure(hook, **JIRA, input={"a": "malformed-credentials"}, ledger=ledger)
     assert made(sandbox) == []
     assert ledger.notes[-1]["refused"] is True
 
 
 # Lost answers
 
-ADOPTED, SENT_AGAIN = "Adopted connection", "The connection was not created; sending the request again."
+ADOPTED, SENT_AGAIN = "Adopted connection", "The connection was not created; sending the request again"
 
 
 @pytest.mark.parametrize(
@@ -504,7 +493,7 @@ def test_gives_up_within_the_budget(connect: Connect, sandbox: RunningSandbox) -
     sandbox.control.add_fault("server_error", operation="create_connection", times=None)
     ledger = Memory()
     with pytest.raises(WorkatoServerError):
-        WorkatoConnectionsHook().ensure_connection(**JIRA, input=GOOD, ledger=ledger)
+        ensure(WorkatoConnectionsHook(), **JIRA, input=GOOD, ledger=ledger)
     assert made(sandbox) == []
     assert calls(sandbox)["create_connection"] > 1
     assert "intent" not in ledger.notes[-1], "the next try has nothing of its own to find"
@@ -555,7 +544,7 @@ WHO = str(Identity(name="A", provider="jira", folder_id=1892, external_id="a-1")
 def test_the_notes_of_a_try(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     ledger = Memory()
     before = time.time()
-    connection = hook.ensure_connection(**JIRA, input=GOOD, ledger=ledger)
+    connection = ensure(hook, **JIRA, input=GOOD, ledger=ledger)
     assert ledger.notes[1:] == [
         {"intent": ledger.notes[1]["intent"], "known": [], "for": WHO, "at": sandbox.url},
         {"id": connection["id"], "for": WHO, "at": sandbox.url},
@@ -570,7 +559,7 @@ def test_a_connection_created_by_an_interrupted_try_is_adopted(
 ) -> None:
     old, mine = sandbox.control.seed([JIRA] * 2)
     ledger = Memory(sandbox, intent=time.time(), known=[old], **{"for": WHO})
-    connection = hook.ensure_connection(**JIRA, input=GOOD, if_exists=if_exists, ledger=ledger)
+    connection = ensure(hook, **JIRA, input=GOOD, if_exists=if_exists, ledger=ledger)
     assert (connection["id"], connection["authorization_status"]) == (mine, "success")
     assert ledger.notes[-1] == {"id": mine, "for": WHO, "at": sandbox.url}
     assert len(made(sandbox)) == 2
@@ -579,7 +568,8 @@ def test_a_connection_created_by_an_interrupted_try_is_adopted(
 def test_several_after_an_interrupted_try(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     ids = sandbox.control.seed([JIRA] * 2)
     with pytest.raises(WorkatoExistsError) as caught:
-        hook.ensure_connection(
+        ensure(
+            hook,
             **JIRA,
             if_exists="duplicate",
             ledger=Memory(sandbox, intent=time.time(), known=[], **{"for": WHO}),
@@ -590,9 +580,7 @@ def test_several_after_an_interrupted_try(hook: WorkatoConnectionsHook, sandbox:
 def test_an_interrupted_try_that_created_nothing(connect: Connect, sandbox: RunningSandbox) -> None:
     connect(server_timeout=1)
     intent = time.time()
-    WorkatoConnectionsHook().ensure_connection(
-        **JIRA, ledger=Memory(sandbox, intent=intent, known=[], **{"for": WHO})
-    )
+    ensure(WorkatoConnectionsHook(), **JIRA, ledger=Memory(sandbox, intent=intent, known=[], **{"for": WHO}))
     assert time.time() - intent >= 1, "the call of that try may have run for so long"
     assert len(made(sandbox)) == 1
     assert calls(sandbox)["list_connections"] > 1
@@ -611,14 +599,14 @@ def test_an_interrupted_try_that_created_nothing(connect: Connect, sandbox: Runn
 )
 def test_notes_that_change_nothing(connect: Connect, sandbox: RunningSandbox, note: dict[str, Any]) -> None:
     connect(server_timeout=600)
-    WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=Memory(sandbox, **note))
+    ensure(WorkatoConnectionsHook(), **JIRA, ledger=Memory(sandbox, **note))
     assert calls(sandbox) == {"list_connections": 1, "create_connection": 1}
 
 
 def test_a_note_from_the_future_does_not_prolong_the_wait(connect: Connect, sandbox: RunningSandbox) -> None:
     connect(server_timeout=0.5)
     note = {"intent": time.time() + 86_400, "known": [], "for": WHO}
-    WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=Memory(sandbox, **note))
+    ensure(WorkatoConnectionsHook(), **JIRA, ledger=Memory(sandbox, **note))
     assert len(made(sandbox)) == 1
 
 
@@ -627,9 +615,9 @@ def test_a_renamed_connection_is_still_found_by_its_id(
 ) -> None:
     by_name: dict[str, Any] = {"name": "A", "provider": "jira"}
     ledger = Memory()
-    mine = hook.ensure_connection(**by_name, ledger=ledger)
+    mine = ensure(hook, **by_name, ledger=ledger)
     hook.update_connection(mine["id"], name="B")
-    assert hook.ensure_connection(**by_name, ledger=ledger)["id"] == mine["id"]
+    assert ensure(hook, **by_name, ledger=ledger)["id"] == mine["id"]
     assert len(made(sandbox)) == 1
 
 
@@ -642,7 +630,7 @@ def test_the_intent_of_another_workspace_is_not_ours(
 ) -> None:
     connect(server_timeout=600)
     ledger = Memory(**{"for": WHO, "intent": time.time(), "known": [], **other})
-    connection = WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=ledger)
+    connection = ensure(WorkatoConnectionsHook(), **JIRA, ledger=ledger)
     assert [row["id"] for row in made(sandbox)] == [connection["id"]]
     assert calls(sandbox) == {"list_connections": 1, "create_connection": 1}
 
@@ -654,7 +642,7 @@ def test_the_id_of_another_workspace_is_not_ours(
     # There the id is that of the connection meant; here it belongs to another connection.
     (theirs,) = sandbox.control.seed([{"name": "B", "provider": "jira"}])
     ledger = Memory(**{"for": "name='A', provider='jira'", "id": theirs, **other})
-    assert hook.ensure_connection(name="A", provider="jira", ledger=ledger)["id"] != theirs
+    assert ensure(hook, name="A", provider="jira", ledger=ledger)["id"] != theirs
 
 
 def test_the_id_of_a_note_must_be_of_the_same_app(
@@ -662,7 +650,7 @@ def test_the_id_of_a_note_must_be_of_the_same_app(
 ) -> None:
     (other,) = sandbox.control.seed([{"name": "A", "provider": "rest"}])
     ledger = Memory(sandbox, id=other, **{"for": "name='A', provider='jira'"})
-    assert hook.ensure_connection(name="A", provider="jira", ledger=ledger)["id"] != other
+    assert ensure(hook, name="A", provider="jira", ledger=ledger)["id"] != other
 
 
 def test_a_connection_created_much_later_is_not_adopted(
@@ -671,9 +659,7 @@ def test_a_connection_created_much_later_is_not_adopted(
     (theirs,) = sandbox.control.seed([JIRA | {"authorization_status": "success"}])
     yesterday = time.time() - 86_400
     told = Told()
-    hook.ensure_connection(
-        **JIRA, ledger=Memory(sandbox, intent=yesterday, known=[], **{"for": WHO}), on_known=told
-    )
+    ensure(hook, **JIRA, ledger=Memory(sandbox, intent=yesterday, known=[], **{"for": WHO}), told=told)
     assert told.created == [False]
     assert [row["id"] for row in made(sandbox)] == [theirs]
 
@@ -685,7 +671,7 @@ def test_only_a_connection_created_about_when_the_request_left_is_adopted(
     sandbox.control.seed([JIRA])
     told = Told()
     note = {"intent": time.time() - late, "known": [], "for": WHO}
-    hook.ensure_connection(**JIRA, ledger=Memory(sandbox, **note), on_known=told)
+    ensure(hook, **JIRA, ledger=Memory(sandbox, **note), told=told)
     assert told.created == [created]
 
 
@@ -694,7 +680,7 @@ def failing_try(connect: Connect, sandbox: RunningSandbox, ledger: Memory, **arg
     connect(retry_budget=0)
     sandbox.control.add_fault("server_error", operation="create_connection", performed=False)
     with pytest.raises(WorkatoServerError):
-        WorkatoConnectionsHook().ensure_connection(**arguments, input=GOOD, ledger=ledger)
+        ensure(WorkatoConnectionsHook(), **arguments, input=GOOD, ledger=ledger)
     assert made(sandbox) == []
 
 
@@ -704,7 +690,7 @@ def test_a_connection_created_after_a_failed_try_is_not_adopted(
     ledger, told = Memory(), Told()
     failing_try(connect, sandbox, ledger, **JIRA)
     (theirs,) = sandbox.control.seed([JIRA | {"authorization_status": "success"}])
-    connection = WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=ledger, on_known=told)
+    connection = ensure(WorkatoConnectionsHook(), **JIRA, ledger=ledger, told=told)
     assert connection["id"] == theirs
     assert told.created == [False], "a teardown would delete it"
 
@@ -716,9 +702,7 @@ def test_another_owners_connection_of_the_same_name_gets_no_credentials(
     failing_try(connect, sandbox, ledger, name="A", provider="jira")
     sandbox.control.seed([{"name": "A", "provider": "jira", "folder_id": 777, "authorization_status": None}])
     with pytest.raises(WorkatoExistsError, match="by its name alone"):
-        WorkatoConnectionsHook().ensure_connection(
-            name="A", provider="jira", input=GOOD, ledger=ledger, on_known=told
-        )
+        ensure(WorkatoConnectionsHook(), name="A", provider="jira", input=GOOD, ledger=ledger, told=told)
     assert told.created == []
     assert "update_connection" not in calls(sandbox)
 
@@ -728,7 +712,7 @@ def test_an_interrupted_try_is_searched_for_once(connect: Connect, sandbox: Runn
     ledger = Memory(sandbox, intent=time.time(), known=[], **{"for": WHO})
     sandbox.control.add_fault("rate_limited_seconds", operation="create_connection", seconds=1)
     with pytest.raises(WorkatoRateLimitError):
-        WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=ledger)
+        ensure(WorkatoConnectionsHook(), **JIRA, ledger=ledger)
     intents = [note for note in ledger.notes if "intent" in note]
     assert len(intents) == 2, "that of the interrupted try, and our own"
     assert ledger.notes[1] == {"refused": True, "for": WHO, "at": sandbox.url}
@@ -743,7 +727,7 @@ def test_a_failed_search_after_a_refusal_leaves_no_intent(
     sandbox.control.add_fault("rate_limited_seconds", operation="create_connection", seconds=2)
     sandbox.control.add_fault("forbidden", operation="list_connections", skip=1)
     with pytest.raises(WorkatoPermissionError):
-        WorkatoConnectionsHook().ensure_connection(**JIRA, ledger=ledger)
+        ensure(WorkatoConnectionsHook(), **JIRA, ledger=ledger)
     assert any("intent" in note for note in ledger.notes)
     assert "intent" not in ledger.notes[-1]
 
@@ -768,7 +752,7 @@ def test_a_name_alone_is_not_enough_to_change_a_connection(
     (theirs,) = sandbox.control.seed([{**BY_NAME_ONLY, "folder_id": 4515, "authorization_status": status}])
     told = Told()
     with pytest.raises(WorkatoExistsError, match=r"by its name alone.*folder_id=4515.*external_id") as caught:
-        hook.ensure_connection(**BY_NAME_ONLY, **given, on_known=told)
+        ensure(hook, **BY_NAME_ONLY, **given, told=told)
     assert told.connections == [], "a clean-up must not get the id of somebody else's connection"
     assert caught.value.connection_ids == [theirs]
     assert calls(sandbox) == {"list_connections": 1}
@@ -795,35 +779,35 @@ def test_a_connection_created_by_this_task_is_repaired_by_name(
 ) -> None:
     ledger = Memory()
     with pytest.raises(WorkatoAuthorizationError):
-        hook.ensure_connection(**BY_NAME_ONLY, input=WRONG, ledger=ledger)
-    connection = hook.ensure_connection(**BY_NAME_ONLY, input=GOOD, ledger=ledger)
+        ensure(hook, **BY_NAME_ONLY, input=WRONG, ledger=ledger)
+    connection = ensure(hook, **BY_NAME_ONLY, input=GOOD, ledger=ledger)
     assert connection["authorization_status"] == "success"
     assert len(made(sandbox)) == 1
 
 
-# The on_known callback
+# What a create tells
 
 
-def test_on_known_is_called_before_the_credentials_are_refused(
+def test_the_connection_is_told_before_the_credentials_are_refused(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox
 ) -> None:
     told, ledger = Told(), Memory()
     for _ in range(2):
         with pytest.raises(WorkatoAuthorizationError):
-            hook.ensure_connection(**JIRA, input=WRONG, ledger=ledger, on_known=told)
+            ensure(hook, **JIRA, input=WRONG, ledger=ledger, told=told)
     (row,) = made(sandbox)
     # Created; then found and changed by the next try.
     assert [connection["id"] for connection in told.connections] == [row["id"]] * 3
     assert told.created == [True] * 3
 
 
-def test_on_known_is_called_for_adopted_and_for_existing_connections(
+def test_adopted_and_existing_connections_are_told(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox
 ) -> None:
     told = Told()
     sandbox.control.add_fault("reset_before_answer", operation="create_connection", performed=True)
     for _ in range(2):
-        hook.ensure_connection(**JIRA, on_known=told)
+        ensure(hook, **JIRA, told=told)
     assert told.created == [True, False], "adopted after a lost answer; there when another task looked"
 
 
@@ -838,7 +822,7 @@ def test_credentials_quoted_by_an_app_are_not_passed_on(
         "authorization_status": "failed",
     }
     sandbox.control.seed([JIRA | quoting])
-    connection = hook.ensure_connection(**JIRA, input=GOOD, shell_connection=True, on_known=told)
+    connection = ensure(hook, **JIRA, input=GOOD, shell_connection=True, told=told)
     assert "***" in connection["authorization_error"]
     for secret in (GOOD["apitoken"], sandbox.token):
         assert secret not in str([connection, told.connections])
@@ -851,7 +835,7 @@ ADA: dict[str, Any] = {"parent_id": PARENT, "folder_id": 26204321, "external_id"
 
 def test_a_runtime_user_connection_once(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
     ledger = Memory()
-    first = hook.ensure_runtime_user_connection(**ADA, name="Ada", ledger=ledger)
+    first = ensure(hook, **ADA, name="Ada", ledger=ledger)
     assert (first["external_id"], first["parent_id"]) == ("ada", PARENT)
     assert calls(sandbox) == {"list_connections": 1, "create_runtime_user_connection": 1}
     second = hook.ensure_runtime_user_connection(**ADA)

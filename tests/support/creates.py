@@ -1,0 +1,71 @@
+"""Creates as the operators make them: with a record of what they remember and tell."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+from airflow_provider_workato.provisioning.create_once import Provisioning, RuntimeUserProvisioning
+from airflow_provider_workato.provisioning.record import Record
+from airflow_provider_workato.provisioning.spec import ConnectionSpec
+from airflow_provider_workato.redaction import seal
+
+
+class Notes(Protocol):
+    """Where the notes of a create are kept."""
+
+    def read(self) -> dict[str, Any]: ...
+
+    def write(self, note: dict[str, Any]) -> None: ...
+
+
+class Told:
+    """What a create told of its connection."""
+
+    def __init__(self) -> None:
+        self.connections: list[dict[str, Any]] = []
+        self.created: list[bool] = []
+
+
+class _Record(Record):
+    def __init__(self, notes: Notes | None, told: Told | None) -> None:
+        self._notes = notes
+        self._told = told or Told()
+
+    def read(self) -> dict[str, Any]:
+        return self._notes.read() if self._notes else {}
+
+    def write(self, note: dict[str, Any]) -> None:
+        if self._notes:
+            self._notes.write(note)
+
+    def known(self, connection: dict[str, Any], *, created: bool) -> None:
+        self._told.connections.append(connection)
+        self._told.created.append(created)
+
+
+def ensure(
+    hook: WorkatoConnectionsHook,
+    *,
+    ledger: Notes | None = None,
+    told: Told | None = None,
+    if_exists: Any = "reuse",
+    input: dict[str, Any] | None = None,
+    **fields: Any,
+) -> dict[str, Any]:
+    """Find or create a connection; without a provider, one of a runtime user.
+
+    :param hook: the workspace.
+    :param ledger: what outlives the try.
+    :param told: receives what the create tells.
+    :param if_exists: what to do if it exists.
+    :param input: its credentials.
+    :param fields: its fields.
+    """
+    kind = Provisioning if "provider" in fields else RuntimeUserProvisioning
+    return kind(
+        transport=hook.transport,
+        spec=ConnectionSpec.checked(credentials=seal(input), **fields),
+        if_exists=if_exists,
+        record=_Record(ledger, told),
+    ).run()
