@@ -15,7 +15,7 @@ from airflow_provider_workato.operators.connections import (
     WorkatoCreateConnectionOperator,
     WorkatoCreateRuntimeUserConnectionOperator,
 )
-from airflow_provider_workato.operators.ensure import OWNED_KEY
+from airflow_provider_workato.operators.ensure import OWNED_KEY, TaskRecord
 from airflow_provider_workato.sandbox.client import SandboxProcess
 from tests.support.dags import Run, own_workspace, run_dag
 
@@ -23,15 +23,23 @@ from tests.support.dags import Run, own_workspace, run_dag
 ERRORS: list[str] = []
 
 
-class Tells:
-    """A create that tells its errors to the test: `dag.test()` of Airflow 2 runs no callbacks."""
+class TellingRecord(TaskRecord):
+    """Tells its errors to the test: `dag.test()` of Airflow 2 runs no callbacks."""
 
-    def execute(self, context: Any) -> Any:
+    def before_use(self, *args: Any, **kwargs: Any) -> None:
         try:
-            return super().execute(context)  # type: ignore[misc]
+            super().before_use(*args, **kwargs)
         except WorkatoExistsError as error:
             ERRORS.append(str(error))
             raise
+
+
+class Tells:
+    """A create that tells its errors to the test."""
+
+    def _record(self, context: Any) -> TaskRecord:
+        self._pushed.clear()  # type: ignore[attr-defined]
+        return TellingRecord(self, context)  # type: ignore[arg-type]
 
 
 class Create(Tells, WorkatoCreateConnectionOperator):
