@@ -110,7 +110,8 @@ def _two_entries_may_mean_one_connection() -> None:
 #: By a defect's number: the function that puts it back, and the promises that a play then finds broken.
 DEFECTS: Mapping[str, tuple[Callable[[], None], set[str]]] = {
     "2": (_a_watch_narrows_the_list_of_all, {"not told", "a wait ended wrongly"}),
-    "3": (_stamped_before_the_wait_for_a_turn, {"too many"}),
+    # A create that arrives after the search for it ended exists twice, or stops the next try with 'fail'.
+    "3": (_stamped_before_the_wait_for_a_turn, {"too many", "a task's error"}),
     "4": (_no_lock, {"too many", "a task's error"}),
     "5": (_one_bad_poll_is_enough, {"a wait ended wrongly"}),
     "13": (_a_name_is_enough, {"a stranger was changed"}),
