@@ -15,8 +15,8 @@ from typing import Any, TypedDict
 import msgspec
 
 from airflow_provider_workato.arguments import is_stored_form
-from airflow_provider_workato.client import fast_decoding as fast
 from airflow_provider_workato.client.decoding import decode
+from airflow_provider_workato.client.fast_decoding import Parts, decode_row
 from airflow_provider_workato.exceptions import WorkatoMismatchError, WorkatoResponseError
 from airflow_provider_workato.redaction import Sealed, redact, without_credentials
 
@@ -154,54 +154,51 @@ def _mismatch(
 
 
 def decode_connections(
-    parts: list[bytes], *, operation: str = "list_connections", secrets: Sealed | None = None
+    body: memoryview, *, operation: str = "list_connections", secrets: Sealed | None = None
 ) -> list[WorkatoConnection]:
     """Return the connections of a list answer.
 
-    :param parts: the answer as :func:`~airflow_provider_workato.client.fast_decoding.cut` gives it. Each part
-        is removed once decoded, so that the answer and its rows are not both in memory.
+    :param body: the answer's bytes.
     :param operation: the call, for the error.
     :param secrets: the strings that no row may quote, longest first.
     :raises WorkatoResponseError: if it is not a list of connections.
     """
-    rows: list[WorkatoConnection] = []
-    for part in fast.rows(parts):
+    parts, rows = Parts(body), []
+    for part in parts.rows():
         rows += _tidied(part, operation, secrets)
-    if parts:
-        rows += parse_connections(
-            decode(fast.rest(parts), operation=operation), operation=operation, secrets=secrets
-        )
+    if (rest := parts.rest()) is not None:
+        rows += parse_connections(decode(rest, operation=operation), operation=operation, secrets=secrets)
     return rows
 
 
-def iter_connections(
-    parts: list[bytes], *, operation: str = "list_connections"
-) -> Iterator[WorkatoConnection]:
+def iter_connections(body: memoryview, *, operation: str = "list_connections") -> Iterator[WorkatoConnection]:
     """Decode a list answer one connection at a time.
 
     Decoding a large list at once holds Python's global lock, which stops a triggerer's event loop even from a
     thread. Between two rows, other threads can run.
 
-    :param parts: as for :func:`decode_connections`.
+    :param body: the answer's bytes.
     :param operation: the call, for the error.
     :raises WorkatoResponseError: if it is not a list of connections.
     """
-    for row in split_connections(parts, operation=operation):
-        yield decode_connection(row, operation=operation)
+    for part in split_connections(body, operation=operation):
+        for row in part:
+            yield decode_connection(row, operation=operation)
 
 
-def split_connections(parts: list[bytes], *, operation: str = "list_connections") -> list[msgspec.Raw]:
-    """Split a list answer into its connections without decoding them.
+def split_connections(
+    body: memoryview, *, operation: str = "list_connections"
+) -> Iterator[list[msgspec.Raw]]:
+    """Split a list answer into its connections without decoding them, some thousands at a time.
 
-    :param parts: as for :func:`decode_connections`.
+    :param body: the answer's bytes.
     :param operation: the call, for the error.
     :raises WorkatoResponseError: if it is not a list, or not JSON.
     """
-    rows = [row for part in fast.split(parts) for row in part]
-    if parts:
-        rest = _rows_of(decode(fast.rest(parts), operation=operation), operation)
-        rows += [encode_connection(row) for row in rest]
-    return rows
+    parts = Parts(body)
+    yield from parts.split()
+    if (rest := parts.rest()) is not None:
+        yield [encode_connection(row) for row in _rows_of(decode(rest, operation=operation), operation)]
 
 
 def encode_connection(row: object) -> msgspec.Raw:
@@ -219,7 +216,7 @@ def decode_connection(row: msgspec.Raw, *, operation: str = "list_connections") 
     :param operation: the call, for the error.
     :raises WorkatoResponseError: if it is not a connection.
     """
-    decoded = fast.row(row)
+    decoded = decode_row(row)
     return _tidy(decode(bytes(row), operation=operation) if decoded is None else decoded, operation)
 
 

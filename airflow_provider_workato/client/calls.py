@@ -25,6 +25,7 @@ class Call:
     :param query: the query string's parameters.
     :param body: the JSON body's bytes (see :func:`json_body`); sealed, because they can hold credentials.
     :param payload: what the body holds beside the credentials.
+    :param etag: the mark of an answer that is known: Workato may answer that nothing changed (304).
     :param secrets: the credentials in the body, which no error may quote.
     """
 
@@ -33,6 +34,7 @@ class Call:
     query: list[tuple[str, str]] = field(default_factory=list)
     body: Sealed | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)
+    etag: str = ""
     secrets: Sealed | None = None
     #: Seconds spent waiting for the rate limiter, over all attempts.
     waited: float = 0.0

@@ -9,7 +9,6 @@ from airflow_provider_workato.client import endpoints
 from airflow_provider_workato.client.answers import check_answer, decode_connections, parse_connection
 from airflow_provider_workato.client.calls import Call
 from airflow_provider_workato.client.decoding import decode
-from airflow_provider_workato.client.fast_decoding import cut
 from airflow_provider_workato.client.filters import ListFilters, ListQuery
 from airflow_provider_workato.redaction import Sealed
 
@@ -29,21 +28,21 @@ def list_connections(
     :raises WorkatoError: if the call fails.
     """
     unseen = transport.secrets_of(Call(endpoint=endpoints.LIST, secrets=secrets))
-    return list(matching(transport, filters, lambda parts: decode_connections(parts, secrets=unseen)))
+    return list(matching(transport, filters, lambda body: decode_connections(body, secrets=unseen)))
 
 
 def matching(
-    transport: Transport, filters: ListFilters, parse: Callable[[list[bytes]], Iterable[Any]]
+    transport: Transport, filters: ListFilters, parse: Callable[[memoryview], Iterable[Any]]
 ) -> Iterator[Any]:
     """Yield what *parse* makes of the list, without what the filters exclude.
 
     :param transport: sends the call.
     :param filters: what to ask for.
-    :param parse: makes rows of the parts of the answer.
+    :param parse: makes rows of the answer's bytes.
     :raises WorkatoError: if the call fails.
     """
     query = ListQuery.of(filters)
-    rows = parse(cut(transport.send_raw(Call(endpoint=endpoints.LIST, query=query.parameters))))
+    rows = parse(transport.send_raw(Call(endpoint=endpoints.LIST, query=query.parameters)).body)
     return filter(query.selects, rows) if query.check_in_answer else iter(rows)
 
 
@@ -54,7 +53,7 @@ def change(transport: Transport, call: Call) -> WorkatoConnection:
     :param call: the call.
     :raises WorkatoError: if the call fails, or if the answer shows another connection.
     """
-    answer = Sealed(transport.send_raw(call))
+    answer = Sealed(transport.send_raw(call).body)
     return connection_in(answer, call, secrets=transport.secrets_of(call))
 
 
@@ -68,7 +67,7 @@ def connection_in(answer: Sealed, call: Call, *, secrets: Sealed) -> WorkatoConn
     :raises WorkatoMismatchError: if it is another connection.
     """
     operation = call.endpoint.operation
-    payload = Sealed(decode(answer.reveal(), operation=operation))
+    payload = Sealed(decode(bytes(answer.reveal()), operation=operation))
     row = Sealed(parse_connection(payload.reveal(), operation=operation, secrets=secrets))
     check_answer(
         row, sent=call.payload, operation=operation, connection_id=call.connection_id, secrets=secrets

@@ -8,6 +8,7 @@ envelope around the list.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Annotated, Any, TypeVar
@@ -27,75 +28,66 @@ _DEPTH = 3
 #: smaller parts would not return to the system at once.
 _PART = 1_100_000
 
+_BETWEEN_ROWS = re.compile(rb"\},\{")
 
-def cut(body: bytes) -> list[bytes]:
-    """Cut a list answer where one row seems to end and the next to begin.
 
-    If the cut was inside a string or a nested value, the part is not valid JSON and cannot be decoded.
+class Parts:
+    """A list answer, decoded part by part. Its rows are lost on the way, so it is read once.
 
     :param body: the answer's bytes.
     """
-    parts, start, opening, view = [], 0, b"", memoryview(body)
-    while (end := body.find(b"},{", start + _PART)) >= 0:
-        parts.append(b"".join((opening, view[start : end + 1], b"]")))
-        start, opening = end + 2, b"["
-    parts.append(b"".join((opening, view[start:])))
-    # The decoders pop parts from the end.
-    return parts[::-1]
+
+    def __init__(self, body: memoryview) -> None:
+        self._body = body
+        #: Where the next part starts; ``None`` at the end.
+        self._start: int | None = 0
+
+    def rows(self) -> Iterator[list[dict[str, Any]]]:
+        """Decode lists of objects, up to the first part that msgspec cannot decode."""
+        return self._decoded(_rows_decoder())
+
+    def split(self) -> Iterator[list[msgspec.Raw]]:
+        """Split lists into their undecoded rows, up to the first part that msgspec cannot decode."""
+        # Splitting skips strings without checking their encoding.
+        return self._decoded(_split_decoder(), check_encoding=True)
+
+    def rest(self) -> bytes | None:
+        """Return what was not decoded as one list answer, or ``None`` if nothing is left."""
+        if self._start is None:
+            return None
+        return b"".join((b"[" if self._start else b"", self._body[self._start :]))
+
+    def _decoded(
+        self, decoder: msgspec.json.Decoder[list[T]], *, check_encoding: bool = False
+    ) -> Iterator[list[T]]:
+        while self._start is not None:
+            # Cut where one row seems to end and the next to begin. If that was inside a string or a nested
+            # value, the part is not valid JSON and cannot be decoded.
+            cut = _BETWEEN_ROWS.search(self._body, self._start + _PART)
+            end = cut.start() + 1 if cut else len(self._body)
+            part = b"".join(
+                (b"[" if self._start else b"", self._body[self._start : end], b"]" if cut else b"")
+            )
+            try:
+                if check_encoding and not part.isascii():
+                    part.decode()
+                found = decoder.decode(part)
+            except _REFUSED:
+                return
+            self._start = end + 1 if cut else None
+            del part
+            yield found
 
 
-def rest(parts: list[bytes]) -> bytes:
-    """Return what was not decoded as one list answer.
-
-    :param parts: the parts that are left.
-    """
-    # Without the brackets that made each part a list of its own.
-    first, *others = [*(part[:-1] for part in parts[:0:-1]), parts[0]]
-    return b",".join([first, *(part[1:] for part in others)])
-
-
-def rows(parts: list[bytes]) -> Iterator[list[dict[str, Any]]]:
-    """Decode lists of objects, up to the first part that msgspec cannot decode.
-
-    :param parts: the result of :func:`cut`. Each part is removed once decoded.
-    """
-    return _decoded(parts, _rows_decoder())
-
-
-def split(parts: list[bytes]) -> Iterator[list[msgspec.Raw]]:
-    """Split lists into their undecoded rows, up to the first part that msgspec cannot decode.
-
-    :param parts: the result of :func:`cut`. Each part is removed once split; the rows refer to a copy.
-    """
-    # Splitting skips strings without checking their encoding.
-    return _decoded(parts, _split_decoder(), check_encoding=True)
-
-
-def row(raw: msgspec.Raw) -> dict[str, Any] | None:
+def decode_row(raw: msgspec.Raw) -> dict[str, Any] | None:
     """Decode one object; return ``None`` if msgspec cannot.
 
-    :param raw: a row from :func:`split`.
+    :param raw: a row from :meth:`Parts.split`.
     """
     try:
         return _row_decoder().decode(raw)
     except _REFUSED:
         return None
-
-
-def _decoded(
-    parts: list[bytes], decoder: msgspec.json.Decoder[list[T]], *, check_encoding: bool = False
-) -> Iterator[list[T]]:
-    while parts:
-        part = parts.pop()
-        try:
-            if check_encoding and not part.isascii():
-                part.decode()
-            found = decoder.decode(part)
-        except _REFUSED:
-            parts.append(part)
-            return
-        del part
-        yield found
 
 
 @cache

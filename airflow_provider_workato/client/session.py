@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
+from mmap import mmap
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
     from airflow_provider_workato.client.route import Route
     from airflow_provider_workato.client.settings import WorkatoSettings
     from airflow_provider_workato.redaction import Sealed
+
+#: How much of a body is read at once, in bytes.
+_PIECE = 1 << 20
+
+#: For how many bytes of a body there is room at first.
+_PAGES = 1 << 26
 
 #: How much of the body of an error is read, in bytes.
 _MAX_ERROR_BODY = 64 * 1024
@@ -28,17 +35,37 @@ class Answer:
 
     :param status: the HTTP status.
     :param headers: the headers.
-    :param body: the body's bytes, decompressed.
+    :param body: the body's bytes, decompressed; empty with status 304.
     """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    body: memoryview = field(repr=False)
 
     @property
     def looks_like_a_list(self) -> bool:
         """Whether the body can be a JSON array. Only its reader decodes it: a large one takes long."""
-        return self.body[:64].lstrip()[:1] == b"[" and self.body[-64:].rstrip()[-1:] == b"]"
+        start, end = bytes(self.body[:64]), bytes(self.body[-64:])
+        return start.lstrip()[:1] == b"[" and end.rstrip()[-1:] == b"]"
+
+    def version(self) -> Version:
+        """Return what distinguishes this answer from another to the same question."""
+        parts = range(0, len(self.body), _PIECE)
+        # In parts, since Python's global lock is held for each.
+        digest = hash(tuple(hash(self.body[start : start + _PIECE]) for start in parts))
+        return Version(etag=self.headers.get("ETag", ""), digest=digest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """What distinguishes an answer from another to the same question.
+
+    :param etag: Workato's own mark; empty if it sends none.
+    :param digest: the hash of the body, in this process. A collision of two bodies is practically impossible.
+    """
+
+    etag: str
+    digest: int
 
 
 class TooSlow(OSError):
@@ -103,7 +130,7 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def read_body(response: requests.Response, *, within: float) -> bytes:
+def read_body(response: requests.Response, *, within: float) -> memoryview:
     """Read a body in pieces, within one deadline.
 
     The socket's own timeout is not enough, because it starts again with each byte.
@@ -116,16 +143,20 @@ def read_body(response: requests.Response, *, within: float) -> bytes:
 
     if not isinstance(response.raw, urllib3.HTTPResponse):
         # A recorded or invented answer of someone's test, which has its body at hand.
-        return response.content
+        return memoryview(response.content)
     deadline = time.monotonic() + within
     limit = None if response.ok else _MAX_ERROR_BODY
-    pieces: list[bytes] = []
-    size = 0
-    while piece := response.raw.read1(1 << 20, decode_content=True):
-        pieces.append(piece)
-        size += len(piece)
-        if limit is not None and size >= limit:
+    # Pages of its own: an allocator keeps freed memory of that size to itself. Untouched, they take none.
+    pages = mmap(-1, _PAGES)
+    while piece := response.raw.read1(_PIECE, decode_content=True):
+        size = pages.tell()
+        if size + len(piece) > len(pages):
+            larger = mmap(-1, 2 * len(pages))
+            larger.write(memoryview(pages)[:size])
+            pages = larger
+        pages.write(piece)
+        if limit is not None and pages.tell() >= limit:
             break
         if time.monotonic() > deadline:
             raise TooSlow
-    return b"".join(pieces)
+    return memoryview(pages)[: pages.tell()].toreadonly()

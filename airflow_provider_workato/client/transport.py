@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow_provider_workato.client.decoding import decode
@@ -60,17 +61,17 @@ class Transport:
         :param call: the call.
         :raises WorkatoError: if the call fails; the class depends on the remedy.
         """
-        return decode(self.send_raw(call), operation=call.endpoint.operation)
+        return decode(bytes(self.send_raw(call).body), operation=call.endpoint.operation)
 
-    def send_raw(self, call: Call) -> bytes:
-        """Send *call* and return the bytes of the answer, which are complete JSON or look like a list.
+    def send_raw(self, call: Call) -> Answer:
+        """Send *call* and return the answer, whose body is complete JSON or looks like a list.
 
         :param call: the call.
         :raises WorkatoError: if the call fails; the class depends on the remedy.
         """
         return retrying(call, budget=self.settings.retry_budget)(self._attempt, call)
 
-    def _attempt(self, call: Call) -> bytes:
+    def _attempt(self, call: Call) -> Answer:
         began = time.monotonic()
         self.limiter(call).acquire()
         call.waited += time.monotonic() - began
@@ -83,8 +84,8 @@ class Transport:
         """
         return self._limiters[call.endpoint.quota]
 
-    def send_once(self, call: Call) -> bytes:
-        """Send *call* now, once, and return the bytes of the answer.
+    def send_once(self, call: Call) -> Answer:
+        """Send *call* now, once, and return the answer.
 
         :param call: a call that its rate limiter has let start.
         :raises WorkatoError: if the call fails; the class depends on the remedy.
@@ -92,7 +93,7 @@ class Transport:
         outcome = self._exchange(call)
         error = self._error_in(outcome, call) if isinstance(outcome, Answer) else outcome
         if error is None:
-            return cast("Answer", outcome).body
+            return cast("Answer", outcome)
         if isinstance(error, WorkatoError):
             call.answer_lost = call.answer_lost or is_ambiguous(error)
         if isinstance(error, WorkatoRateLimitError) and error.retry_after:
@@ -114,14 +115,18 @@ class Transport:
         import requests
         import urllib3
 
-        settings = self.settings
+        settings, headers = self.settings, {}
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+        if call.etag:
+            headers["If-None-Match"] = call.etag
         try:
             # Through the session's front door, where libraries that mock `requests` wait.
             response = self.session.request(
                 call.endpoint.method,
                 settings.base_url + call.path(),
                 data=None if call.body is None else call.body.reveal(),
-                headers=None if call.body is None else {"Content-Type": "application/json"},
+                headers=headers,
                 timeout=(settings.connect_timeout, settings.read_timeout),
                 allow_redirects=False,
                 stream=True,
@@ -146,6 +151,8 @@ class Transport:
 
     def _error_in(self, answer: Answer, call: Call) -> WorkatoError | None:
         """Return the error that an answer reports, or ``None`` if it reports success."""
+        if answer.status == HTTPStatus.NOT_MODIFIED and call.etag:
+            return None
         if 300 <= answer.status < 400:
             return self.failures.redirected(answer, call)
         payload: Any = None
@@ -153,7 +160,7 @@ class Transport:
             200 <= answer.status < 300 and call.endpoint.quota is Quota.LIST and answer.looks_like_a_list
         ):
             try:
-                payload = decode(answer.body, operation=call.endpoint.operation)
+                payload = decode(bytes(answer.body), operation=call.endpoint.operation)
             except WorkatoResponseError as error:
                 if 200 <= answer.status < 300:
                     return error.with_traceback(None)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from airflow_provider_workato import connection_form
@@ -18,7 +19,7 @@ from airflow_provider_workato.client.answers import (
     PicklistItem,
     RuntimeUserConnection,
     WorkatoConnection,
-    encode_connection,
+    decode_connection,
     iter_connections,
     parse_oauth_url,
     parse_outcome,
@@ -28,7 +29,6 @@ from airflow_provider_workato.client.answers import (
 )
 from airflow_provider_workato.client.calls import Call
 from airflow_provider_workato.client.connections import change, list_connections, matching
-from airflow_provider_workato.client.fast_decoding import cut
 from airflow_provider_workato.client.filters import ListFilters, ListQuery
 from airflow_provider_workato.client.settings import WorkatoSettings
 from airflow_provider_workato.client.transport import Transport
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     import msgspec
     import requests
 
+    from airflow_provider_workato.client.session import Version
     from airflow_provider_workato.provisioning.create_once import IfExists
 
 #: What the names of environment variables with Airflow connections start with.
@@ -155,16 +156,31 @@ class WorkatoConnectionsHook(BaseHook):
         """
         return matching(self.transport, filters, iter_connections)
 
-    def raw_connections(self, **filters: Unpack[ListFilters]) -> list[msgspec.Raw]:
-        """Return what :meth:`list_connections` returns, undecoded: neither checked nor free of credentials.
+    def poll_connections(
+        self, known: Version | None, **filters: Unpack[ListFilters]
+    ) -> tuple[Version, Iterator[list[msgspec.Raw]] | None]:
+        """Return a list's version and, unless it is *known*, its rows, some thousands at a time.
 
+        They are undecoded: neither checked nor free of credentials.
+
+        :meta private:
+        :param known: the version that the caller has.
         :param filters: see :class:`~airflow_provider_workato.client.filters.ListFilters`.
         :raises WorkatoError: if the call fails.
         """
-        if ListQuery.of(filters).check_in_answer:
+        query = ListQuery.of(filters)
+        call = Call(endpoint=endpoints.LIST, query=query.parameters, etag=known.etag if known else "")
+        answer = self.transport.send_raw(call)
+        if known and answer.status == HTTPStatus.NOT_MODIFIED:
+            return known, None
+        version = answer.version()
+        if known and known.digest == version.digest:
+            return version, None
+        parts = split_connections(answer.body)
+        if query.check_in_answer:
             # Only a decoded row can be compared with a filter.
-            return [encode_connection(row) for row in self.iter_connections(**filters)]
-        return list(matching(self.transport, filters, split_connections))
+            parts = ([row for row in part if query.selects(decode_connection(row))] for part in parts)
+        return version, parts
 
     def find_connection(self, connection_id: int | str, **filters: Unpack[ListFilters]) -> WorkatoConnection:
         """Return one connection. Workato has no call for that, so it is picked from the list.
@@ -571,9 +587,8 @@ class WorkatoConnectionsHook(BaseHook):
             # A person is waiting for the Test button.
             transport = Transport(replace(self.settings, retry_budget=min(10, self.settings.retry_budget)))
             with transport.session:
-                visible = sum(
-                    1 for _ in iter_connections(cut(transport.send_raw(Call(endpoint=endpoints.LIST))))
-                )
+                answer = transport.send_raw(Call(endpoint=endpoints.LIST))
+                visible = sum(1 for _ in iter_connections(answer.body))
         except WorkatoError as error:
             said = str(error).replace(f"Airflow connection {self.workato_conn_id!r}", "this connection")
             return False, said[:1].upper() + said[1:] if said.startswith("this") else said

@@ -289,7 +289,7 @@ class Provisioning:
             self._note_not_created()
             return self._use_existing(found)
         try:
-            row = self._created(Sealed(self.transport.send_once(call)), call)
+            row = self._created(Sealed(self.transport.send_once(call).body), call)
         except WorkatoError as error:
             if not is_ambiguous(error):
                 # A definite refusal: the next try has nothing to search for.

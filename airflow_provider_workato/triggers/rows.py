@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +15,9 @@ from airflow_provider_workato.client.decoding import unreadable
 
 #: How many rows are compressed together.
 _BLOCK_ROWS = 128
+
+#: If more than one row in so many differs from the previous list's at its place, rows have moved.
+_FEW = 8
 
 #: How many blocks stay decompressed, since rows of one block are often read together.
 _UNPACKED_BLOCKS = 8
@@ -94,33 +97,41 @@ _FIELDS = msgspec.json.Decoder(ListedFields)
 
 
 def read_rows(
-    raws: Sequence[msgspec.Raw], before: Mapping[int, ListedConnection]
+    parts: Iterable[Sequence[msgspec.Raw]], before: Mapping[int, ListedConnection]
 ) -> dict[int, ListedConnection]:
     """Return a list's rows by id, with the same objects for unchanged rows.
 
-    :param raws: the undecoded rows.
+    :param parts: the undecoded rows, some thousands at a time.
     :param before: the rows of the previous list.
     :raises WorkatoResponseError: if a row is not a connection.
     """
-    # Keep 64-bit hashes instead of the bytes: a collision of two versions of a row is practically impossible.
-    digests = list(map(hash, map(bytes, raws)))
-    if len(before) == len(raws):
+    old = list(before.values())
+    rows: dict[int, ListedConnection] = {}
+    known: dict[int, ListedConnection] = {}
+    for raws in parts:
+        # Keep 64-bit hashes instead of the bytes: a collision of two versions of a row is practically
+        # impossible.
+        digests = list(map(hash, map(bytes, raws)))
+        same: list[ListedConnection | None] = [*old[len(rows) : len(rows) + len(raws)]]
+        same += [None] * (len(raws) - len(same))
+        fresh = [index for index, row in enumerate(same) if row is None or row.digest != digests[index]]
         # Usually a few rows changed in place, and the others can be taken over cheaply.
-        rows = list(before.values())
-        pairs = zip(rows, digests, strict=True)
-        fresh = [index for index, (row, digest) in enumerate(pairs) if row.digest != digest]
-        changed = [row for _, row in _decoded(raws, digests, fresh)]
-        if all(rows[index].id == row.id for index, row in zip(fresh, changed, strict=True)):
-            return {**before, **{row.id: row for row in changed}}
-    known = {row.digest: row for row in before.values()}
-    fresh = [index for index, digest in enumerate(digests) if digest not in known]
-    known.update(_decoded(raws, digests, fresh))
-    return {row.id: row for row in map(known.__getitem__, digests)}
+        if len(fresh) > len(raws) // _FEW:
+            known = known or {row.digest: row for row in old}
+            same = [known.get(digest) for digest in digests]
+            fresh = [index for index, row in enumerate(same) if row is None]
+        for index, row in zip(fresh, _decoded(raws, digests, fresh), strict=True):
+            before_it = same[index]
+            if before_it is not None and before_it.id != row.id:
+                known = known or {row.digest: row for row in old}
+            same[index] = known.get(row.digest, row)
+        rows.update((row.id, row) for row in same if row is not None)
+    return rows
 
 
 def _decoded(
     raws: Sequence[msgspec.Raw], digests: Sequence[int], fresh: Sequence[int]
-) -> Iterator[tuple[int, ListedConnection]]:
+) -> Iterator[ListedConnection]:
     for start in range(0, len(fresh), _BLOCK_ROWS):
         indexes = fresh[start : start + _BLOCK_ROWS]
         block = Block([raws[index] for index in indexes])
@@ -130,16 +141,8 @@ def _decoded(
             state = state_from(
                 status=status, lost_at=fields.connection_lost_at, authorized_at=fields.authorized_at
             )
-            digest = digests[index]
-            yield (
-                digest,
-                ListedConnection(
-                    id=fields.id,
-                    state=state,
-                    digest=digest,
-                    block=block,
-                    index=position,
-                ),
+            yield ListedConnection(
+                id=fields.id, state=state, digest=digests[index], block=block, index=position
             )
 
 

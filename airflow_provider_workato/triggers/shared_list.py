@@ -31,6 +31,7 @@ from airflow_provider_workato.triggers.rows import read_rows
 from airflow_provider_workato.version_compat import read_connection, triggerer_can_hang
 
 if TYPE_CHECKING:
+    from airflow_provider_workato.client.session import Version
     from airflow_provider_workato.triggers.rows import ListedConnection
 
 T = TypeVar("T")
@@ -204,6 +205,8 @@ class SharedList:
         self._latest: Snapshot | PollFailed | None = None
         #: The rows of the latest successful poll.
         self._rows: Mapping[int, ListedConnection] = {}
+        #: Its version, as this hook's token sees the list.
+        self._version: Version | None = None
         self._hook: WorkatoConnectionsHook | None = None
         self._changed = asyncio.Event()
         #: Nobody is due before this moment.
@@ -315,7 +318,6 @@ class SharedList:
         """Fetch the list."""
         try:
             self._latest = await self._fetch()
-            self._rows = self._latest.rows
         except WorkatoError as error:
             # Each wait logs the message itself.
             log.debug("Fetching the list of connections failed.", exc_info=True)
@@ -361,14 +363,18 @@ class SharedList:
                 return hook
             hook.close()
             log.info("Airflow connection %s was changed; using the new settings.", conn_id)
-        self._hook = WorkatoConnectionsHook.with_settings(settings)
+        self._hook, self._version = WorkatoConnectionsHook.with_settings(settings), None
         return self._hook
 
     def _read(self, hook: WorkatoConnectionsHook) -> Snapshot:
         asked_at = time.monotonic()
-        raws = hook.raw_connections(include_runtime_connections=True, **dict(self._key[1]))
-        rows = read_rows(raws, self._rows)
-        return Snapshot(rows, asked_at, connection_url(hook.settings, "{}"))
+        version, parts = hook.poll_connections(
+            self._version, include_runtime_connections=True, **dict(self._key[1])
+        )
+        if parts is not None:
+            self._rows = read_rows(parts, self._rows)
+        self._version = version
+        return Snapshot(self._rows, asked_at, connection_url(hook.settings, "{}"))
 
 
 #: The lists that this process polls, on each event loop.

@@ -68,6 +68,11 @@ def listening(
             )
             body = listener.first_bodies.pop(0) if listener.first_bodies else listener.body
             known = self.headers.get("Authorization") == f"Bearer {listener.token}"
+            if (mark := listener.headers.get("ETag")) and self.headers.get("If-None-Match") == mark:
+                self.send_response(304)
+                self.send_header("ETag", mark)
+                self.end_headers()
+                return
             self.send_response(listener.status if known or not listener.token else 401)
             for name, value in ({"Content-Type": "application/json"} | listener.headers).items():
                 self.send_header(name, value)

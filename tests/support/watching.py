@@ -41,7 +41,7 @@ def told(supervisor: Supervisor, asset: str = "a") -> dict[int, str]:
 def snapshot(rows: Mapping[int, Any], before: Snapshot | None = None) -> Snapshot:
     """Return a list newer than the start of any watch."""
     raws = [encode_connection(row) for row in rows.values()]
-    return Snapshot(read_rows(raws, before.rows if before else {}), time.monotonic() + 1)
+    return Snapshot(read_rows([raws], before.rows if before else {}), time.monotonic() + 1)
 
 
 def events(trigger: WorkatoConnectionStatusTrigger, *lists: dict[int, Any]) -> list[tuple[int, str]]:

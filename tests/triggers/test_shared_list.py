@@ -23,6 +23,7 @@ from airflow_provider_workato.triggers.shared_list import (
 )
 from tests.support.airflow import AIRFLOW
 from tests.support.hook import Connect
+from tests.support.listener import Listener, listening
 from tests.support.sandbox import RunningSandbox
 
 #: The list of everything.
@@ -46,6 +47,33 @@ def test_unchanged_rows_are_kept_not_copied(sandbox: RunningSandbox, connect: Co
     assert [number for number, row in second.rows.items() if row is not first.rows[number]] == [ids[0]]
     assert first.rows[ids[0]].connection()["authorization_status"] is None
     assert second.rows[ids[0]].connection()["authorization_status"] == "success"
+
+
+@pytest.mark.parametrize("has_etag", [False, True])
+def test_a_list_that_did_not_change_is_not_read_again(connect: Connect, has_etag: bool) -> None:
+    """Workato may say that it did not (304), or send the same bytes."""
+    body = [b'[{"id": 36}]', b'[{"id": 37}]']
+
+    async def scenario(workato: Listener) -> list[Snapshot | PollFailed]:
+        shared = SharedList(KEY)
+        polled = []
+        for number in (0, 0, 1):
+            workato.body = body[number]
+            workato.headers = {"ETag": f'"{number}"'} if has_etag else {}
+            polled.append(await shared.poll())
+        return polled
+
+    with listening() as workato:
+        connect(host=workato.url)
+        first, same, last = asyncio.run(scenario(workato))
+    marks = [heard.headers.get("If-None-Match") for heard in workato.heard]
+    assert marks == ([None, '"0"', '"0"'] if has_etag else [None] * 3)
+    assert isinstance(first, Snapshot)
+    assert isinstance(same, Snapshot)
+    assert isinstance(last, Snapshot)
+    assert same.rows is first.rows
+    assert same.moment > first.moment
+    assert list(last.rows) == [37]
 
 
 def test_a_failed_poll_does_not_discard_the_rows(sandbox: RunningSandbox, connect: Connect) -> None:
