@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
-from mmap import mmap
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 #: How much of a body is read at once, in bytes.
 _PIECE = 1 << 20
 
-#: For how many bytes of a body there is room at first.
-_PAGES = 1 << 26
+#: For how many bytes of a large body there is room at first.
+_LARGE = 1 << 26
 
 #: How much of the body of an error is read, in bytes.
 _MAX_ERROR_BODY = 64 * 1024
@@ -146,12 +147,11 @@ def read_body(response: requests.Response, *, within: float) -> memoryview:
         return memoryview(response.content)
     deadline = time.monotonic() + within
     limit = None if response.ok else _MAX_ERROR_BODY
-    # Pages of its own: an allocator keeps freed memory of that size to itself. Untouched, they take none.
-    pages = mmap(-1, _PAGES)
+    pages = _pages(_PIECE)
     while piece := response.raw.read1(_PIECE, decode_content=True):
         size = pages.tell()
         if size + len(piece) > len(pages):
-            larger = mmap(-1, 2 * len(pages))
+            larger = _pages(max(_LARGE, 2 * len(pages)))
             larger.write(memoryview(pages)[:size])
             pages = larger
         pages.write(piece)
@@ -160,3 +160,16 @@ def read_body(response: requests.Response, *, within: float) -> memoryview:
         if time.monotonic() > deadline:
             raise TooSlow
     return memoryview(pages)[: pages.tell()].toreadonly()
+
+
+def _pages(size: int) -> mmap.mmap:
+    """Return memory of its own: an allocator keeps what was freed to itself. Untouched, it takes none.
+
+    :param size: in bytes.
+    """
+    pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    # Linux alone has it, and may be built without.
+    if size >= _LARGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):
+            pages.madvise(mmap.MADV_HUGEPAGE)
+    return pages

@@ -17,7 +17,7 @@ from typing import Any
 
 from tools.bench.contenders import SESSION
 from tools.bench.loop_watch import LoopWatch
-from tools.bench.memory import settled_resident
+from tools.bench.memory import forget_peak, peak, resident, settled_resident
 
 OURS = "the shared poll"
 PEER = f"{SESSION} and json.loads"
@@ -72,12 +72,19 @@ async def _measure(name: str, url: str, token: str, short_url: str) -> None:
         kept: Any = None
         for _ in iter(sys.stdin.readline, ""):
             gc.collect()
+            forget_peak()
             async with LoopWatch() as loop:
                 cpu = time.process_time()
                 kept = await poll()
                 cpu = time.process_time() - cpu
-            memory = settled_resident() - before
-            told = {"connections": len(kept), "cpu": cpu, "held": loop.longest, "memory": memory}
+            gc.collect()
+            told = {
+                "connections": len(kept),
+                "cpu": cpu,
+                "held": loop.longest,
+                "memory": resident() - before,
+                "peak": peak() - before,
+            }
             print(json.dumps(told), flush=True)
 
 
