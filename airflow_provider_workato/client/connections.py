@@ -67,7 +67,7 @@ def connection_in(answer: Sealed, call: Call, *, secrets: Sealed) -> WorkatoConn
     :raises WorkatoMismatchError: if it is another connection.
     """
     operation = call.endpoint.operation
-    payload = Sealed(decode(bytes(answer.reveal()), operation=operation))
+    payload = Sealed(decode(answer.reveal(), operation=operation))
     row = Sealed(parse_connection(payload.reveal(), operation=operation, secrets=secrets))
     check_answer(
         row, sent=call.payload, operation=operation, connection_id=call.connection_id, secrets=secrets

@@ -13,7 +13,7 @@ from airflow_provider_workato.exceptions import WorkatoResponseError
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def decode(body: bytes, *, operation: str) -> Any:
+def decode(body: bytes | memoryview, *, operation: str) -> Any:
     """Decode a JSON answer into values that Airflow can pass on and store.
 
     Values that Airflow cannot store are replaced: a lone surrogate by U+FFFD, an integer beyond 64 bits by a
@@ -23,7 +23,7 @@ def decode(body: bytes, *, operation: str) -> Any:
     :param operation: the call, for the error.
     :raises WorkatoResponseError: if it is not JSON; the body is not quoted.
     """
-    text = _text_of(body, operation)
+    text = _text_of(bytes(body), operation)
     try:
         value = _DECODER.decode(text)
         return _mended(value) if "\\u" in text else value

@@ -61,7 +61,7 @@ class Transport:
         :param call: the call.
         :raises WorkatoError: if the call fails; the class depends on the remedy.
         """
-        return decode(bytes(self.send_raw(call).body), operation=call.endpoint.operation)
+        return decode(self.send_raw(call).body, operation=call.endpoint.operation)
 
     def send_raw(self, call: Call) -> Answer:
         """Send *call* and return the answer, whose body is complete JSON or looks like a list.
@@ -160,7 +160,7 @@ class Transport:
             200 <= answer.status < 300 and call.endpoint.quota is Quota.LIST and answer.looks_like_a_list
         ):
             try:
-                payload = decode(bytes(answer.body), operation=call.endpoint.operation)
+                payload = decode(answer.body, operation=call.endpoint.operation)
             except WorkatoResponseError as error:
                 if 200 <= answer.status < 300:
                     return error.with_traceback(None)
