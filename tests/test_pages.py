@@ -19,7 +19,7 @@ PACKAGE = Path(airflow_provider_workato.__file__).parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 REFERENCE = ROOT / "docs" / "reference" / "index.md"
 #: What keeps the token in the settings.
-INTERNAL = {"Sealed"}
+INTERNAL = {"Sealed", "Version"}
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 

@@ -204,7 +204,7 @@ BROKEN_LINE = [
     # Even an empty list, which has two bytes, is too slow.
     answer_lost("slow trickle", "slow_trickle", carried_out=True, parameters={"seconds": 0.7}, extras=HASTY),
     never_answers("reset before the answer", "reset_before_answer", extras=BRIEF),
-    never_answers("time-out", "timeout", extras={**HASTY, **BRIEF, "retry_budget": 2.5}),
+    never_answers("time-out", "timeout", extras={**HASTY, **BRIEF, "retry_budget": 4.0}),
 ]
 
 RATE_LIMITED = [
