@@ -32,7 +32,7 @@ _BETWEEN_ROWS = re.compile(rb"\},\{")
 
 
 class Parts:
-    """A list answer, decoded part by part. Its rows are lost on the way, so it is read once.
+    """A list answer, decoded part by part, once.
 
     :param body: the answer's bytes.
     """

@@ -163,7 +163,9 @@ def read_body(response: requests.Response, *, within: float) -> memoryview:
 
 
 def _pages(size: int) -> mmap.mmap:
-    """Return memory of its own: an allocator keeps what was freed to itself. Untouched, it takes none.
+    """Return memory straight from the system, which gets it back at once: an allocator would keep it.
+
+    Pages that nothing was written to take none.
 
     :param size: in bytes.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from enum import IntEnum
@@ -35,7 +35,14 @@ def check_credentials(value: Any) -> CredentialOutcome:
 
     :param value: any JSON value.
     """
-    worst = CredentialOutcome.ACCEPTED
+    return max(map(_check_string, strings_in(value)), default=CredentialOutcome.ACCEPTED)
+
+
+def strings_in(value: Any) -> Iterator[str]:
+    """Yield the strings in a JSON value, at any depth.
+
+    :param value: any JSON value.
+    """
     pending = [value]
     while pending:
         item = pending.pop()
@@ -44,8 +51,7 @@ def check_credentials(value: Any) -> CredentialOutcome:
         elif isinstance(item, list):
             pending.extend(item)
         elif isinstance(item, str):
-            worst = max(worst, _check_string(item))
-    return worst
+            yield item
 
 
 def _check_string(text: str) -> CredentialOutcome:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from unicodedata import normalize
 
 from airflow_provider_workato.sandbox.bodies import NOT_FOUND_BODY, TOO_MANY_REQUESTS_BODY, UNAUTHORIZED_BODY
+from airflow_provider_workato.sandbox.connection import strings_in
 from airflow_provider_workato.sandbox.exchange import Exchange, Header, RawResponse
 
 Effect = Callable[[Exchange, RawResponse], Awaitable[None]]
@@ -196,17 +197,9 @@ def _token(exchange: Exchange) -> str:
 
 def _input_texts(request_body: bytes) -> Iterator[str]:
     try:
-        pending: list[Any] = [json.loads(request_body)["input"]]
+        yield from strings_in(json.loads(request_body)["input"])
     except (ValueError, KeyError, TypeError):
         return
-    while pending:
-        item = pending.pop()
-        if isinstance(item, dict):
-            pending.extend(item.values())
-        elif isinstance(item, list):
-            pending.extend(item)
-        elif isinstance(item, str):
-            yield item
 
 
 # The real request or response, changed into one that the API does not document.

@@ -121,8 +121,8 @@ def read_rows(
             same = [known.get(digest) for digest in digests]
             fresh = [index for index, row in enumerate(same) if row is None]
         for index, row in zip(fresh, _decoded(raws, digests, fresh), strict=True):
-            before_it = same[index]
-            if before_it is not None and before_it.id != row.id:
+            replaced = same[index]
+            if replaced is not None and replaced.id != row.id:
                 known = known or {row.digest: row for row in old}
             same[index] = known.get(row.digest, row)
         rows.update((row.id, row) for row in same if row is not None)

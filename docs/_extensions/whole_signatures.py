@@ -27,13 +27,13 @@ def _own_bases(cls: type) -> Iterator[type]:
 
 
 def _whole_signature(
-    app: Sphinx,  # noqa: ARG001
+    _app: Sphinx,
     what: str,
-    name: str,  # noqa: ARG001
+    _name: str,
     cls: Any,
-    options: Any,  # noqa: ARG001
-    signature: str | None,  # noqa: ARG001
-    returns: str | None,  # noqa: ARG001
+    _options: Any,
+    _signature: str | None,
+    _returns: str | None,
 ) -> tuple[str | None, str | None] | None:
     if what != "class" or not issubclass(cls, WorkatoOperator):
         return None
@@ -50,11 +50,11 @@ def _whole_signature(
 
 
 def _whole_description(
-    app: Sphinx,  # noqa: ARG001
+    _app: Sphinx,
     what: str,
-    name: str,  # noqa: ARG001
+    _name: str,
     cls: Any,
-    options: Any,  # noqa: ARG001
+    _options: Any,
     lines: list[str],
 ) -> None:
     if what != "class" or not issubclass(cls, WorkatoOperator):

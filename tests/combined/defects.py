@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 
+def _replace(cls: type, name: str, value: object) -> None:
+    setattr(cls, name, value)
+
+
 def _stamped_before_the_wait_for_a_turn() -> None:
     from airflow_provider_workato.provisioning.create_once import Provisioning
 
@@ -18,7 +22,7 @@ def _stamped_before_the_wait_for_a_turn() -> None:
         self.transport.limiter(call).acquire()
         return []
 
-    Provisioning._announced = announced  # type: ignore[method-assign]
+    _replace(Provisioning, "_announced", announced)
 
 
 def _no_lock() -> None:
@@ -35,7 +39,7 @@ def _no_lock() -> None:
 def _a_name_is_enough() -> None:
     from airflow_provider_workato.provisioning.identity import Identity
 
-    Identity.is_certain_of = lambda *_: True  # type: ignore[method-assign]
+    _replace(Identity, "is_certain_of", lambda *_: True)
 
 
 def _a_watch_narrows_the_list_of_all() -> None:
@@ -56,7 +60,7 @@ def _a_watch_narrows_the_list_of_all() -> None:
         names = ("folder_id", "external_id")
         return Key((kwargs["workato_conn_id"], tuple((n, kwargs[n]) for n in names if kwargs[n] is not None)))
 
-    WorkatoConnectionStatusTrigger.list_key = classmethod(list_key)  # type: ignore[assignment]
+    _replace(WorkatoConnectionStatusTrigger, "list_key", classmethod(list_key))
 
 
 def _one_bad_poll_is_enough() -> None:
@@ -67,7 +71,7 @@ def _one_bad_poll_is_enough() -> None:
     def too_many(self: Any, item: Any, failed: int, refused: int) -> bool:
         return isinstance(item.error, AirflowFailException)
 
-    WorkatoConnectionTrigger._too_many = too_many  # type: ignore[method-assign]
+    _replace(WorkatoConnectionTrigger, "_too_many", too_many)
 
 
 def _a_list_of_any_age_is_an_answer() -> None:
@@ -87,8 +91,8 @@ def _a_list_of_any_age_is_an_answer() -> None:
             return verdict
         return None
 
-    SharedList.latest = latest  # type: ignore[method-assign]
-    WorkatoConnectionTrigger._verdict = verdict  # type: ignore[method-assign]
+    _replace(SharedList, "latest", latest)
+    _replace(WorkatoConnectionTrigger, "_verdict", verdict)
 
 
 def _a_fork_keeps_the_sockets() -> None:
@@ -104,7 +108,7 @@ def _a_fork_keeps_the_sockets() -> None:
 def _two_entries_may_mean_one_connection() -> None:
     from airflow_provider_workato.operators.ensure import TaskRecord
 
-    TaskRecord.before_use = lambda *_, **__: None  # type: ignore[method-assign]
+    _replace(TaskRecord, "before_use", lambda *_, **__: None)
 
 
 #: By a defect's number: the function that puts it back, and the promises that a play then finds broken.

@@ -15,7 +15,8 @@ from airflow_provider_workato.operators.connections import (
     WorkatoCreateConnectionOperator,
     WorkatoCreateRuntimeUserConnectionOperator,
 )
-from airflow_provider_workato.operators.ensure import OWNED_KEY, TaskRecord
+from airflow_provider_workato.operators.ensure import OWNED_KEY, EnsureOperator, TaskRecord
+from airflow_provider_workato.provisioning.record import Record
 from airflow_provider_workato.sandbox.client import SandboxProcess
 from tests.support.dags import Run, own_workspace, run_dag
 
@@ -34,12 +35,12 @@ class TellingRecord(TaskRecord):
             raise
 
 
-class Tells:
+class Tells(EnsureOperator):
     """A create that tells its errors to the test."""
 
-    def _record(self, context: Any) -> TaskRecord:
-        self._pushed.clear()  # type: ignore[attr-defined]
-        return TellingRecord(self, context)  # type: ignore[arg-type]
+    def _record(self, context: Any) -> Record:
+        super()._record(context)
+        return TellingRecord(self, context)
 
 
 class Create(Tells, WorkatoCreateConnectionOperator):

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import median
 from typing import Any
-from urllib.request import Request, urlopen
+
+import requests
 
 from airflow_provider_workato.sandbox.client import running_sandbox
 from tools.bench.measure import in_turn
@@ -82,12 +83,13 @@ def _poll(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def _size_of_answer(url: str) -> int:
-    question = Request(  # noqa: S310 - the sandbox's address
-        f"{url}/api/connections?include_runtime_connections=true",
+    answer = requests.get(
+        f"{url}/api/connections",
+        params={"include_runtime_connections": "true"},
         headers={"Authorization": f"Bearer {TOKEN}"},
+        timeout=300,
     )
-    with urlopen(question) as answer:  # noqa: S310
-        return len(answer.read())
+    return len(answer.content)
 
 
 def _table(*, size: int, answer: int, found: dict[str, list[dict[str, Any]]]) -> Table:
