@@ -25,7 +25,8 @@ IN_DOCS = {
     "waiting-task",
     "log",
 }
-_MAX_SIZE = 150_000
+#: In bytes. The log of a wait is the largest: Airflow writes the event that resumes the task into it.
+_MAX_SIZE = 200_000
 _MARGIN = 16
 
 
