@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 from airflow_provider_workato.arguments import parse_time
 from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
-    WorkatoError,
     WorkatoNotFoundError,
 )
 from airflow_provider_workato.redaction import redact
@@ -67,20 +65,6 @@ class Advice(StrEnum):
         "Log in again, then clear this task. For a new login URL, clear the task that fetches it, or use "
         "ask_again=True on the create."
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The outcome of a wait: authorized connections, an error, or neither yet.
-
-    :param connections: the connections, once all are authorized.
-    :param error: why the wait cannot succeed any more.
-    :param pending: the connections that are not authorized yet, while the wait goes on.
-    """
-
-    connections: Sequence[WorkatoConnection] | None = None
-    error: WorkatoError | None = None
-    pending: Sequence[WorkatoConnection] = ()
 
 
 def state_of(connection: WorkatoConnection) -> State:
@@ -264,46 +248,6 @@ def failure(
         authorization_status=status,
         authorization_error=quoted,
     )
-
-
-def settles(states: Sequence[State | None], *, fail_fast: bool = True) -> bool:
-    """Tell whether a wait for connections in these states is over.
-
-    :param states: what the status of each connection means, ``None`` for one that is not in the list.
-    :param fail_fast: as for :func:`judge`.
-    """
-    if None in states or (fail_fast and (State.FAILED in states or State.LOST in states)):
-        return True
-    return all(state is State.AUTHORIZED for state in states)
-
-
-def judge(
-    found: Mapping[int, WorkatoConnection],
-    wanted: Sequence[int],
-    *,
-    fail_fast: bool = True,
-    known_failures: Collection[str] = (),
-    advice: Advice = Advice.WAITED,
-) -> Verdict:
-    """Decide a wait for one or more connections.
-
-    :param found: the newest list of connections, by id.
-    :param wanted: the ids waited for.
-    :param fail_fast: give up on the first connection that failed or was lost; otherwise keep waiting, since
-        a person may log in again. A missing connection always ends the wait.
-    :param known_failures: the marks of failures that do not count, from :func:`failure_mark`.
-    :param advice: what the error for a connection that failed or was lost advises.
-    """
-    if missing := [connection_id for connection_id in wanted if connection_id not in found]:
-        return Verdict(error=not_in_list(missing))
-    rows = [found[connection_id] for connection_id in wanted]
-    states = [state_for_wait(row, known_failures) for row in rows]
-    if not settles(states, fail_fast=fail_fast):
-        pending = zip(rows, states, strict=True)
-        return Verdict(pending=[row for row, state in pending if state is not State.AUTHORIZED])
-    ended = (row for row, state in zip(rows, states, strict=True) if state is not State.WAITING)
-    error = next(filter(None, (failure(row, advice=advice) for row in ended)), None)
-    return Verdict(error=error) if error else Verdict(connections=rows)
 
 
 def not_in_list(missing: Sequence[int]) -> WorkatoNotFoundError:

@@ -29,25 +29,19 @@ way. Every other error is left to Airflow's ``retries``.
 
 from __future__ import annotations
 
-import copy
-import json
-import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from airflow_provider_workato.version_compat import (
     AirflowException,
     AirflowFailException,
     AirflowNotFoundException,
+    AirflowSensorTimeout,
+    AirflowTaskTimeout,
 )
 
-#: The prefix of the traceback line that holds an error's attributes.
-_DETAILS = "details: "
-
-#: The longest attribute on that line, in characters of JSON.
+#: The longest attribute of an error that an event holds, in characters.
 _MAX_DETAIL = 2000
-
-E = TypeVar("E", bound="WorkatoError")
 
 
 class WorkatoError(AirflowException):
@@ -200,54 +194,36 @@ class WorkatoExistsError(WorkatoError, AirflowFailException):
         self.connection_ids = list(connection_ids)
 
 
-def for_traceback(error: E) -> E:
-    """Return a copy of *error* for a trigger to raise, without a traceback and with its attributes in a note.
+def to_data(error: BaseException) -> dict[str, Any]:
+    """Return what a trigger's event tells of an error, from which :func:`from_data` makes it again.
 
-    Airflow hands a trigger's exception to the task as a formatted traceback. An error raised by many waits
-    would collect the frames of all of them.
+    A task never receives its trigger's exception itself. The class is kept, so that the error has the same
+    effect as on a worker.
 
-    :param error: the error to copy.
+    :param error: the error that ended a wait.
     """
-    fresh = copy.copy(error)
-    fresh.__dict__.pop("__notes__", None)
-    details = {name: json.dumps(value, default=str) for name, value in vars(fresh).items()}
-    short = [f'"{name}": {text}' for name, text in details.items() if len(text) <= _MAX_DETAIL]
-    if short:
-        fresh.add_note(f"{_DETAILS}{{{', '.join(short)}}}")
-    return fresh
+    short = {name: value for name, value in vars(error).items() if len(repr(value)) <= _MAX_DETAIL}
+    return {"type": type(error).__name__, "message": str(error), "details": short}
 
 
-def from_traceback(lines: Sequence[str] | str | None) -> WorkatoError | None:
-    """Rebuild the error that ended a trigger from the traceback that Airflow hands to the task.
+def from_data(data: object) -> BaseException | None:
+    """Return the error that :func:`to_data` described, ``None`` if *data* is something else.
 
-    A task receives its trigger's exception only as a formatted traceback. With the class restored, a
-    permanent error fails a deferred task at once, as it does on a worker. The attributes come from the note
-    that :func:`for_traceback` adds.
-
-    :param lines: the traceback, as Airflow stores it.
-    :returns: the error, or ``None`` if the traceback does not end in an error of this provider.
+    :param data: what it returned.
     """
-    text = lines if isinstance(lines, str) else "\n".join(lines or ())
-    here = sys.modules[__name__]
-    details: dict[str, Any] = {}
-    for line in reversed(text.splitlines()):
-        if line.startswith(_DETAILS):
-            details = _parsed(line.removeprefix(_DETAILS))
-            continue
-        name, _, message = line.partition(": ")
-        module, _, class_name = name.strip().rpartition(".")
-        kind = getattr(here, class_name, None) if module == __name__ else None
-        if isinstance(kind, type) and issubclass(kind, WorkatoError):
-            error = kind(message)
-            for attribute in vars(error).keys() & details.keys():
-                setattr(error, attribute, details[attribute])
-            return error
-    return None
+    if not isinstance(data, dict) or not isinstance(details := data.get("details"), dict):
+        return None
+    known = (*_kinds(WorkatoError), AirflowSensorTimeout, AirflowTaskTimeout)
+    kind = next((each for each in known if each.__name__ == data.get("type")), None)
+    if kind is None:
+        return None
+    error: BaseException = kind(str(data.get("message")))
+    vars(error).update({name: details[name] for name in vars(error).keys() & details.keys()})
+    return error
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        details = json.loads(text)
-    except ValueError:
-        return {}
-    return details if isinstance(details, dict) else {}
+def _kinds(kind: type[BaseException]) -> Iterator[type[BaseException]]:
+    yield kind
+    for each in kind.__subclasses__():
+        if each.__module__ == __name__:
+            yield from _kinds(each)

@@ -58,7 +58,7 @@ nitpick_ignore_regex = [
     (r"py:class", r"Connection|Context|Logger|datetime|timedelta"),
     (r"py:.*", r".*\.[ET]"),
     # Internal modules, which have no page.
-    (r"py:.*", r".*_workato\.(authorization|connection_form|redaction)\b.*"),
+    (r"py:.*", r".*_workato\.(authorization|connection_form|redaction|wait)\b.*"),
     (r"py:.*", r".*_workato\.client\.(fast_decoding|retries|transport)\b.*"),
     (r"py:meth", r"_\w+"),
 ]

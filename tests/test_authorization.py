@@ -12,12 +12,11 @@ from airflow_provider_workato.authorization import (
     State,
     failure,
     has_unknown_status,
-    judge,
     pending_text,
     state_of,
 )
 from airflow_provider_workato.client.answers import parse_connection
-from airflow_provider_workato.exceptions import WorkatoAuthorizationError, WorkatoNotFoundError
+from airflow_provider_workato.exceptions import WorkatoAuthorizationError
 from tests.support.recorded import recorded_rows
 from tests.support.strategies import RECORDED_ROW, fixed, result_or_error, rows
 
@@ -113,12 +112,6 @@ def test_a_text_about_many_connections_is_short() -> None:
     assert "\n" not in pending_text(many)
 
 
-def test_a_wait_knows_what_it_waits_for() -> None:
-    assert judge(FOUND, [1, 3]).pending == [OPEN]
-    assert judge(FOUND, [1, 2], fail_fast=False).pending == [BAD]
-    assert judge(FOUND, [1]).pending == ()
-
-
 def test_failure_quotes_the_app_in_one_bounded_line() -> None:
     said = "GitHub said:\n" + "no " * 1000 + "t0p-s3cret"
     error = failure(
@@ -190,48 +183,9 @@ def test_the_advice_fits_the_task_and_the_connection(
     assert str(failure(row, advice=advice)).endswith(f" {ends}")
 
 
-def test_a_wait_advises_what_its_task_can_do() -> None:
-    waited, asked = judge(FOUND, [2]).error, judge(FOUND, [2], advice=Advice.ASKED).error
-    assert str(waited).endswith(Advice.WAITED)
-    assert str(asked).endswith(Advice.ASKED)
-
-
 @pytest.mark.parametrize("status", ["success", None, "pending"])
 def test_no_failure(status: str | None) -> None:
     assert failure({"id": 7, "authorization_status": status}) is None
-
-
-OK: dict[str, Any] = {"id": 1, "authorization_status": "success"}
-BAD: dict[str, Any] = {"id": 2, "authorization_status": "failed"}
-OPEN: dict[str, Any] = {"id": 3, "authorization_status": None}
-FOUND: dict[int, dict[str, Any]] = {row["id"]: row for row in (OK, BAD, OPEN)}
-
-
-def test_all_have_to_be_authorized() -> None:
-    assert judge(FOUND, [1]).connections == [OK]
-    assert judge(FOUND, [1, 1]).connections == [OK, OK]
-    assert judge(FOUND, [1, 3]).pending
-
-
-def test_one_failure_ends_the_wait() -> None:
-    verdict = judge(FOUND, [1, 3, 2])
-    assert not verdict.pending
-    assert isinstance(verdict.error, WorkatoAuthorizationError)
-    assert verdict.error.connection_id == 2
-
-
-def test_a_person_may_try_again() -> None:
-    assert judge(FOUND, [1, 2], fail_fast=False).pending
-
-
-@pytest.mark.parametrize("fail_fast", [True, False])
-def test_what_is_gone_does_not_come_back(fail_fast: bool) -> None:
-    one, two = (judge(FOUND, wanted, fail_fast=fail_fast).error for wanted in ([1, 8], [9, 8]))
-    assert isinstance(one, WorkatoNotFoundError)
-    assert str(one).startswith(
-        "Connection 8 is not in the list of connections: deleted, or not visible to this"
-    )
-    assert str(two).startswith("Connections 9, 8 are not in the list")
 
 
 @fixed
@@ -250,5 +204,3 @@ def test_every_connection_has_a_state_and_a_short_error(row: dict[str, Any]) -> 
         assert len(str(error)) < 1500
         assert str(error).isprintable()
         assert "GitHub OAuth connection" not in str(error)
-    verdict = judge({connection["id"]: connection}, [connection["id"], 1])
-    assert not verdict.pending

@@ -27,7 +27,7 @@ LAYERS = [
     {"links"},
     {"hooks"},
     {"provisioning"},
-    {"progress"},
+    {"wait"},
     {"authorization"},
     {"client"},
     {"arguments", "local_lock"},

@@ -16,10 +16,9 @@ from airflow_provider_workato.authorization import (
     State,
     failure,
     failure_mark,
-    pending_text,
     state_of,
 )
-from airflow_provider_workato.client.answers import SAID, without_secrets
+from airflow_provider_workato.client.answers import without_secrets
 from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
     WorkatoConfigurationError,
@@ -119,7 +118,6 @@ class HandOffOperator(AuthorizationWait):
         self.timeout = to_seconds(timeout, what="timeout")
         self.max_failed_polls = to_optional_count(max_failed_polls, what="max_failed_polls")
         self._connection_id: int | None = None
-        self._seen: WorkatoConnection | None = None
         self._pushed: dict[str, Any] = {}
 
     def _refuse_unused(self, **options: Any) -> None:
@@ -163,22 +161,27 @@ class HandOffOperator(AuthorizationWait):
         :param event: the trigger's event.
         """
         resumed_at = time.time()
-        if isinstance(event, Mapping):
-            # Before Airflow 3.3, the start date of a resumed task is when it was resumed.
-            self._execution_deadline = event.get("execution_deadline")
-        if isinstance(event, Mapping) and isinstance(event.get("connections"), list):
-            event = {
-                **event,
-                "connections": self._newer(event["connections"], listed_at=event.get("listed_at")),
-            }
+        told = event if isinstance(event, Mapping) else {}
+        # Before Airflow 3.3, the start date of a resumed task is when it was resumed.
+        self._execution_deadline = told.get("execution_deadline")
+        seen = told.get("connections") or []
         try:
             number = super().execute_complete(context, event)
         except WorkatoAuthorizationError as error:
-            deadline = event.get("deadline") or resumed_at + self.timeout
-            self._ask_again(context, error, deadline=deadline, at=resumed_at)
+            failed = error
+        else:
+            self._push_if_new(context, CONNECTION_KEY, seen[0])
+            return number
+        deadline = told.get("deadline") or resumed_at + self.timeout
+        try:
+            authorized = self._look_again(deadline=deadline, listed_at=told.get("listed_at"))
+        except WorkatoAuthorizationError as error:
+            failed, authorized, seen = error, None, self._seen()
+        if authorized is None:
+            self._ask_again(context, failed, seen, deadline=deadline, at=resumed_at)
             return self._wait_for_person(context, deadline=deadline)
-        self._push_authorized(context)
-        return number
+        self._push_if_new(context, CONNECTION_KEY, authorized[0])
+        return self._result(authorized)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume a deferred wait. Errors end the task as they do on a worker.
@@ -208,49 +211,52 @@ class HandOffOperator(AuthorizationWait):
             try:
                 connections = self.wait(deadline=deadline)
             except WorkatoAuthorizationError as error:
-                self._ask_again(context, error, deadline=deadline)
+                self._ask_again(context, error, self._seen(), deadline=deadline)
             else:
-                self._push_authorized(context)
+                self._push_if_new(context, CONNECTION_KEY, connections[0])
                 return self._result(connections)
 
-    def _newer(self, rows: list[WorkatoConnection], *, listed_at: object) -> list[WorkatoConnection]:
-        """Return a trigger's rows, those that failed as Workato lists them now.
+    def _look_again(self, *, deadline: float, listed_at: object) -> Sequence[WorkatoConnection] | None:
+        """Return the connection if it is authorized by now, ``None`` if nothing newer is known.
 
-        The person may have logged in since. And the triggerer leaves out what an app says to a task with
-        credentials.
+        The person may have logged in since the triggerer saw a failure. And the triggerer leaves out what an
+        app says to a task with credentials.
 
-        :param rows: the rows.
-        :param listed_at: when the triggerer listed them, in seconds since the epoch.
+        :param deadline: when the wait's timeout is over, in seconds since the epoch.
+        :param listed_at: when the triggerer listed it, in seconds since the epoch.
+        :raises WorkatoAuthorizationError: if it failed or was lost, with what the app says.
         """
-        if not self._quotes_app():
-            # A triggerer with an earlier release does quote it.
-            rows = [{**row, **dict.fromkeys(SAID)} for row in rows]
         is_recent = isinstance(listed_at, float) and time.time() - listed_at < self.poke_interval
-        fails = any(state_of(row) is not State.AUTHORIZED for row in rows)
-        if not fails or (self._quotes_app() and (is_recent or not self.ask_again)):
-            return rows
+        if self._quotes_app() and (is_recent or not self.ask_again):
+            return None
+        began = deadline - self.timeout
         try:
-            listed = self._listed()
+            newest = self._rows()
         except WorkatoError as error:
             # In the triggerer, too, a failed poll does not end a wait.
             self.log.warning("%s Using what the triggerer saw.", error)
-            return rows
-        newer = [row for row in listed if row["id"] == self._connection_id]
+            return None
         # If it was disconnected since, the person needs a new URL as after the failure.
-        return rows if any(state_of(row) is State.WAITING for row in newer) else newer
+        return self._begin(began, polled=time.time() - began).see(*newest)
 
     def _ask_again(
-        self, context: Context, error: WorkatoAuthorizationError, *, deadline: float, at: float | None = None
+        self,
+        context: Context,
+        error: WorkatoAuthorizationError,
+        seen: Sequence[WorkatoConnection],
+        *,
+        deadline: float,
+        at: float | None = None,
     ) -> None:
-        if not self.ask_again or self._seen is None:
+        if not self.ask_again or not seen:
             raise error
         # A list call may have waited for the rate limiter since.
         if (time.time() if at is None else at) >= (ends := self._ends(deadline)):
-            timed_out = self._timed_out if ends == deadline else self._execution_timed_out
-            raise timed_out(pending_text([self._seen], dated=True)) from error
+            wait = self._begin(deadline - self.timeout)
+            raise wait.timed_out(seen, by_execution=ends != deadline) from error
         # Without the error's advice: nobody has to do what the task does itself.
-        self.log.warning("%s Asking again.", failure(self._seen))
-        self._ask(context, self._seen, deadline=deadline)
+        self.log.warning("%s Asking again.", failure(seen[0]))
+        self._ask(context, seen[0], deadline=deadline)
 
     def _ask(self, context: Context, connection: WorkatoConnection, *, deadline: float) -> None:
         """Publish the URL and call the notifiers, unless an earlier try has already done so."""
@@ -318,10 +324,6 @@ class HandOffOperator(AuthorizationWait):
     def _quotes_app(self) -> bool:
         return not self._secrets()
 
-    def _push_authorized(self, context: Context) -> None:
-        if self._seen is not None:
-            self._push_if_new(context, CONNECTION_KEY, self._seen)
-
     def _push_if_new(self, context: Context, key: str, value: Any) -> None:
         """Push an XCom unless this process has: a custom backend keeps the objects of replaced values."""
         if key not in self._pushed or self._pushed[key] != value:
@@ -334,12 +336,12 @@ class HandOffOperator(AuthorizationWait):
     def _result(self, connections: Sequence[WorkatoConnection]) -> int:
         return int(connections[0]["id"])
 
-    def _decide(self, listed: Sequence[WorkatoConnection]) -> Sequence[WorkatoConnection] | None:
-        ours = [row for row in listed if row["id"] == self._connection_id]
+    def _shown(self, connection: WorkatoConnection) -> WorkatoConnection:
         # An app can quote in its error what it refused. A list does not know what that is.
-        ours = [without_secrets(row, self._secrets()) for row in ours]
-        self._seen = ours[0] if ours else None
-        return super()._decide(ours)
+        return without_secrets(connection, self._secrets())
+
+    def _seen(self) -> Sequence[WorkatoConnection]:
+        return self._wait.seen() if self._wait else ()
 
 
 def _checked(notifiers: Notifier | Sequence[Notifier] | None) -> list[Notifier]:

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider_workato.arguments import connection_ids
-from airflow_provider_workato.authorization import Advice, ids_text, judge, pending_text
-from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, from_traceback
+from airflow_provider_workato.authorization import Advice, ids_text
+from airflow_provider_workato.exceptions import WorkatoAuthError, WorkatoError, from_data
 from airflow_provider_workato.operators.base import WorkatoOperator
-from airflow_provider_workato.progress import Progress, next_reminder, schedule_text
 from airflow_provider_workato.version_compat import (
     TRIGGER_FAILED,
     AirflowFailException,
@@ -23,6 +22,7 @@ from airflow_provider_workato.version_compat import (
     shortest_deferral,
     triggerer_queue,
 )
+from airflow_provider_workato.wait import DecodedRow, Wait, next_reminder, schedule_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -63,10 +63,7 @@ class AuthorizationWait(WorkatoOperator):
     #: When Airflow's ``execution_timeout`` is over, in seconds since the epoch; ``None`` without one.
     _execution_deadline: float | None = None
     _ids: tuple[object, list[int]] | None = None
-    _progress: Progress | None = None
-    _rows: Sequence[WorkatoConnection] | None = None
-    _pending: Sequence[WorkatoConnection] = ()
-    _tell_after: float = 0.0
+    _wait: Wait | None = None
 
     def _waits_for(self) -> Any:
         """Return the connection's id, or a sequence of ids, as the user or an upstream task gave them."""
@@ -80,6 +77,13 @@ class AuthorizationWait(WorkatoOperator):
         """Return whether the triggerer may quote what the app says: it does not know the task's secrets."""
         return True
 
+    def _shown(self, connection: WorkatoConnection) -> WorkatoConnection:
+        """Return what the log, the errors and the result may show of a connection.
+
+        :param connection: a connection of the list.
+        """
+        return connection
+
     def _result(self, connections: Sequence[WorkatoConnection]) -> Any:
         """Return the task's result.
 
@@ -92,15 +96,15 @@ class AuthorizationWait(WorkatoOperator):
 
         :param deadline: when its timeout is over, in seconds since the epoch; ``None`` for one from now on.
         """
-        progress = self._begin(None if deadline is None else deadline - self.timeout)
+        wait = self._begin(None if deadline is None else deadline - self.timeout)
         try:
             while (connections := self._look()) is None:
-                if progress.elapsed > self.timeout:
-                    raise self._timed_out()
+                if wait.elapsed > self.timeout:
+                    raise wait.timed_out(by_execution=False)
                 time.sleep(self.poke_interval)
         except AirflowTaskTimeout:
             # Airflow's message names no connection.
-            raise self._execution_timed_out() from None
+            raise wait.timed_out(by_execution=True) from None
         return connections
 
     def defer_wait(
@@ -121,7 +125,6 @@ class AuthorizationWait(WorkatoOperator):
         trigger = self._trigger(
             deadline=deadline,
             execution_deadline=self._execution_deadline,
-            began=deadline - self.timeout,
             since=now,
             # An upstream task may just have changed the connection.
             accept_newest=not self.upstream_task_ids if accept_newest is None else accept_newest,
@@ -146,18 +149,12 @@ class AuthorizationWait(WorkatoOperator):
 
         :param event: the trigger's event.
         """
-        status = event.get("status") if isinstance(event, Mapping) else None
-        if status == "timeout":
-            raise self._timed_out(event.get("pending"))
-        if status == "execution_timeout":
-            raise self._execution_timed_out(event.get("pending"))
-        if status == "settled" and isinstance(event.get("connections"), list):
-            waited = event.get("waited")
-            self._begin(time.time() - waited if isinstance(waited, (int, float)) else None)
-            connections = self._decide(event["connections"])
-            if connections is not None:
-                return self._result(connections)
-        raise WorkatoError("The trigger's event is missing or unexpected. Clear the task to wait again.")
+        told = event if isinstance(event, Mapping) else {}
+        if "error" not in told and isinstance(connections := told.get("connections"), list):
+            return self._result(connections)
+        raise from_data(told.get("error")) or WorkatoError(
+            "The trigger's event is missing or unexpected. Clear the task to wait again."
+        )
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Resume a deferred wait. Errors end the task as they do on a worker.
@@ -179,7 +176,7 @@ class AuthorizationWait(WorkatoOperator):
             limit = self._execution_seconds
             if limit is not None and limit < self.timeout:
                 # Airflow 2, and a task that started in the triggerer: Airflow counts it, too.
-                raise self._execution_timed_out()
+                raise self._begin().timed_out(by_execution=True)
             # A triggerer that runs ends the wait before Airflow does.
             raise AirflowSensorTimeout(
                 f"No triggerer ended the wait for {ids_text(self._wanted)} within the specified timeout of "
@@ -187,7 +184,7 @@ class AuthorizationWait(WorkatoOperator):
             )
         if traceback:
             self.log.error("Trigger failed:\n%s", "\n".join(traceback))
-        raise from_traceback(traceback) or TaskDeferralError(str(getattr(reason, "value", reason)))
+        raise TaskDeferralError(str(getattr(reason, "value", reason)))
 
     @property
     def _triggerer_command(self) -> str:
@@ -217,24 +214,6 @@ class AuthorizationWait(WorkatoOperator):
         """
         return deadline if self._execution_deadline is None else min(deadline, self._execution_deadline)
 
-    def _timed_out(self, pending: str | None = None) -> AirflowSensorTimeout:
-        return AirflowSensorTimeout(
-            f"Still waiting for {self._pending_text(pending)} after the specified timeout of "
-            f"{self.timeout:g} s. Finish the authorization and clear this task, or set a longer timeout."
-        )
-
-    def _execution_timed_out(self, pending: str | None = None) -> AirflowTaskTimeout:
-        """Return the error that Airflow raises on a worker, so that the task's retries apply."""
-        return AirflowTaskTimeout(
-            f"Still waiting for {self._pending_text(pending)} after the execution_timeout of "
-            f"{self._execution_seconds:g} s. Finish the authorization and clear this task, or set a longer "
-            "execution_timeout."
-        )
-
-    def _pending_text(self, pending: str | None) -> str:
-        pending = pending or pending_text(self._pending, dated=True)
-        return pending or f"{ids_text(self._wanted)} (Workato's list was not received)"
-
     def _skip_after(self, error: BaseException | None) -> None:
         """Skip the task if an option says so. Airflow logs the message only, so it quotes the error.
 
@@ -261,7 +240,13 @@ class AuthorizationWait(WorkatoOperator):
 
     def _look(self) -> Sequence[WorkatoConnection] | None:
         """List the connections once; return those waited for if all are authorized."""
-        return self._decide(self._listed())
+        wait = self._wait or self._begin()
+        return wait.see(*self._rows())
+
+    def _rows(self) -> tuple[dict[int, DecodedRow], float]:
+        """Return the rows of a new list that it waits for, and when the list was requested."""
+        listed_at, wanted = time.monotonic(), set(self._wanted)
+        return {row["id"]: DecodedRow(row) for row in self._listed() if row["id"] in wanted}, listed_at
 
     def _listed(self) -> list[WorkatoConnection]:
         try:
@@ -275,7 +260,7 @@ class AuthorizationWait(WorkatoOperator):
     def _list(self) -> list[WorkatoConnection]:
         return self.hook.list_connections(include_runtime_connections=True, **self._list_filters())
 
-    def _begin(self, began: float | None = None, *, polled: float | None = None) -> Progress:
+    def _begin(self, began: float | None = None, *, polled: float | None = None) -> Wait:
         """Begin a wait that an earlier process may have begun.
 
         :param began: when the wait began, in seconds since the epoch; ``None`` for now.
@@ -284,39 +269,22 @@ class AuthorizationWait(WorkatoOperator):
         """
         now = time.time()
         began = now if began is None else began
-        self._rows, self._pending = None, ()
-        self._tell_after = 0.0 if polled is None else next_reminder(polled)
-        self._progress = Progress(
-            self.log,
-            began=time.monotonic() - max(0.0, now - began),
+        self._wait = Wait(
+            self._wanted,
+            log=self.log,
             interval=self.poke_interval,
-            deadline=self._ends(began + self.timeout),
-        )
-        return self._progress
-
-    def _decide(self, listed: Sequence[WorkatoConnection]) -> Sequence[WorkatoConnection] | None:
-        wanted, progress = self._wanted, self._progress or self._begin()
-        found = {row["id"]: row for row in listed}
-        verdict = judge(
-            found,
-            wanted,
+            began=time.monotonic() - max(0.0, now - began),
+            deadline=began + self.timeout,
+            timeout=self.timeout,
+            execution_deadline=self._execution_deadline,
+            execution_timeout=self._execution_seconds,
             fail_fast=self.fail_fast,
             known_failures=self.known_failures,
             advice=self._advice,
+            shown=self._shown,
+            tell_after=0.0 if polled is None else next_reminder(polled),
         )
-        before, self._rows = self._rows, [found[number] for number in wanted if number in found]
-        self._pending = verdict.pending
-        if verdict.connections is not None:
-            progress.authorized(wanted)
-        elif before is not None:
-            known = {row["id"]: row for row in before}
-            progress.changed([(known[row["id"]], row) for row in self._rows if row["id"] in known])
-        if verdict.error is not None:
-            raise verdict.error
-        if verdict.pending and progress.elapsed >= self._tell_after:
-            progress.waiting(verdict.pending, reminds=self._tell_after > 0)
-            self._tell_after = next_reminder(progress.elapsed)
-        return verdict.connections
+        return self._wait
 
     def _trigger(self, **kwargs: Any) -> WorkatoConnectionTrigger:
         from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
@@ -328,6 +296,9 @@ class AuthorizationWait(WorkatoOperator):
             fail_fast=self.fail_fast,
             known_failures=self.known_failures,
             max_failed_polls=None if self.silent_fail else self.max_failed_polls,
+            timeout=self.timeout,
+            execution_timeout=self._execution_seconds,
+            advice=self._advice.name,
             quote_app=self._quotes_app(),
             **kwargs,
         )

@@ -159,20 +159,20 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         # Each poll of mode reschedule is a process of its own. Only the first one tells of the wait; a later
         # one reminds if a reminder became due since the previous one.
         polled = waited - self._longest_gap(waited) if waited else None
-        progress = self._begin(time.time() - waited, polled=polled)
+        wait = self._begin(time.time() - waited, polled=polled)
         try:
             return super().execute(context)
         except AirflowSensorTimeout:
-            raise self._timed_out() from None
+            raise wait.timed_out(by_execution=False) from None
         except AirflowTaskTimeout:
-            raise self._execution_timed_out() from None
+            raise wait.timed_out(by_execution=True) from None
         except AirflowSkipException as skip:
             if isinstance(skip.__cause__, AirflowTaskTimeout) and not self.reschedule:
                 # Airflow skips the task if that happens during a poke, and fails it between two.
-                raise self._execution_timed_out() from None
+                raise wait.timed_out(by_execution=True) from None
             # Airflow's message names no connection. A timeout that skips the task has no cause.
-            late = skip.__cause__ is None and progress.elapsed > self.timeout
-            self._skip_after(self._timed_out() if late else skip.__cause__)
+            late = skip.__cause__ is None and wait.elapsed > self.timeout
+            self._skip_after(wait.timed_out(by_execution=False) if late else skip.__cause__)
             raise
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
 import logging
 import math
 import threading
@@ -22,13 +23,12 @@ from airflow_provider_workato.exceptions import (
     WorkatoAuthError,
     WorkatoConfigurationError,
     WorkatoError,
-    for_traceback,
 )
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.links.connections import connection_url
-from airflow_provider_workato.progress import next_reminder
 from airflow_provider_workato.triggers.rows import read_rows
 from airflow_provider_workato.version_compat import read_connection, triggerer_can_hang
+from airflow_provider_workato.wait import next_reminder
 
 if TYPE_CHECKING:
     from airflow_provider_workato.client.session import Version
@@ -185,7 +185,7 @@ class Follower:
             await self._waiter
         item, self._item, self._waiter = self._item, None, None
         if isinstance(item, WorkatoError):
-            raise for_traceback(item)
+            raise copy.copy(item)
         self._reminded = self._reminded and item is not None
         return item
 

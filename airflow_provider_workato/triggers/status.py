@@ -21,11 +21,11 @@ from airflow.triggers.base import TriggerEvent
 from airflow_provider_workato.arguments import to_optional_id
 from airflow_provider_workato.authorization import State
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
-from airflow_provider_workato.progress import schedule_text
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
 from airflow_provider_workato.triggers.reports import Reported, Reports, loss
 from airflow_provider_workato.triggers.shared_list import Follower, PollFailed, Snapshot, follow, in_thread
 from airflow_provider_workato.version_compat import asset_stores
+from airflow_provider_workato.wait import schedule_text
 
 if TYPE_CHECKING:
     from datetime import timedelta

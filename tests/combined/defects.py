@@ -66,33 +66,31 @@ def _a_watch_narrows_the_list_of_all() -> None:
 def _one_bad_poll_is_enough() -> None:
     from airflow.providers.common.compat.sdk import AirflowFailException
 
-    from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
+    from airflow_provider_workato.wait import Wait
 
-    def too_many(self: Any, item: Any, failed: int, refused: int) -> bool:
-        return isinstance(item.error, AirflowFailException)
+    def has_failed_too_often(self: Any, error: Exception) -> bool:
+        return isinstance(error, AirflowFailException)
 
-    _replace(WorkatoConnectionTrigger, "_too_many", too_many)
+    _replace(Wait, "_has_failed_too_often", has_failed_too_often)
 
 
 def _a_list_of_any_age_is_an_answer() -> None:
-    from airflow_provider_workato.authorization import judge
-    from airflow_provider_workato.triggers.connections import WorkatoConnectionTrigger
     from airflow_provider_workato.triggers.shared_list import SharedList, Snapshot
+    from airflow_provider_workato.wait import Wait
 
     def latest(self: Any, *, max_age: float) -> Any:
         return self._latest if isinstance(self._latest, Snapshot) else None
 
-    def verdict(self: Any, snapshot: Any, wanted: Any, progress: Any, *, since: float) -> Any:
-        found = {number: snapshot.rows[number].connection() for number in wanted if number in snapshot.rows}
-        verdict = judge(found, wanted, fail_fast=self.fail_fast)
-        if not verdict.pending and (
-            snapshot.moment >= since or (self.accept_newest and verdict.connections is not None)
-        ):
-            return verdict
-        return None
+    seen = Wait.see
+
+    def see(self: Any, rows: Any, listed_at: float) -> Any:
+        is_accepted = self._accept_newest and all(
+            row is not None and row.state == "authorized" for row in map(rows.get, self.ids)
+        )
+        return seen(self, rows, self.since if is_accepted else listed_at)
 
     _replace(SharedList, "latest", latest)
-    _replace(WorkatoConnectionTrigger, "_verdict", verdict)
+    _replace(Wait, "see", see)
 
 
 def _a_fork_keeps_the_sockets() -> None:

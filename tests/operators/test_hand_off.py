@@ -347,8 +347,8 @@ def test_a_deny_does_not_restart_the_clock(sandbox: RunningSandbox, connect: Con
     with pytest.raises(TaskDeferred) as second:
         make_login(**options).resume_execution(*resume_with(fired, first.value.method_name), ti.context)
     before, now = first.value.trigger, second.value.trigger
-    assert (now.began, now.deadline, now.execution_deadline) == (
-        before.began,
+    assert (now.timeout, now.deadline, now.execution_deadline) == (
+        before.timeout,
         before.deadline,
         before.execution_deadline,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -25,18 +24,13 @@ from airflow.providers.common.compat.sdk import (
     task_group,
 )
 
-from airflow_provider_workato import exceptions
 from airflow_provider_workato.exceptions import (
-    WorkatoAuthError,
     WorkatoAuthorizationError,
     WorkatoConfigurationError,
     WorkatoError,
-    WorkatoExistsError,
     WorkatoRateLimitError,
     WorkatoTransportError,
-    WorkatoValidationError,
-    for_traceback,
-    from_traceback,
+    to_data,
 )
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 from airflow_provider_workato.version_compat import (
@@ -94,7 +88,7 @@ def test_the_wait_is_handed_over_with_all_it_needs() -> None:
     _, kwargs = handed.trigger.serialize()
     since, deadline = kwargs.pop("since"), kwargs.pop("deadline")
     assert deadline - since == 60
-    assert kwargs.pop("began") == since
+    assert kwargs.pop("timeout") == 60
     assert kwargs == {
         "connection_id": [36, 37],
         "workato_conn_id": "workato_default",
@@ -110,6 +104,10 @@ def test_the_wait_is_handed_over_with_all_it_needs() -> None:
         "dag_result": False,
         "min_seconds": shortest_deferral(),
         "known_failures": [],
+        "execution_deadline": None,
+        "execution_timeout": None,
+        "quote_app": True,
+        "advice": "WAITED",
     }
     # Airflow's own timeout leaves the trigger time for a look after the deadline.
     assert handed.timeout == timedelta(seconds=60 + handed.trigger.SLACK + shortest_deferral())
@@ -177,9 +175,8 @@ def test_execution_timeout_counts_from_the_start_of_the_try() -> None:
 def test_the_end_of_execution_timeout_lets_retries_apply(skip: dict[str, Any]) -> None:
     """As on a worker, where Airflow ends the pause between two pokes, soft_fail or not."""
     options = {"execution_timeout": timedelta(seconds=17), **skip}
-    event = {"status": "execution_timeout", "pending": "connection 36 (no status yet)"}
-    says = r"for connection 36 \(no status yet\) after the execution_timeout of 17 s"
-    with pytest.raises(AirflowTaskTimeout, match=says):
+    event = {"error": to_data(AirflowTaskTimeout("after 17 s")), "connections": []}
+    with pytest.raises(AirflowTaskTimeout, match="after 17 s"):
         resumed("execute_complete", {"event": event}, **options)
     # Airflow 2, and a task that started in the triggerer.
     with pytest.raises(AirflowTaskTimeout, match=r"Still waiting for connection 36 .* of 17 s"):
@@ -210,12 +207,9 @@ def test_deferrable_by_airflows_default() -> None:
 # A trigger that ended otherwise
 
 
-NOT_YET = {"id": 36, "authorization_status": None}
-
-
 @pytest.mark.parametrize(
     "event",
-    [None, {}, "x", {"status": "?"}, {"status": "settled"}, {"status": "settled", "connections": [NOT_YET]}],
+    [None, {}, "x", {"error": None, "connections": []}, {"error": {"type": "Exception", "details": {}}}],
 )
 def test_an_event_that_is_none(event: object) -> None:
     with pytest.raises(WorkatoError, match="Clear the task to wait again") as caught:
@@ -252,69 +246,19 @@ def test_a_trigger_that_was_lost(arguments: dict[str, Any] | None) -> None:
         resumed("__fail__", arguments, never_fail=True)
 
 
-def test_a_trigger_that_failed_for_good() -> None:
-    text = "Traceback …\nairflow_provider_workato.exceptions.WorkatoAuthError: no: token\n"
-    with pytest.raises(WorkatoAuthError, match=r"^no: token$"):
-        resumed("__fail__", {"error": "Trigger failure", "traceback": text.splitlines()})
-
-
-@pytest.mark.parametrize("name", [name for name in vars(exceptions) if name.startswith("Workato")])
-def test_every_error_finds_its_way_through_a_traceback(name: str) -> None:
-    lines = ["Traceback (most recent call last):", f"airflow_provider_workato.exceptions.{name}: a: b"]
-    for form in (lines, "\n".join(lines)):
-        error = from_traceback(form)
-        assert type(error).__name__ == name
-        assert str(error) == "a: b"
-
-
 @pytest.mark.parametrize(
     "error",
     [
         WorkatoAuthorizationError("m", connection_id=36, authorization_status="failed"),
         WorkatoRateLimitError("m", status=429, operation="list_connections", retry_after=2.5),
-        WorkatoValidationError("m", status=422, field_errors={"name": ["a: b"]}, support_id="s", detail="d"),
-        WorkatoExistsError("m", connection_ids=[1, 2]),
         WorkatoTransportError("m", operation="list_connections", request_sent=False),
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_the_attributes_find_their_way_through_a_traceback(error: WorkatoError) -> None:
+def test_a_wait_that_failed_raises_its_error(error: WorkatoError) -> None:
     with pytest.raises(type(error)) as caught:
-        raise for_traceback(error)
-    rebuilt = from_traceback(traceback.format_exception(caught.value))
-    assert type(rebuilt) is type(error)
-    assert (str(rebuilt), vars(rebuilt)) == (str(error), vars(error))
-
-
-def test_what_is_long_does_not_come_along() -> None:
-    error = WorkatoValidationError("m", status=422, detail="d" * 100_000)
-    (note,) = for_traceback(error).__notes__
-    assert len(note) < 200
-    rebuilt = from_traceback([f"{type(error).__module__}.WorkatoValidationError: m", note])
-    assert isinstance(rebuilt, WorkatoValidationError)
-    assert (rebuilt.status, rebuilt.detail) == (422, "")
-
-
-@pytest.mark.parametrize("details", ["", "{", "[]", "null"])
-def test_details_that_are_none(details: str) -> None:
-    lines = [f"{WorkatoError.__module__}.WorkatoAuthError: m", f"details: {details}"]
-    assert isinstance(from_traceback(lines), WorkatoAuthError)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        None,
-        "",
-        [],
-        "ValueError: x",
-        "elsewhere.WorkatoAuthError: x",
-        "airflow_provider_workato.exceptions.sys: x",
-        "airflow_provider_workato.exceptions.Nothing: x",
-    ],
-)
-def test_other_tracebacks(text: str | None) -> None:
-    assert from_traceback(text) is None
+        resumed("execute_complete", {"event": {"error": to_data(error), "connections": []}})
+    assert (str(caught.value), vars(caught.value)) == (str(error), vars(error))
 
 
 # Ending in the triggerer

@@ -15,11 +15,11 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowSensorTimeout
 from packaging.version import Version
 
-from airflow_provider_workato import progress
-from airflow_provider_workato.progress import next_reminder
+from airflow_provider_workato import wait
 from airflow_provider_workato.sandbox.client import wait_until
 from airflow_provider_workato.sensors import connections
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
+from airflow_provider_workato.wait import next_reminder
 from tests.support import waits
 from tests.support.airflow import AIRFLOW, on_airflow_33
 from tests.support.hook import Connect
@@ -132,7 +132,7 @@ def test_a_rescheduled_wait_knows_when_it_began(
     monkeypatch: pytest.MonkeyPatch,
     log: Callable[[], str],
 ) -> None:
-    monkeypatch.setattr(progress, "FIRST_REMINDER", 0.3)
+    monkeypatch.setattr(wait, "FIRST_REMINDER", 0.3)
     monkeypatch.setattr(connections, "SCHEDULER_DELAY", 0.0)
     (number,) = sandbox.control.seed([{}])
     with pytest.raises(AirflowSensorTimeout):
@@ -179,7 +179,7 @@ def test_a_long_wait_reminds_now_and_then(
     monkeypatch: pytest.MonkeyPatch,
     log: Callable[[], str],
 ) -> None:
-    monkeypatch.setattr(progress, "FIRST_REMINDER", 0.3)
+    monkeypatch.setattr(wait, "FIRST_REMINDER", 0.3)
     (number,) = sandbox.control.seed([{}])
     with pytest.raises(AirflowSensorTimeout):
         way(make(number, timeout=6), make_task_instance())
