@@ -197,6 +197,8 @@ def run_forked(line: Line, *, number: int, creates: int) -> None:
     from airflow_provider_workato.exceptions import WorkatoError
     from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 
+    # A hook keeps the token that it reads first, so a token replaced since then explains an error.
+    began = time.monotonic()
     hook = WorkatoConnectionsHook("workato_default")
     try:
         hook.get_picklist(36, "sandbox_items")
@@ -209,7 +211,7 @@ def run_forked(line: Line, *, number: int, creates: int) -> None:
     side = "parent" if child else "child"
     made: list[dict[str, Any]] = []
     for each in range(creates):
-        told: dict[str, Any] = {"wanted": f"Forked {number} {side} {each}", "at": time.monotonic()}
+        told: dict[str, Any] = {"wanted": f"Forked {number} {side} {each}", "at": began}
         try:
             row = hook.create_connection(name=told["wanted"], provider="rest", folder_id=1892)
         except Exception as error:  # noqa: BLE001 - the model judges every error
