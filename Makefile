@@ -54,7 +54,7 @@ test-kill: .venv/.installed ## Kill real task and triggerer processes, and check
 test-combined: .venv/.installed ## Play random histories of tasks, waits, faults and kills, and check them against a model (minutes)
 	.venv/bin/python -m pytest -n 2 -m combined -rP tests/combined $(ARGS)
 
-test-cluster: .venv-cluster/.installed ## Play scenarios on Celery workers and two triggerers (minutes; ARGS=--short)
+test-cluster: .venv-cluster/.installed ## Play scenarios on Celery workers, or on Edge workers, and two triggerers (minutes; ARGS="--edge --short")
 	.venv-cluster/bin/python -m pytest -m cluster -s -o faulthandler_timeout=1200 tests/cluster $(ARGS)
 
 test-browser: .venv-browser/.installed docs ## Click through Airflow, the sandbox and the pages in Chromium (minutes; ARGS=--update-docs)
@@ -130,7 +130,7 @@ clean: ## Remove the environments and all caches
 	tools/venv.sh .venv-lowest constraints/lowest.txt "$(MINORS_2)" test
 
 .venv-cluster/.installed: $(PINS) constraints/airflow-3.3.txt
-	tools/venv.sh .venv-cluster constraints/airflow-3.3.txt "$(MINORS_3)" test cluster celery
+	tools/venv.sh .venv-cluster constraints/airflow-3.3.txt "$(MINORS_3)" test cluster executors
 
 .venv-browser/.installed: $(PINS) constraints/airflow-3.3.txt
 	tools/venv.sh .venv-browser constraints/airflow-3.3.txt "$(MINORS_3)" test cluster browser

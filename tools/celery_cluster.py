@@ -43,6 +43,7 @@ class CeleryCluster(AirflowCluster):
     :param broker: the URL of a Redis server.
     :param workers: number of workers to start.
     :param slots: number of tasks that a worker runs at once.
+    :param executor: the executor, or several, of which the first is the default.
     :param env: further environment variables. They override the defaults.
     :param options: further arguments of :class:`~tools.cluster.AirflowCluster`.
     """
@@ -54,6 +55,7 @@ class CeleryCluster(AirflowCluster):
         broker: str,
         workers: int = 2,
         slots: int = 8,
+        executor: str = "CeleryExecutor",
         env: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
@@ -69,7 +71,7 @@ class CeleryCluster(AirflowCluster):
         }
         super().__init__(
             database=database,
-            executor="CeleryExecutor",
+            executor=executor,
             parallelism=workers * slots,
             env=_NOTICED_SOON | celery | dict(env or {}),
             **options,
@@ -124,6 +126,13 @@ class CeleryCluster(AirflowCluster):
 
         :param name: the component.
         """
-        folder: Path = self.home / "tmp" / name
+        folder = self.temporary_folder(name)
         folder.mkdir(parents=True, exist_ok=True)
         return self.env | {"TMPDIR": str(folder)}
+
+    def temporary_folder(self, name: str) -> Path:
+        """Return a component's temporary folder.
+
+        :param name: the component.
+        """
+        return self.home / "tmp" / name

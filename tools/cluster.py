@@ -240,10 +240,17 @@ class AirflowCluster:
         :param deadline: seconds that it gets to end by itself.
         """
         component = self._components[name]
-        component.terminate()
+        self.ask_to_end(name)
         with contextlib.suppress(subprocess.TimeoutExpired):
             component.wait(timeout=deadline)
         self.kill(name)
+
+    def ask_to_end(self, name: str) -> None:
+        """Ask a component to finish what it does and to end.
+
+        :param name: the component, as :meth:`component_pid` takes it.
+        """
+        self._components[name].terminate()
 
     def component_pid(self, name: str) -> int:
         """Return a component's process id.

@@ -16,7 +16,7 @@ pin() {
     tr ' ' '\n' <<<"apache-airflow==$pins" | resolve "$output" --all-extras --constraint - "$@" pyproject.toml
 }
 
-pin airflow-3.3.txt 3.3.2 --group test --group lint --group cluster --group lineage --group celery --group browser
+pin airflow-3.3.txt 3.3.2 --group test --group lint --group cluster --group lineage --group executors --group browser
 # Airflow 3.0 sets no upper bound for either. Newer ones refuse its tokens, or its bodies without a content type.
 pin airflow-3.0.txt "3.0.6 pyjwt<2.11 fastapi<0.118" --group test --group cluster
 pin airflow-3.1.txt 3.1.8 --group test --group cluster

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 import secrets
+import shutil
 from functools import partial
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
-from tests.cluster.conftest import EXAMPLES, WATCHED, WORKERS, Stage
+from tests.cluster.conftest import EDGE_RUN, EXAMPLES, HELD, WATCHED, Stage
 from tests.cluster.figures import TRIGGERERS, Figures, Meter, is_poll, most_polls
 from tests.support.airflow import on_airflow_33
 from tools.airflow_api import FINISHED
@@ -23,6 +25,10 @@ pytestmark = [pytest.mark.cluster, on_airflow_33]
 wait = partial(wait_until, deadline=400, interval=0.5)
 LOST_EXAMPLE = "example_workato_lost"
 APPROVAL_EXAMPLE = "example_workato_approval"
+#: The Edge worker that is killed, and the one that takes over.
+KILLED, HEIR = "edge-0", "edge-1"
+#: What the heir also plays: a mapped task, a pool, and every call that needs no person.
+EDGE_EXAMPLES = ("example_workato_connection", "example_workato_tenants")
 
 
 def test_the_examples(stage: Stage) -> None:
@@ -99,15 +105,15 @@ def test_a_worker_killed_while_it_creates(stage: Stage) -> None:
 
     wait(lambda: made() >= stage.size.creates // 3, what="a third of the creates", interval=0.1)
     assert _count(stage, dag_id, run_id, "running") >= 2
-    stage.cluster.kill("worker-1")
-    stage.cluster.start_worker(1)
+    stage.cluster.kill(stage.workers[1])
+    stage.cluster.start_again(stage.workers[1])
     _succeeds(stage, dag_id, run_id)
     retried = [task for task in stage.api.task_instances(dag_id, run_id) if task["try_number"] > 1]
     assert retried, "the worker had no task when it was killed"
     assert made() == stage.size.creates
     # Both have made calls, each with a temporary folder of its own.
-    for number in range(WORKERS):
-        assert list((stage.cluster.home / "tmp" / f"worker-{number}").glob("airflow-provider-workato-*"))
+    for name in stage.workers:
+        assert list(stage.cluster.temporary_folder(name).glob("airflow-provider-workato-*"))
     _ids_are_read(stage, dag_id, run_id)
     figures = _figures(stage, meter, {dag_id: [run_id]})
     _one_poll_an_interval(stage, figures)
@@ -132,7 +138,8 @@ def test_a_rolling_restart_while_sensors_wait(stage: Stage) -> None:
     meter = stage.meter(f"rolling restart, {len(ids)} waits")
     run_id = stage.api.trigger(dag_id)
     _all_deferred(stage, dag_id, run_id)
-    parts = ["triggerer-0", "worker-0", "api-server", "dag-processor", "scheduler", "worker-1", "triggerer-1"]
+    first, second = stage.workers
+    parts = ["triggerer-0", first, "api-server", "dag-processor", "scheduler", second, "triggerer-1"]
     share = -(-len(ids) // len(parts))
     for number, name in enumerate(parts):
         if name.startswith("triggerer"):
@@ -155,7 +162,8 @@ def test_a_token_rotated_while_sensors_wait(stage: Stage) -> None:
     _all_deferred(stage, dag_id, run_id)
     old, new = stage.sandbox.token, f"sandbox-{secrets.token_urlsafe(24)}"
     control.set_tokens(old, new)
-    stage.api.set_password("workato_default", new)
+    for conn_id in ("workato_default", "workato_held"):
+        stage.api.set_password(conn_id, new)
     control.set_tokens(new)
     _poll(stage, rounds=2)
     refused = _polls(stage, status=401)
@@ -183,6 +191,31 @@ def test_every_change_was_reported_once(stage: Stage) -> None:
         assert set(stage.api.run_states(dag_id)) == {"success"}
 
 
+@pytest.fixture(scope="module")
+def killed_edge_worker(stage: Stage) -> int:
+    """Kill an Edge worker during creates, start another, and return the number of the last call before."""
+    control, cluster = stage.sandbox.control, stage.cluster
+    if KILLED in stage.workers:
+        cluster.end(HEIR)
+        shutil.rmtree(cluster.edge_home(HEIR))
+    else:
+        cluster.start_again(KILLED)
+    # One create is carried out although nobody reads the answer, the other while the retry looks for it.
+    control.add_fault("hold", operation="create_connection", performed=True)
+    control.add_fault("slow_server", operation="create_connection", performed=False)
+    stage.seed("cluster_edge_waits")
+    for dag_id in ("cluster_held", "cluster_edge_waits"):
+        stage.api.trigger(dag_id, run_id=EDGE_RUN)
+    wait(lambda: len(control.held()) == HELD, what="the creates to be held")
+    _all_deferred(stage, "cluster_edge_waits", EDGE_RUN)
+    last: int = control.requests()[-1]["seq"]
+    cluster.kill(KILLED)
+    cluster.start_again(HEIR)
+    return last
+
+
+# Meanwhile, Airflow notices that the worker of the next scenario is dead.
+@pytest.mark.usefixtures("killed_edge_worker")
 def test_a_change_whose_report_was_not_stored_is_reported_at_most_once_more(stage: Stage) -> None:
     control, meter = stage.sandbox.control, stage.meter("triggerers killed between a report and its note")
     first, second = control.seed([{"provider": "salesforce"}] * 2)
@@ -201,6 +234,42 @@ def test_a_change_whose_report_was_not_stored_is_reported_at_most_once_more(stag
     print(f"\n{meter.seconds():.0f} s, reported again: {reports.twice}")
     assert reports.missed == []
     assert reports.twice in ([], [(first, "authorized")])
+
+
+def test_an_edge_worker_takes_over_from_a_killed_one(stage: Stage, killed_edge_worker: int) -> None:
+    """It has nothing of the other one: no file and no database, only what Airflow and Workato say."""
+    control, meter = stage.sandbox.control, stage.meter("an Edge worker takes over from a killed one")
+    played = ("cluster_held", "cluster_edge_waits", *EDGE_EXAMPLES)
+    for dag_id in EDGE_EXAMPLES:
+        stage.api.trigger(dag_id, run_id=EDGE_RUN)
+    control.authorize_all(stage.ids["cluster_edge_waits"])
+    lost = _lost_waits(stage, "cluster_edge_waits", EDGE_RUN)
+
+    def both_look() -> bool:
+        looks = control.requests(operation="list_connections", since=killed_edge_worker)
+        sought = {name for look in looks for name in parse_qs(look["query"]).get("external_id", [])}
+        return {f"cluster_held-{number}" for number in range(HELD)} <= sought
+
+    wait(both_look, what="the retries to look for what the first tries made")
+    assert control.release() == 1
+    for dag_id in ("cluster_held", *EDGE_EXAMPLES):
+        _succeeds(stage, dag_id, EDGE_RUN)
+    _ids_are_read(stage, "cluster_held", EDGE_RUN)
+    for number in range(HELD):
+        where: dict[str, Any] = {
+            "dag_id": "cluster_held",
+            "run_id": EDGE_RUN,
+            "task_id": "create",
+            "map_index": number,
+        }
+        task = stage.api.task_instance(**where)
+        assert (task["hostname"], task["try_number"]) == (HEIR, 2)
+        assert stage.api.xcom(**where, key="created") is True
+        assert stage.api.links(**where)["Open in Workato"]
+        assert "which an interrupted try of this task created" in stage.api.log(**where, try_number=2)
+    hosts = {task["hostname"] for dag_id in played for task in stage.api.task_instances(dag_id, EDGE_RUN)}
+    assert {HEIR} <= hosts <= {KILLED, HEIR}
+    _figures(stage, meter, {dag_id: [EDGE_RUN] for dag_id in played}, lost_waits=lost)
 
 
 def _all_ended(stage: Stage, dag_id: str) -> bool:

@@ -77,6 +77,10 @@ with dag("cluster_one_run", max_active_runs=1):
 with dag("cluster_one_slot", max_active_runs=2):
     creates(PLAN["creates"]["cluster_one_slot"], pool="workato")
 
+# Its requests are held, and outlive the worker that sent them.
+with dag("cluster_held", max_active_runs=1):
+    creates(PLAN["creates"]["cluster_held"], workato_conn_id="workato_held")
+
 
 # A worker may be killed while it runs.
 @task(retries=2)
