@@ -102,6 +102,8 @@ class AirflowCluster:
             "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
             # By default, Airflow fails a task if its API does not answer within 5 s, as on a busy machine.
             "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
+            # By default, a task that starts gives up within 10 s, while the API server may still restart.
+            "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "10",
             # A shorter deferral can fail the task, because Airflow learns too late that it left its worker.
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "PYTHONUNBUFFERED": "1",
