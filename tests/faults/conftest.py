@@ -6,23 +6,24 @@ import logging
 import queue
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 
 import pytest
 
 from airflow_provider_workato.sandbox.client import SandboxProcess
-from tests.faults.doors import Stranger
-from tests.faults.stage import LOGGERS, Cell, Outcome, play
+from tests.faults.run import LOGGERS, Cell, Outcome, run
+from tests.support.listener import Listener, listening
 
 #: A cell spends most of its time waiting, so there are more sandboxes than processors.
 SANDBOXES = 12
 
 
 @pytest.fixture(scope="session")
-def stranger() -> Iterator[Stranger]:
+def foreign() -> Iterator[Listener]:
     """The server that redirects lead to."""
-    with closing(Stranger()) as stranger:
-        yield stranger
+    with listening() as listener:
+        # Another host name than the sandbox's: a client may trust other ports of the same host.
+        listener.url = f"{listener.url.replace('127.0.0.1', 'localhost')}/elsewhere"
+        yield listener
 
 
 @pytest.fixture(scope="module")
@@ -40,19 +41,19 @@ def everything_logged() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def outcome_of(
-    request: pytest.FixtureRequest, stranger: Stranger, everything_logged: None
+    request: pytest.FixtureRequest, foreign: Listener, everything_logged: None
 ) -> Iterator[Callable[[Cell], Outcome]]:
     """The outcome of a cell. All selected cells run in parallel, each on its own sandbox."""
     given = [getattr(item, "callspec", None) for item in request.session.items]
     params = [callspec.params.get("cell") for callspec in given if callspec is not None]
     cells = [cell for cell in params if isinstance(cell, Cell)]
     free: queue.SimpleQueue[SandboxProcess] = queue.SimpleQueue()
-    played: dict[str, Future[Outcome]] = {}
+    outcomes: dict[str, Future[Outcome]] = {}
 
-    def play_on_a_free_one(cell: Cell) -> Outcome:
+    def run_on_a_free_one(cell: Cell) -> Outcome:
         sandbox = free.get()
         try:
-            return play(cell, sandbox=sandbox, stranger=stranger)
+            return run(cell, sandbox=sandbox, foreign_url=foreign.url)
         finally:
             free.put(sandbox)
 
@@ -62,10 +63,10 @@ def outcome_of(
             list(pool.map(SandboxProcess.start, sandboxes))
             for sandbox in sandboxes:
                 free.put(sandbox)
-            played = {cell.id: pool.submit(play_on_a_free_one, cell) for cell in cells}
-            yield lambda cell: played[cell.id].result()
+            outcomes = {cell.id: pool.submit(run_on_a_free_one, cell) for cell in cells}
+            yield lambda cell: outcomes[cell.id].result()
         finally:
-            for future in played.values():
+            for future in outcomes.values():
                 future.cancel()
             list(pool.map(SandboxProcess.stop, sandboxes))
 

@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.faults.doors import Stranger
 from tests.faults.matrix import FAULTS
 from tests.faults.methods import METHODS
-from tests.faults.stage import Cell, Outcome
+from tests.faults.run import Cell, Outcome
+from tests.support.listener import Listener
 
 CELLS = [Cell(method=method, fault=fault) for fault in FAULTS for method in METHODS]
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.id)
-def test_cell(cell: Cell, outcome_of: Callable[[Cell], Outcome], stranger: Stranger) -> None:
+def test_cell(cell: Cell, outcome_of: Callable[[Cell], Outcome], foreign: Listener) -> None:
     outcome, expected = outcome_of(cell), cell.expected
     if cell.method.name == "test_connection" and expected.error is not None:
         # This method returns its error instead of raising it.
@@ -35,4 +35,4 @@ def test_cell(cell: Cell, outcome_of: Callable[[Cell], Outcome], stranger: Stran
     there = {"repeatable": 0, "look-up": 1}.get(cell.method.kind, expected.made)
     assert len(outcome.there) == there, outcome
     assert outcome.leaks == []
-    assert stranger.received == []
+    assert foreign.heard == []

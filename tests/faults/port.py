@@ -1,4 +1,4 @@
-"""Ports in front of a sandbox, and a foreign server."""
+"""A port in front of a sandbox that refuses connections at first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 
-class ClosedDoor:
+class RefusingPort:
     """A port that refuses connections until it is opened; then it forwards to *url*.
 
     :param url: the sandbox.
@@ -61,38 +61,13 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
 
 
 @contextmanager
-def closed_door(url: str) -> Iterator[ClosedDoor]:
-    """Yield a closed door to *url*.
+def refusing_port(url: str) -> Iterator[RefusingPort]:
+    """Yield a port in front of *url*.
 
     :param url: the sandbox.
     """
-    door = ClosedDoor(url)
+    port = RefusingPort(url)
     try:
-        yield door
+        yield port
     finally:
-        door.close()
-
-
-class Stranger:
-    """A foreign server, to which requests may be redirected; it records every byte that it receives."""
-
-    def __init__(self) -> None:
-        self.received: list[bytes] = []
-        self._line = socket.create_server(("127.0.0.1", 0))
-        # Use another host name than the sandbox: a client may trust other ports of the same host.
-        self.url = f"http://localhost:{self._line.getsockname()[1]}/elsewhere"
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def close(self) -> None:
-        """Close the port."""
-        with contextlib.suppress(OSError):
-            self._line.shutdown(socket.SHUT_RDWR)
-        self._line.close()
-
-    def _listen(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._line.accept()
-                with client:
-                    self.received.append(client.recv(65_536))
-                    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n[]")
+        port.close()

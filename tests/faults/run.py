@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import threading
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ from typing import Any
 from airflow_provider_workato.exceptions import WorkatoError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.sandbox.client import SandboxProcess
-from tests.faults.doors import Stranger, closed_door
 from tests.faults.matrix import USUAL, Ending, Fault
 from tests.faults.methods import CREDENTIAL, Method, prepare, wanted
+from tests.faults.port import refusing_port
+from tests.support.secrets import everything_shown
 
 #: The loggers whose lines could show a secret.
 LOGGERS = ("airflow_provider_workato", "urllib3")
@@ -61,12 +61,12 @@ class Outcome:
     leaks: list[str]
 
 
-def play(cell: Cell, *, sandbox: SandboxProcess, stranger: Stranger) -> Outcome:
+def run(cell: Cell, *, sandbox: SandboxProcess, foreign_url: str) -> Outcome:
     """Run a cell. Nothing else may use the sandbox meanwhile.
 
     :param cell: the cell.
     :param sandbox: the sandbox.
-    :param stranger: the server that redirects lead to.
+    :param foreign_url: where redirects lead to.
     """
     fault, method, control = cell.fault, cell.method, sandbox.control
     control.reset()
@@ -76,12 +76,12 @@ def play(cell: Cell, *, sandbox: SandboxProcess, stranger: Stranger) -> Outcome:
         url = sandbox.url
         heard = stack.enter_context(_listening())
         if fault.show.startswith("refused"):
-            door = stack.enter_context(closed_door(sandbox.url))
-            url = door.url
+            port = stack.enter_context(refusing_port(sandbox.url))
+            url = port.url
             if fault.show == "refused, then up":
-                heard.on_announcement = door.open
+                heard.on_announcement = port.open
         else:
-            target: dict[str, Any] = {"location": stranger.url} if fault.show == "redirect" else {}
+            target: dict[str, Any] = {"location": foreign_url} if fault.show == "redirect" else {}
             control.add_fault(
                 fault.show,
                 operation=method.operation,
@@ -96,7 +96,9 @@ def play(cell: Cell, *, sandbox: SandboxProcess, stranger: Stranger) -> Outcome:
         except WorkatoError as raised:
             error = raised
     rows = control.connections()
-    shown = [*heard.lines, *_faces(error), repr(result)]
+    shown = [*heard.lines, repr(result)]
+    if error is not None:
+        shown.append(everything_shown(error))
     return Outcome(
         error=error,
         result=result,
@@ -155,13 +157,3 @@ def _listening() -> Iterator[_Listener]:
     finally:
         for logger in loggers:
             logger.removeHandler(listener)
-
-
-def _faces(error: WorkatoError | None) -> list[str]:
-    """Return every representation of an error."""
-    if error is None:
-        return []
-    told = traceback.TracebackException.from_exception(error, capture_locals=True)
-    # Leave out the first frame, which is the test's own and holds the token.
-    told.stack = traceback.StackSummary.from_list(list(told.stack)[1:])
-    return [str(error), repr(error), repr(vars(error)), "".join(told.format())]
