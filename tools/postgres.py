@@ -1,4 +1,4 @@
-"""A temporary PostgreSQL server. On SQLite, Airflow's components would wait for each other's writes."""
+"""A temporary PostgreSQL server and its queries. On SQLite, Airflow's components would block each other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tools import debian
 from tools.cluster import free_port
@@ -58,6 +58,24 @@ def running_postgres() -> Iterator[str]:
             yield f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"
         finally:
             _stop(server, data)
+
+
+def query(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Return the rows of a query.
+
+    Airflow's REST API, asked every second for a thousand tasks, would be a load of its own.
+
+    :param url: the database, as :func:`running_postgres` yields it.
+    :param statement: the query, with ``%s`` for each value.
+    :param values: the values.
+    """
+    import psycopg2
+
+    dsn = url.replace("+psycopg2", "")
+    with contextlib.closing(psycopg2.connect(dsn)) as connection, connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _give_away(directory: str) -> list[str]:

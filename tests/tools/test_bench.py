@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from tools.bench.document import Document
 from tools.bench.measure import alternate, fresh_process, in_turn
-from tools.bench.report import Row, Section, Table, megabytes, milliseconds, times
+from tools.bench.report import Document, Row, Section, Table, compared, exact, megabytes, milliseconds, times
 
 
 def section(*rows: Row) -> Section:
@@ -17,31 +16,48 @@ def section(*rows: Row) -> Section:
     )
 
 
+ROWS = (
+    Row(label="calls", values=["6", "60"], goal="<= 7", met=True),
+    Row(label="memory", values=["9 MB", "10 MB"], goal="<= 0.1 x", met=False),
+    Row(label="seconds", values=["1"]),
+)
+
+
 def test_a_row_shows_its_goal_and_what_became_of_it() -> None:
-    text = section(
-        Row(label="calls", values=["6", "60"], goal="<= 7", met=True),
-        Row(label="memory", values=["9 MB", "10 MB"], goal="<= 0.1 x", met=False),
-        Row(label="seconds", values=["1", "2"]),
-    ).markdown()
-    assert text.splitlines()[-5:] == [
+    assert section(*ROWS).markdown().splitlines()[-5:] == [
         "|  | ours | theirs | goal | result |",
         "| --- | ---: | ---: | --- | --- |",
         "| calls | 6 | 60 | <= 7 | met |",
         "| memory | 9 MB | 10 MB | <= 0.1 x | **missed** |",
-        "| seconds | 1 | 2 |  |  |",
+        "| seconds | 1 |  |  |  |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("goal", "shown", "met"),
+    [
+        ({"share": 0.5}, "<= 0.5 x", True),
+        ({"share": 0.4}, "<= 0.4 x", False),
+        ({"most": 1e6}, "<= 1.0 MB", True),
+        ({"most": 9e5}, "<= 0.9 MB", False),
+        ({}, "", None),
+    ],
+)
+def test_a_measure_is_judged_beside_the_other_or_by_itself(
+    goal: dict[str, float], shown: str, met: bool | None
+) -> None:
+    row = compared("memory", 1e6, 2e6, show=megabytes, **goal)
+    assert row == Row(label="memory", values=["1.0 MB", "2.0 MB", "0.50 x"], goal=shown, met=met)
+
+
+@pytest.mark.parametrize(("counts", "met"), [((3, 3), True), ((3, 2), False)])
+def test_a_number_has_to_be_reached_by_all(counts: tuple[int, ...], met: bool) -> None:
+    assert exact("made", *counts, goal=3).met is met
 
 
 def test_what_was_missed_is_named() -> None:
     document = Document(facts=[])
-    document.put(
-        section(
-            Row(label="calls", values=["6", "60"], goal="<= 7", met=True),
-            Row(label="memory", values=["9 MB", "10 MB"], goal="<= 0.1 x", met=False),
-            Row(label="seconds", values=["1", "2"]),
-        ),
-        load=1,
-    )
+    document.put(section(*ROWS), load=1)
     assert "\nMissed: Waiting: memory.\n" in document.markdown()
 
 

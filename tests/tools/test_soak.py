@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from tools.bench.document import Document
+from tools.bench.report import Document
 from tools.soak.memory import Memory
 from tools.soak.play import Outcome
 from tools.soak.report import page, passed, section

@@ -6,12 +6,17 @@ import json
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import requests
 
 HOOK = "WorkatoConnectionsHook"
 SESSION = "requests.Session"
 HTTP_HOOK = "HttpHook"
 VENDOR = "workato-platform-cli"
+#: What the sandboxes take of the contenders that run in processes of their own.
+TOKEN = "benchmark"  # noqa: S105 - the sandbox takes any
 
 List = Callable[[], Any]
 _SECONDS = 300
@@ -33,12 +38,7 @@ def contender(name: str, *, url: str, token: str) -> Iterator[List]:
 def _hook(url: str, token: str) -> Iterator[List]:
     from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 
-    # More than any workspace has, and more than a benchmark calls: what keeps the pace is at work, but
-    # nothing waits for a turn.
-    extra = {"list_calls_per_minute": 600}
-    os.environ["AIRFLOW_CONN_WORKATO_DEFAULT"] = json.dumps(
-        {"conn_type": "workato", "host": url, "password": token, "extra": extra}
-    )
+    set_connection(url=url, token=token)
     hook = WorkatoConnectionsHook()
     yield hook.list_connections
     hook.close()
@@ -46,10 +46,7 @@ def _hook(url: str, token: str) -> Iterator[List]:
 
 @contextmanager
 def _session(url: str, token: str) -> Iterator[List]:
-    import requests
-
-    with requests.Session() as session:
-        session.headers["Authorization"] = f"Bearer {token}"
+    with opened_session(token) as session:
         yield lambda: json.loads(session.get(f"{url}/api/connections", timeout=_SECONDS).content)
 
 
@@ -85,6 +82,33 @@ def _vendor(url: str, token: str) -> Iterator[List]:
 
         yield lambda: runner.run(list_connections())
         runner.run(close(client.close))
+
+
+def set_connection(*, url: str, token: str) -> None:
+    """Set the Airflow connection with which this package reaches the API.
+
+    :param url: the server.
+    :param token: its API token.
+    """
+    # More than any workspace has, and more than a benchmark calls: what keeps the pace is at work, but
+    # nothing waits for a turn.
+    extra = {"list_calls_per_minute": 600}
+    os.environ["AIRFLOW_CONN_WORKATO_DEFAULT"] = json.dumps(
+        {"conn_type": "workato", "host": url, "password": token, "extra": extra}
+    )
+
+
+@contextmanager
+def opened_session(token: str) -> Iterator[requests.Session]:
+    """Give a session that sends a token.
+
+    :param token: the API token.
+    """
+    import requests
+
+    with requests.Session() as session:
+        session.headers["Authorization"] = f"Bearer {token}"
+        yield session
 
 
 def http_connection(*, url: str, token: str) -> str:

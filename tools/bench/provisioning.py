@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider_workato.sandbox.client import running_sandbox
 from tools.airflow_api import FINISHED
 from tools.bench.one_dag import airflow_with
-from tools.bench.report import Row, Section, Table
+from tools.bench.report import Row, Section, Table, exact
 from tools.waiting import wait_until
 
 COUNT = 60
@@ -45,24 +45,9 @@ def run(*, count: int = COUNT, parallelism: Sequence[int] = (4, 8), say: Callabl
             met=all(ceiling / each["seconds"] >= SHARE for each in found),
         ),
         Row(label="calls refused with 429", values=[str(each["refused"]) for each in found]),
-        Row(
-            label="tasks that failed",
-            values=[str(each["failed"]) for each in found],
-            goal="0",
-            met=not any(each["failed"] for each in found),
-        ),
-        Row(
-            label="connections made twice",
-            values=[str(each["duplicates"]) for each in found],
-            goal="0",
-            met=not any(each["duplicates"] for each in found),
-        ),
-        Row(
-            label="connections made",
-            values=[str(each["made"]) for each in found],
-            goal=str(count),
-            met=all(each["made"] == count for each in found),
-        ),
+        exact("tasks that failed", *(each["failed"] for each in found), goal=0),
+        exact("connections made twice", *(each["duplicates"] for each in found), goal=0),
+        exact("connections made", *(each["made"] for each in found), goal=count),
     ]
     return Section(
         title="Provisioning under quota",

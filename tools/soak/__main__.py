@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_workato.sandbox.client import SandboxProcess, running_sandbox
-from tools.bench.cli import REPORT as BENCHMARKS
-from tools.bench.document import Document
+from tools.bench.report import REPORT as BENCHMARKS
+from tools.bench.report import Document
 from tools.celery_cluster import CeleryCluster
 from tools.postgres import running_postgres
 from tools.redis import running_redis

@@ -4,53 +4,35 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-import threading
 import time
 from collections import defaultdict
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import psutil
 
-if TYPE_CHECKING:
-    from types import TracebackType
+from tools.bench.measure import Sampler
 
+if TYPE_CHECKING:
     from tools.celery_cluster import CeleryCluster
 
 #: Parts that are never restarted, so that their memory can be compared over the whole time.
 STEADY = ("triggerer-1", "worker-0", "worker-1", "scheduler", "api-server", "dag-processor")
 
 
-class Memory:
+class Memory(Sampler):
     """Samples the memory of each part of a cluster while the block runs.
 
     The memory of a part is that of its process and of all that the process started. For a triggerer also
     the process in which its triggers run is sampled on its own, as ``triggers-1``.
 
     :param cluster: the cluster.
-    :param interval: seconds between two samples.
     """
 
-    def __init__(self, cluster: CeleryCluster, *, interval: float = 10.0) -> None:
+    def __init__(self, cluster: CeleryCluster) -> None:
+        super().__init__(interval=10.0)
         self._cluster = cluster
-        self._interval = interval
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
         self._began = time.monotonic()
         self._samples: dict[str, list[tuple[float, int]]] = defaultdict(list)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._end.set()
-        self._thread.join()
-
-    def names(self) -> list[str]:
-        """Return the sampled parts."""
-        return sorted(self._samples)
 
     def median(self, name: str, *, start: float, end: float) -> float:
         """Return the median of a part's memory in bytes.
@@ -62,17 +44,17 @@ class Memory:
         sizes = [size for at, size in self._samples[name] if start <= at <= end]
         return statistics.median(sizes) if sizes else 0.0
 
-    def _watch(self) -> None:
-        while not self._end.wait(self._interval):
-            at = time.monotonic() - self._began
-            for name in STEADY:
-                with contextlib.suppress(psutil.Error, KeyError):
-                    process = psutil.Process(self._cluster.component_pid(name))
-                    self._samples[name].append((at, _size(process, *process.children(recursive=True))))
-            with contextlib.suppress(psutil.Error, KeyError, ValueError):
-                triggerer = psutil.Process(self._cluster.component_pid("triggerer-1"))
-                [runner] = triggerer.children()
-                self._samples["triggers-1"].append((at, _size(runner)))
+    def look(self) -> None:
+        """Note the memory of every part that runs."""
+        at = time.monotonic() - self._began
+        for name in STEADY:
+            with contextlib.suppress(psutil.Error, KeyError):
+                process = psutil.Process(self._cluster.component_pid(name))
+                self._samples[name].append((at, _size(process, *process.children(recursive=True))))
+        with contextlib.suppress(psutil.Error, KeyError, ValueError):
+            triggerer = psutil.Process(self._cluster.component_pid("triggerer-1"))
+            [runner] = triggerer.children()
+            self._samples["triggers-1"].append((at, _size(runner)))
 
 
 def _size(*processes: psutil.Process) -> int:

@@ -7,11 +7,11 @@ import random
 import re
 import time
 from collections import Counter
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
+from tools.postgres import query
 from tools.waiting import wait_until
 from tools.watch_reports import WatchReports, compare
 
@@ -129,7 +129,7 @@ class Soak:
         self._cluster = cluster
         self._api = cluster.api
         self._control = control
-        self._dsn = database.replace("+psycopg2", "")
+        self._database = database
         self._waits = waits
         self._logs = logs
         self._say = say
@@ -379,19 +379,15 @@ class Soak:
         return int(count) == self._started
 
     def _count(self, *states: str) -> int:
-        query = """
+        statement = """
             select count(*) from task_instance
             where dag_id = 'soak_waits' and task_id = 'wait' and coalesce(state, 'none') in %s
             """
-        [(count,)] = self._rows(query, states)
+        [(count,)] = self._rows(statement, states)
         return int(count)
 
-    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        import psycopg2
-
-        with closing(psycopg2.connect(self._dsn)) as connection, connection.cursor() as cursor:
-            cursor.execute(query, values)
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
+    def _rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        rows = query(self._database, statement, *values)
         return [tuple(_parsed(value) for value in row) for row in rows]
 
 

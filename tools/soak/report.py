@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tools.bench.document import SOAK
-from tools.bench.report import Row, Section, Table, megabytes
+from tools.bench.report import SOAK, Row, Section, Table, exact, measured, megabytes
 from tools.soak.memory import STEADY
 from tools.soak.play import FEWEST, INTERVAL, TRIGGERERS
 
@@ -71,14 +69,14 @@ def section(outcome: Outcome, memory: Memory, *, minutes: float, waits: int, end
         _row("changes reported", f"{outcome.reports.count:,}"),
         _row("faults", str(outcome.faults.total())),
         _row("restarts of a triggerer", _counts(outcome.restarts)),
-        _zero("waits and creates that failed", outcome.failed),
-        _zero("tasks started by the watches that failed", outcome.failed_beside),
-        _zero("lost waits", outcome.lost_waits),
-        _zero("connections made twice", outcome.duplicates),
-        _zero("connections not made", outcome.unmade),
-        _zero("changes reported twice", len(outcome.reports.twice)),
-        _zero("changes missed", len(outcome.reports.missed)),
-        _zero("components that ended by themselves", len(ended)),
+        exact("waits and creates that failed", outcome.failed, goal=0),
+        exact("tasks started by the watches that failed", outcome.failed_beside, goal=0),
+        exact("lost waits", outcome.lost_waits, goal=0),
+        exact("connections made twice", outcome.duplicates, goal=0),
+        exact("connections not made", outcome.unmade, goal=0),
+        exact("changes reported twice", len(outcome.reports.twice), goal=0),
+        exact("changes missed", len(outcome.reports.missed), goal=0),
+        exact("components that ended by themselves", len(ended), goal=0),
         *_calls(outcome),
     ]
     tables = [
@@ -98,11 +96,9 @@ def page(found: Section, *, load: float) -> str:
     :param found: the figures.
     :param load: how busy the machine was before.
     """
-    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    measured = f"Measured {now}; load average of the machine before it began: {load:.1f}."
     figures, memory = (table.markdown().removeprefix("#") for table in found.tables)
     heading, _, rows = memory.partition("\n\n")
-    return f"{HEAD}\n\n{figures}\n\n{heading}\n\n{_MEMORY_HEAD}\n\n{rows}\n\n{measured}\n"
+    return f"{HEAD}\n\n{figures}\n\n{heading}\n\n{_MEMORY_HEAD}\n\n{rows}\n\n{measured(load=load)}\n"
 
 
 def passed(found: Section) -> bool:
@@ -156,10 +152,6 @@ def _memory(memory: Memory, *, seconds: float) -> list[Row]:
 
 def _row(label: str, value: str, *, goal: str = "", met: bool | None = None) -> Row:
     return Row(label=label, values=[value], goal=goal, met=met if goal else None)
-
-
-def _zero(label: str, count: int) -> Row:
-    return _row(label, str(count), goal="0", met=count == 0)
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -68,7 +68,7 @@ def run(*, rounds: int) -> Section:
             goal=f"<= {SHARE:.0%}",
             met=added[OURS] <= SHARE * sdk,
         ),
-        Row(label="beside the peer", values=["", times(added[OURS], added[PEER]), ""]),
+        Row(label="beside the peer", values=["", times(added[OURS], added[PEER])]),
         Row(
             label="modules",
             values=[f"{sdk_modules:,.0f}", *(f"{number:,.0f}" for number in modules.values())],

@@ -1,4 +1,4 @@
-"""Waits on a real triggerer, from the first to the last."""
+"""Many waits at once, on a real triggerer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import psutil
 
 from airflow_provider_workato.sandbox.client import SandboxControl, SandboxProcess, running_sandbox
 from tools.bench.contenders import http_connection
+from tools.bench.measure import Usage
 from tools.bench.one_dag import OneDag, airflow_with
-from tools.bench.usage import Usage
+from tools.bench.report import Row, Section, Table, compared, exact, megabytes, times
 from tools.waiting import wait_until
 
 INTERVAL = 10.0
@@ -78,13 +79,158 @@ class Ended:
     memory: float
 
 
-def wait_for(*, waiter: Waiter, count: int, say: Callable[[str], None]) -> Waited:
+OURS = Waiter(name="WorkatoConnectionSensor", dag_id="waits_workato")
+PEER = Waiter(name="HttpSensor", dag_id="waits_http", quota=False, misses=True)
+ASLEEP = Waiter(name="DateTimeSensorAsync", dag_id="waits_asleep", calls=False)
+COUNT_BESIDE_PEER = 100
+COUNT_BESIDE_ASLEEP = 1_000
+#: Times what the waits that only sleep cost.
+LIMIT = 1.5
+#: Times what they take to end, and one interval.
+LIMIT_OF_END = 1.2
+#: The quotas' calls a minute, and one for the start of the minute.
+MOST_CALLS = 60 / INTERVAL + 1
+HOW = f"""\
+Mapped sensors with `deferrable=True` and `poke_interval={INTERVAL:g}` on an Airflow of their own each
+time: PostgreSQL, LocalExecutor, one triggerer. Once all wait, they do so for {STEADY_SECONDS:g} s more;
+then all connections are authorized at one instant. The workspace's quotas (60 list calls a minute) are in
+force for `WorkatoConnectionSensor`, from the first task to the last. CPU and memory are those of the process
+in which the triggers run, before the authorization; memory is the peak above what the process held without
+a trigger."""
+METHOD_BESIDE_PEER = f"""\
+{HOW} For `HttpSensor`, which would stop at the first 429, the quotas are off."""
+METHOD_BESIDE_ASLEEP = f"""\
+{HOW} Beside it `DateTimeSensorAsync`, whose trigger makes no call and only sleeps: no provider's waits
+can cost less. It sleeps in two runs: until the year 2100, for what waiting costs, and until an instant at
+which all waits end at once, for what the end costs. Its waits end on workers, ours (`end_from_trigger=True`)
+in the triggerer, which pushes their results."""
+NOTES_BESIDE_PEER = """\
+- `HttpSensor` cannot do these waits at Workato: with a `response_check` it stays on its worker although it
+  is `deferrable`, and without one all that its trigger waits for is the end of a 404, which Workato's list
+  never is. So the sandbox meets it half-way: it answers its list calls with a 404 of a few bytes until the
+  connections are authorized, while `WorkatoConnectionSensor` reads the whole list and looks at each status.
+- Until all wait, each sensor passes through a worker, at a pace that Airflow and the machine's other load
+  set: the two columns tell nothing of the sensors.
+- The time from the authorization depends on how long before it the last poll was, up to one interval. The
+  waits of `HttpSensor` end on workers, ours (`end_from_trigger=True`) in the triggerer."""
+
+
+def run_beside_peer(*, count: int, say: Callable[[str], None]) -> Section:
+    """Let sensors wait beside the sensor that one would use instead.
+
+    :param count: how many.
+    :param say: told how far it is.
+    """
+    ours, peer = (_wait(waiter=waiter, count=count, say=say) for waiter in (OURS, PEER))
+    return Section(
+        title=f"{count:,} waits",
+        method=METHOD_BESIDE_PEER,
+        tables=[_beside_peer(count=count, ours=ours, peer=peer)],
+        notes=NOTES_BESIDE_PEER,
+    )
+
+
+def run_beside_asleep(*, count: int, say: Callable[[str], None]) -> Section:
+    """Let sensors wait beside as many that only sleep.
+
+    :param count: how many.
+    :param say: told how far it is.
+    """
+    ours, asleep = (_wait(waiter=waiter, count=count, say=say) for waiter in (OURS, ASLEEP))
+    say(f"{count} waits: {ASLEEP.name}, which end at once")
+    # Airflow has to start first, and takes as long as before for the waits, or a bit longer.
+    seconds = 120 + 1.5 * max(ours.until_waiting, asleep.until_waiting)
+    end = _end_at_once(waiter=ASLEEP, count=count, seconds=seconds, say=say)
+    return Section(
+        title=f"{count:,} waits beside as many that only sleep",
+        method=METHOD_BESIDE_ASLEEP,
+        tables=[_beside_asleep(count=count, ours=ours, asleep=asleep, end=end)],
+    )
+
+
+def _beside_asleep(*, count: int, ours: Waited, asleep: Waited, end: Ended) -> Table:
+    rows = [
+        Row(
+            label="list calls a minute",
+            values=[f"{ours.calls_per_minute:,.1f}"],
+            goal=f"<= {MOST_CALLS:g}",
+            met=ours.calls_per_minute <= MOST_CALLS,
+        ),
+        exact("calls refused with 429", ours.refused, goal=0),
+        *_while_all_wait(ours, asleep, share=LIMIT),
+        Row(
+            label="authorization, or the end of the sleep, to the last success",
+            values=[
+                f"{ours.until_success:,.1f} s",
+                f"{end.seconds:,.1f} s",
+                times(ours.until_success, end.seconds + INTERVAL),
+            ],
+            goal=f"<= {LIMIT_OF_END} x the sleep's and one interval",
+            met=ours.until_success <= LIMIT_OF_END * (end.seconds + INTERVAL),
+        ),
+        compared("memory added, the end included", ours.memory_to_the_end, end.memory, show=megabytes),
+        exact("succeeded", ours.succeeded, goal=count),
+    ]
+    return Table(title="Beside Airflow's own part", columns=[OURS.name, ASLEEP.name, "ratio"], rows=rows)
+
+
+def _beside_peer(*, count: int, ours: Waited, peer: Waited) -> Table:
+    rows = [
+        Row(
+            label="list calls a minute",
+            values=[
+                f"{ours.calls_per_minute:,.1f}",
+                f"{peer.calls_per_minute:,.0f}",
+                f"1 / {peer.calls_per_minute / max(ours.calls_per_minute, 1):,.0f}",
+            ],
+            goal=f"<= {MOST_CALLS:g}",
+            met=ours.calls_per_minute <= MOST_CALLS,
+        ),
+        Row(
+            label="calls refused with 429",
+            values=[str(ours.refused), "quota off"],
+            goal="0",
+            met=ours.refused == 0,
+        ),
+        *_while_all_wait(ours, peer),
+        compared(
+            "authorization to the last success",
+            ours.until_success,
+            peer.until_success,
+            show="{:,.1f} s".format,
+        ),
+        exact("succeeded", ours.succeeded, peer.succeeded, goal=count),
+    ]
+    return Table(title="Side by side", columns=[OURS.name, PEER.name, "ratio"], rows=rows)
+
+
+def _while_all_wait(ours: Waited, other: Waited, *, share: float | None = None) -> list[Row]:
+    show = "{:.2f}".format
+    return [
+        compared("CPU seconds a minute", ours.cpu, other.cpu, show=show, share=share),
+        compared("memory added", ours.memory, other.memory, show=megabytes, share=share),
+        compared(
+            "CPU seconds a minute of the triggerer's main process",
+            ours.cpu_of_triggerer,
+            other.cpu_of_triggerer,
+            show=show,
+        ),
+        # No ratio, which would tell nothing of the sensors: this is Airflow's and the machine's pace.
+        Row(
+            label="until all wait",
+            values=[f"{ours.until_waiting:,.0f} s", f"{other.until_waiting:,.0f} s"],
+        ),
+    ]
+
+
+def _wait(*, waiter: Waiter, count: int, say: Callable[[str], None]) -> Waited:
     """Start the waits on an Airflow of their own, let them wait for a minute, authorize all.
 
     :param waiter: what waits.
     :param count: how many waits.
     :param say: told how far it is.
     """
+    say(f"{count} waits: {waiter.name}")
     with running_sandbox(*([] if waiter.quota else ["--no-quota"])) as sandbox:
         ids = sandbox.control.seed(count=count, external_id="wait")
         if waiter.misses:
@@ -94,7 +240,7 @@ def wait_for(*, waiter: Waiter, count: int, say: Callable[[str], None]) -> Waite
             return _measure(airflow=airflow, sandbox=sandbox, waiter=waiter, ids=ids, say=say)
 
 
-def end_at_once(*, waiter: Waiter, count: int, seconds: float, say: Callable[[str], None]) -> Ended:
+def _end_at_once(*, waiter: Waiter, count: int, seconds: float, say: Callable[[str], None]) -> Ended:
     """Let waits that only sleep end at one instant.
 
     :param waiter: what sleeps.
@@ -117,7 +263,7 @@ def end_at_once(*, waiter: Waiter, count: int, seconds: float, say: Callable[[st
             time.sleep(left)
             _wait_for_end(airflow, count=count)
             say(f"{count} ended")
-            last = airflow.database.last_end(airflow.dag_id)
+            last = airflow.last_end()
             return Ended(seconds=(last - until).total_seconds(), memory=runner.added)
 
 
@@ -178,10 +324,10 @@ def _start(airflow: OneDag, *, count: int) -> float:
         states = airflow.states()
         if failed := states.get("failed", 0) + states.get("up_for_retry", 0):
             raise RuntimeError(f"{failed} waits failed:\n{airflow.cluster.tail('scheduler')}")
-        return states.get("deferred", 0) == count and airflow.database.triggers() == count
+        return states.get("deferred", 0) == count and airflow.triggers() == count
 
     wait_until(all_wait, what=f"{count} waits", deadline=120 + 2 * count, interval=0.5)
-    return (datetime.now(UTC) - airflow.database.first_start(airflow.dag_id)).total_seconds()
+    return (datetime.now(UTC) - airflow.first_start()).total_seconds()
 
 
 def _finish(airflow: OneDag, *, control: SandboxControl, ids: list[int]) -> float:
@@ -190,7 +336,7 @@ def _finish(airflow: OneDag, *, control: SandboxControl, ids: list[int]) -> floa
     control.authorize_all(ids)
     control.clear_faults()
     _wait_for_end(airflow, count=len(ids))
-    return (airflow.database.last_end(airflow.dag_id) - authorized).total_seconds()
+    return (airflow.last_end() - authorized).total_seconds()
 
 
 def _wait_for_end(airflow: OneDag, *, count: int) -> None:
