@@ -46,6 +46,12 @@ if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGTERM, _end_as_on_ctrl_c)
 
 
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """The event loop of asynchronous tests: Airflow's."""
+    return "asyncio"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
@@ -56,4 +62,5 @@ pytest_plugins = [
     "tests.support.sandbox",
     "tests.support.hook",
     "tests.support.tasks",
+    "tests.support.triggerer",
 ]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -62,3 +64,19 @@ class Runner:
         for task in self.tasks.values():
             task.cancel()
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+
+
+@pytest.fixture
+async def runner() -> AsyncIterator[Runner]:
+    """A trigger runner, whose triggers end with the test."""
+    runner = Runner()
+    yield runner
+    await runner.stop()
+
+
+async def only_event(trigger: BaseTrigger, task_instance: Any = None) -> Any:
+    """Run a trigger to its end and return its first event."""
+    runner = Runner()
+    number = runner.start(trigger, task_instance)
+    await runner.until(runner.tasks[number].done)
+    return runner.events[0][1]

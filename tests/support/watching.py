@@ -44,18 +44,20 @@ def snapshot(rows: Mapping[int, Any], before: Snapshot | None = None) -> Snapsho
     return Snapshot(read_rows([raws], before.rows if before else {}), time.monotonic() + 1)
 
 
-def events(trigger: WorkatoConnectionStatusTrigger, *lists: dict[int, Any]) -> list[tuple[int, str]]:
+async def heard(trigger: WorkatoConnectionStatusTrigger, *lists: dict[int, Any]) -> list[tuple[int, str]]:
     """Give the watch *lists*, each newer than its start, and return what it tells."""
 
     async def stream() -> AsyncIterator[Snapshot]:
         for rows in lists:
             yield snapshot(rows)
 
-    async def scenario() -> list[tuple[int, str]]:
-        told = [event.payload async for event in trigger.events(stream())]
-        return [(payload["connection"]["id"], payload["change"]) for payload in told]
+    told = [event.payload async for event in trigger.events(stream())]
+    return [(payload["connection"]["id"], payload["change"]) for payload in told]
 
-    return asyncio.run(scenario())
+
+def events(trigger: WorkatoConnectionStatusTrigger, *lists: dict[int, Any]) -> list[tuple[int, str]]:
+    """Return the same in a test that has no event loop."""
+    return asyncio.run(heard(trigger, *lists))
 
 
 def lists(sandbox: RunningSandbox) -> int:

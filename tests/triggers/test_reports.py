@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import subprocess
@@ -23,7 +22,7 @@ from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 from tests.support.supervisor import Supervisor, supervised
 from tests.support.triggerer import Runner
-from tests.support.watching import events, polls, snapshot, told, watch
+from tests.support.watching import events, heard, polls, snapshot, told, watch
 
 AUTHORIZED = {"id": 36, "folder_id": 1892, "authorization_status": "success"}
 FAILED = AUTHORIZED | {"authorization_status": "failed"}
@@ -64,32 +63,23 @@ def sent(supervisor: Supervisor, kind: str) -> int:
     [{}, {"poke_interval": 0.15}, {"changes": ["lost", "authorized"]}, {"changes": {"lost", "authorized"}}],
     ids=["unchanged", "interval", "order", "set"],
 )
-def test_a_restart_neither_repeats_nor_misses(
-    sandbox: RunningSandbox, supervisor: Supervisor, edited: dict[str, Any]
+async def test_a_restart_neither_repeats_nor_misses(
+    sandbox: RunningSandbox, supervisor: Supervisor, edited: dict[str, Any], runner: Runner
 ) -> None:
     (reported, missed) = sandbox.control.seed(count=2, authorization_status=None)
     given = {"changes": ["authorized", "lost"]}
 
-    async def before() -> None:
-        runner = Runner()
-        watching = runner.start(watch("a", **given))
-        await polls(runner, sandbox)
-        sandbox.control.authorize(reported)
-        await runner.until(lambda: runner.fired(watching))
-        await runner.until(lambda: reported in told(supervisor))
-        await runner.stop()
-
-    async def after() -> list[Any]:
-        runner = Runner()
-        watching = runner.start(watch("a", **given | edited))
-        await runner.until(lambda: runner.fired(watching))
-        await polls(runner, sandbox, 3)
-        await runner.stop()
-        return runner.fired(watching)
-
-    asyncio.run(before())
+    watching = runner.start(watch("a", **given))
+    await polls(runner, sandbox)
+    sandbox.control.authorize(reported)
+    await runner.until(lambda: runner.fired(watching))
+    await runner.until(lambda: reported in told(supervisor))
+    await runner.stop()
     sandbox.control.authorize(missed)
-    assert [event["connection"]["id"] for event in asyncio.run(after())] == [missed]
+    watching = runner.start(watch("a", **given | edited))
+    await runner.until(lambda: runner.fired(watching))
+    await polls(runner, sandbox, 3)
+    assert [event["connection"]["id"] for event in runner.fired(watching)] == [missed]
 
 
 @on_airflow_33
@@ -141,34 +131,29 @@ def test_a_trigger_is_the_same_in_every_process() -> None:
 
 
 @on_airflow_33
-def test_watchers_of_an_asset_that_differ_in_their_interval_report_each_change_once(
-    sandbox: RunningSandbox, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+async def test_watchers_of_an_asset_that_differ_in_their_interval_report_each_change_once(
+    sandbox: RunningSandbox, supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, runner: Runner
 ) -> None:
     # The store gets it later than the other watch sees it.
     monkeypatch.setattr(reports, "STORE_AFTER", 1.0)
     ids = sandbox.control.seed(count=4, authorization_status=None)
 
-    async def scenario() -> tuple[list[int], list[int]]:
-        runner = Runner()
-        same = [runner.start(watch("a", poke_interval=interval)) for interval in (0.1, 0.13)]
-        other = runner.start(watch("b", poke_interval=0.1))
+    same = [runner.start(watch("a", poke_interval=interval)) for interval in (0.1, 0.13)]
+    other = runner.start(watch("b", poke_interval=0.1))
 
-        def fired(*watches: int) -> list[int]:
-            return sorted(event["connection"]["id"] for each in watches for event in runner.fired(each))
+    def fired(*watches: int) -> list[int]:
+        return sorted(event["connection"]["id"] for each in watches for event in runner.fired(each))
 
-        await polls(runner, sandbox, 4)
-        for number in ids:
-            sandbox.control.authorize(number)
-            await polls(runner, sandbox, 6)
-        await runner.until(lambda: all(set(ids) <= set(told(supervisor, asset)) for asset in ("a", "b")))
-        await runner.stop()
-        return fired(*same), fired(other)
-
-    assert asyncio.run(scenario()) == (ids, ids)
+    await polls(runner, sandbox, 4)
+    for number in ids:
+        sandbox.control.authorize(number)
+        await polls(runner, sandbox, 6)
+    await runner.until(lambda: all(set(ids) <= set(told(supervisor, asset)) for asset in ("a", "b")))
+    assert (fired(*same), fired(other)) == (ids, ids)
 
 
 @on_airflow_33
-def test_what_another_triggerer_has_reported_is_not_repeated(supervisor: Supervisor) -> None:
+async def test_what_another_triggerer_has_reported_is_not_repeated(supervisor: Supervisor) -> None:
     trigger = watch("a")
     at = iter((1.0, 2.0))
 
@@ -183,10 +168,8 @@ def test_what_another_triggerer_has_reported_is_not_repeated(supervisor: Supervi
         # This time nobody else was faster.
         yield snapshot({36: AUTHORIZED, 37: AUTHORIZED | {"id": 37}})
 
-    async def scenario() -> list[Any]:
-        return [event.payload async for event in trigger.events(stream())]
-
-    fired = [(event["connection"]["id"], event["change"]) for event in asyncio.run(scenario())]
+    payloads = [event.payload async for event in trigger.events(stream())]
+    fired = [(payload["connection"]["id"], payload["change"]) for payload in payloads]
     assert fired == [(37, "authorized"), (36, "authorized")]
 
 
@@ -211,11 +194,11 @@ def test_an_asset_whose_dag_was_paused_catches_up(supervisor: Supervisor) -> Non
 
 
 @on_airflow_33
-def test_it_reports_while_the_record_cannot_be_read(
+async def test_it_reports_while_the_record_cannot_be_read(
     supervisor: Supervisor, caplog: pytest.LogCaptureFixture
 ) -> None:
     both = {36: AUTHORIZED, 37: NEVER | {"id": 37}}
-    assert events(watch("a"), both) == []
+    assert await heard(watch("a"), both) == []
     before = dict(supervisor.asset_states)
 
     async def stream() -> AsyncIterator[Snapshot]:
@@ -231,11 +214,8 @@ def test_it_reports_while_the_record_cannot_be_read(
 
     fired: list[tuple[int, str]] = []
 
-    async def scenario() -> None:
-        async for event in watch("a").events(stream()):
-            fired.append((event.payload["connection"]["id"], event.payload["change"]))  # noqa: PERF401 - read meanwhile
-
-    asyncio.run(scenario())
+    async for event in watch("a").events(stream()):
+        fired.append((event.payload["connection"]["id"], event.payload["change"]))  # noqa: PERF401 - read meanwhile
     # What changed earlier follows, and nothing is repeated.
     assert fired == [(37, "authorized"), (36, "failed")]
     assert told(supervisor) == {36: "failed", 37: "authorized"}
@@ -320,7 +300,7 @@ def test_a_loss_is_the_same_in_any_time_zone() -> None:
 
 
 @on_airflow_33
-def test_a_large_workspace_takes_little_of_the_loop_and_a_small_record(supervisor: Supervisor) -> None:
+async def test_a_large_workspace_takes_little_of_the_loop_and_a_small_record(supervisor: Supervisor) -> None:
     random = Random(7)  # noqa: S311 - ids, not secrets
     ids = sorted(random.sample(range(1, 1_000_000), 50_000))
     rows = {number: {"id": number, "authorization_status": "success"} for number in ids}
@@ -335,10 +315,7 @@ def test_a_large_workspace_takes_little_of_the_loop_and_a_small_record(superviso
             yield item
             seen.append(time.thread_time() - began)
 
-    async def scenario() -> list[Any]:
-        return [event.payload["change"] async for event in watch("a").events(lists())]
-
-    assert asyncio.run(scenario()) == ["failed"]
+    assert [event.payload["change"] async for event in watch("a").events(lists())] == ["failed"]
     # The time of this thread, which is the loop's, beside that of decoding the rows, which needs another one.
     began = time.thread_time()
     assert all(row.connection() for row in before.rows.values())

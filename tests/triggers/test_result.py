@@ -14,7 +14,7 @@ from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 from tests.support.supervisor import as_stored, supervised
 from tests.support.tasks import TaskInstance, deferred_instance
-from tests.support.triggerer import Runner
+from tests.support.triggerer import only_event
 
 pytestmark = on_airflow_33
 
@@ -50,14 +50,8 @@ def ended(sensor: Any, *, map_index: int = -1) -> tuple[bool, list[Any]]:
         trigger, ti = caught.value.trigger, deferred_instance(map_index=map_index)
     trigger.min_seconds = 0
 
-    async def scenario() -> Any:
-        runner = Runner()
-        number = runner.start(trigger, ti)
-        await runner.until(runner.tasks[number].done)
-        return runner.events[0][1]
-
     with supervised() as supervisor:
-        event = asyncio.run(scenario())
+        event = asyncio.run(only_event(trigger, ti))
     there = isinstance(event, TaskSuccessEvent)
     # Airflow would encode these a second time.
     assert not there or event.xcoms is None
@@ -117,14 +111,8 @@ def test_a_supervisor_that_refuses_leaves_it_to_a_worker(two_authorized: list[in
     trigger: Any = caught.value.trigger
     trigger.min_seconds = 0
 
-    async def scenario() -> Any:
-        runner = Runner()
-        number = runner.start(trigger, deferred_instance())
-        await runner.until(runner.tasks[number].done)
-        return runner.events[0][1]
-
     with supervised(SetXCom=RuntimeError("no")):
-        event = asyncio.run(scenario())
+        event = asyncio.run(only_event(trigger, deferred_instance()))
     assert not isinstance(event, TaskSuccessEvent)
     assert [row["id"] for row in event.payload["connections"]] == two_authorized
 

@@ -23,26 +23,22 @@ from airflow_provider_workato.triggers.shared_list import (
 )
 from tests.support.airflow import AIRFLOW
 from tests.support.hook import Connect
-from tests.support.listener import Listener, listening
+from tests.support.listener import listening
 from tests.support.sandbox import RunningSandbox
 
 #: The list of everything.
 KEY: ListKey = ("workato_default", ())
 
 
-def test_unchanged_rows_are_kept_not_copied(sandbox: RunningSandbox, connect: Connect) -> None:
+async def test_unchanged_rows_are_kept_not_copied(sandbox: RunningSandbox, connect: Connect) -> None:
     ids = sandbox.control.seed(count=5_000, authorization_status=None)
 
-    async def scenario() -> tuple[Snapshot, Snapshot]:
-        shared = SharedList(KEY)
-        first = await shared.poll()
-        sandbox.control.authorize(ids[0])
-        second = await shared.poll()
-        assert isinstance(first, Snapshot)
-        assert isinstance(second, Snapshot)
-        return first, second
-
-    first, second = asyncio.run(scenario())
+    shared = SharedList(KEY)
+    first = await shared.poll()
+    sandbox.control.authorize(ids[0])
+    second = await shared.poll()
+    assert isinstance(first, Snapshot)
+    assert isinstance(second, Snapshot)
     assert len(second.rows) == 5_001
     assert [number for number, row in second.rows.items() if row is not first.rows[number]] == [ids[0]]
     assert first.rows[ids[0]].connection()["authorization_status"] is None
@@ -50,22 +46,19 @@ def test_unchanged_rows_are_kept_not_copied(sandbox: RunningSandbox, connect: Co
 
 
 @pytest.mark.parametrize("has_etag", [False, True])
-def test_a_list_that_did_not_change_is_not_read_again(connect: Connect, has_etag: bool) -> None:
+async def test_a_list_that_did_not_change_is_not_read_again(connect: Connect, has_etag: bool) -> None:
     """Workato may say that it did not (304), or send the same bytes."""
     body = [b'[{"id": 36}]', b'[{"id": 37}]']
 
-    async def scenario(workato: Listener) -> list[Snapshot | PollFailed]:
+    polled = []
+    with listening() as workato:
+        connect(host=workato.url)
         shared = SharedList(KEY)
-        polled = []
         for number in (0, 0, 1):
             workato.body = body[number]
             workato.headers = {"ETag": f'"{number}"'} if has_etag else {}
             polled.append(await shared.poll())
-        return polled
-
-    with listening() as workato:
-        connect(host=workato.url)
-        first, same, last = asyncio.run(scenario(workato))
+    first, same, last = polled
     marks = [heard.headers.get("If-None-Match") for heard in workato.heard]
     assert marks == ([None, '"0"', '"0"'] if has_etag else [None] * 3)
     assert isinstance(first, Snapshot)
@@ -76,17 +69,14 @@ def test_a_list_that_did_not_change_is_not_read_again(connect: Connect, has_etag
     assert list(last.rows) == [37]
 
 
-def test_a_failed_poll_does_not_discard_the_rows(sandbox: RunningSandbox, connect: Connect) -> None:
+async def test_a_failed_poll_does_not_discard_the_rows(sandbox: RunningSandbox, connect: Connect) -> None:
     connect(retry_budget=0)
     sandbox.control.seed(count=10, authorization_status=None)
 
-    async def scenario() -> tuple[object, ...]:
-        shared = SharedList(KEY)
-        first = await shared.poll()
-        sandbox.control.add_fault("server_error", operation="list_connections")
-        return first, await shared.poll(), await shared.poll()
-
-    first, failed, second = asyncio.run(scenario())
+    shared = SharedList(KEY)
+    first = await shared.poll()
+    sandbox.control.add_fault("server_error", operation="list_connections")
+    failed, second = await shared.poll(), await shared.poll()
     assert isinstance(failed, PollFailed)
     assert isinstance(first, Snapshot)
     assert isinstance(second, Snapshot)
@@ -97,7 +87,7 @@ def test_a_failed_poll_does_not_discard_the_rows(sandbox: RunningSandbox, connec
 @pytest.mark.skipif(
     not Version("3.0.0") <= AIRFLOW < Version("3.0.3"), reason=f"Airflow {AIRFLOW} does not hang there"
 )
-def test_a_stored_connection_is_not_asked_for_where_that_can_hang_the_triggerer(
+async def test_a_stored_connection_is_not_asked_for_where_that_can_hang_the_triggerer(
     sandbox: RunningSandbox, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from airflow.sdk.execution_time import task_runner
@@ -106,16 +96,13 @@ def test_a_stored_connection_is_not_asked_for_where_that_can_hang_the_triggerer(
     comms: Any = vars(task_runner)["CommsDecoder"](input=sys.stdin)
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", comms, raising=False)
 
-    async def polled(conn_id: str) -> Snapshot | PollFailed:
-        return await SharedList((conn_id, ())).poll()
-
-    assert isinstance(asyncio.run(polled("workato_default")), Snapshot)
-    failed = asyncio.run(polled("stored"))
+    assert isinstance(await SharedList(KEY).poll(), Snapshot)
+    failed = await SharedList(("stored", ())).poll()
     assert isinstance(failed, PollFailed)
     assert "Update to Airflow 3.0.3 or later, or define the connection" in str(failed.error)
 
 
-def test_the_shortest_interval_decides_how_often_a_list_is_fetched(
+async def test_the_shortest_interval_decides_how_often_a_list_is_fetched(
     sandbox: RunningSandbox, connect: Connect
 ) -> None:
     fetched: dict[float, list[float]] = {0.45: [], 0.6: []}
@@ -127,10 +114,7 @@ def test_the_shortest_interval_decides_how_often_a_list_is_fetched(
                 assert isinstance(item, Snapshot)
                 fetched[interval].append(item.moment)
 
-    async def scenario() -> None:
-        await asyncio.gather(*map(listen, fetched))
-
-    asyncio.run(scenario())
+    await asyncio.gather(*map(listen, fetched))
     short, long = fetched.values()
     # The other takes what was fetched for it: none of its lists is a call of its own.
     assert set(long) <= set(short)
@@ -150,24 +134,21 @@ async def reminded(followers: list[Follower]) -> int:
     return found
 
 
-def test_reminders_are_spread_over_the_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_reminders_are_spread_over_the_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_list, "next_reminder", lambda elapsed: 0.5 if elapsed < 0.5 else math.inf)
     monkeypatch.setattr(shared_list, "_REMINDED", 2)
     monkeypatch.setattr(shared_list, "_WOKEN", 1)
 
-    async def scenario() -> list[int]:
-        shared = SharedList(KEY)
-        waits = [Follower(shared, interval=0.0, ids=(1,), since=time.monotonic()) for _ in range(5)]
-        for wait in waits:
-            shared.add(wait)
+    shared = SharedList(KEY)
+    waits = [Follower(shared, interval=0.0, ids=(1,), since=time.monotonic()) for _ in range(5)]
+    for wait in waits:
+        shared.add(wait)
+    await shared.hand_out(Snapshot({}, time.monotonic()))
+    for wait in waits:
+        assert await wait.next() is not None
+    await asyncio.sleep(waits[-1].remind_at - time.monotonic())
+    counts = []
+    for _ in range(4):
         await shared.hand_out(Snapshot({}, time.monotonic()))
-        for wait in waits:
-            assert await wait.next() is not None
-        await asyncio.sleep(waits[-1].remind_at - time.monotonic())
-        counts = []
-        for _ in range(4):
-            await shared.hand_out(Snapshot({}, time.monotonic()))
-            counts.append(await reminded(waits))
-        return counts
-
-    assert asyncio.run(scenario()) == [2, 2, 1, 0]
+        counts.append(await reminded(waits))
+    assert counts == [2, 2, 1, 0]
