@@ -48,7 +48,7 @@ if threading.current_thread() is threading.main_thread():
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
-    """The event loop of asynchronous tests: Airflow's."""
+    """The event loop of asynchronous tests, which the plugin of anyio runs: Airflow's."""
     return "asyncio"
 
 

@@ -45,7 +45,7 @@ from tests.support.watching import latest
 #: The list of everything.
 KEY: ListKey = ("workato_default", ())
 
-pytestmark = pytest.mark.usefixtures("connect")
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("connect")]
 
 
 @pytest.fixture

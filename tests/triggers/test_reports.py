@@ -24,6 +24,8 @@ from tests.support.supervisor import Supervisor, supervised
 from tests.support.triggerer import Runner
 from tests.support.watching import events, heard, polls, snapshot, told, watch
 
+pytestmark = pytest.mark.anyio
+
 AUTHORIZED = {"id": 36, "folder_id": 1892, "authorization_status": "success"}
 FAILED = AUTHORIZED | {"authorization_status": "failed"}
 NEVER = AUTHORIZED | {"authorization_status": None}

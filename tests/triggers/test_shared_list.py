@@ -26,6 +26,8 @@ from tests.support.hook import Connect
 from tests.support.listener import listening
 from tests.support.sandbox import RunningSandbox
 
+pytestmark = pytest.mark.anyio
+
 #: The list of everything.
 KEY: ListKey = ("workato_default", ())
 

@@ -31,7 +31,7 @@ from tests.support.watching import latest
 #: The list of everything.
 KEY: ListKey = ("workato_default", ())
 
-pytestmark = on_airflow_33
+pytestmark = [pytest.mark.anyio, on_airflow_33]
 
 
 @pytest.fixture(autouse=True)

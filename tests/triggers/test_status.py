@@ -23,6 +23,8 @@ from tests.support.sandbox import RunningSandbox
 from tests.support.triggerer import Runner
 from tests.support.watching import events, latest, lists, polls, snapshot, watch
 
+pytestmark = pytest.mark.anyio
+
 
 @pytest.fixture(autouse=True)
 def quick(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
