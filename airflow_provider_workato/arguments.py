@@ -77,7 +77,7 @@ def _hint(value: object, *, what: str) -> str:  # noqa: PLR0911 - one for each m
             "alone or in a list."
         )
     if _is_object(value) and what != "folder_id":
-        where = "It is a whole connection: pass its id, as in create.output, not the XCom 'connection'"
+        where = "It is a whole connection: pass its id, as in create.output"
     else:
         where = f"It is in {_ADDRESSES[what]}" if what in _ADDRESSES else ""
     return f" {where}." if where else ""

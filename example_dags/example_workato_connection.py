@@ -58,10 +58,10 @@ with DAG(
         task_id="rename", connection_id=create.output, name="Prod JIRA ({{ ds_nodash | default('manual') }})"
     )
     disconnect = WorkatoDisconnectConnectionOperator(task_id="disconnect", connection_id=create.output)
-    # With created_by, the delete keeps a connection that existed before this run. It also runs if the app
-    # refuses the credentials; with as_teardown(setups=create), Airflow would skip it then.
+    # It keeps a connection that existed before this run. It also runs if the app refuses the credentials;
+    # with as_teardown(setups=create), Airflow would skip it then.
     delete = WorkatoDeleteConnectionOperator(
-        task_id="delete", connection_id=create.output, created_by="create", ignore_missing=True
+        task_id="delete", connection_id=create.output, ignore_missing=True
     )
 
     create >> wait >> issue_types >> rename >> disconnect >> delete.as_teardown()

@@ -37,7 +37,7 @@ def external_id(tenant: str) -> str:
 
 def authorized_connections(ti: Any) -> list[dict[str, Any]]:
     """Return the connections that the creates left and that are authorized: neither refused nor lost."""
-    rows = ti.xcom_pull(task_ids=["create"], key="connection") or []
+    rows = ti.xcom_pull(task_ids=["create"], key="workato_connection") or []
     return [row for row in rows if row is not None and state_of(row) is State.AUTHORIZED]
 
 

@@ -76,7 +76,7 @@ with DAG(
             map_index_template="{{ task.name }}",
         )
         # The wait knows only the connection's id, and takes the name from the XCom of `rotate`.
-        label = "{{ ti.xcom_pull('tenant.rotate', key='connection', map_indexes=ti.map_index).name }}"
+        label = "{{ ti.xcom_pull('tenant.rotate', key='workato_connection', map_indexes=ti.map_index).name }}"
         wait = WorkatoConnectionSensor(
             task_id="wait",
             connection_id=rotate.output,

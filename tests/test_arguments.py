@@ -60,7 +60,7 @@ def test_a_whole_connection_is_no_id(what: str) -> None:
     for given in (connection, str(connection)):
         with pytest.raises(WorkatoConfigurationError) as caught:
             to_id(given, what=what)
-        assert "pass its id, as in create.output, not the XCom 'connection'" in str(caught.value)
+        assert "It is a whole connection: pass its id, as in create.output" in str(caught.value)
         assert "s3cret" not in str(caught.value)
     with pytest.raises(WorkatoConfigurationError, match="It is a whole connection"):
         connection_ids([connection])

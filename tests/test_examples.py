@@ -139,7 +139,7 @@ def test_a_person_is_asked_by_mail_and_again_after_a_deny(
     assert "Your last login did not work: The user denied access" in mailbox.body(1)
     user = control.connection(run.xcom("login"))
     assert (user["external_id"], user["authorization_status"]) == ("grace@example.com", "success")
-    assert run.xcom("login", key="connection")["authorization_status"] == "success"
+    assert run.xcom("login", key="workato_connection")["authorization_status"] == "success"
     assert run.xcom("objects")
 
 

@@ -133,7 +133,7 @@ class ExampleRun:
             state=str(task["state"]),
             seconds=seconds,
             connection=_connection(task, returned),
-            status=_status(self._xcom(task, "connection") or returned),
+            status=_status(self._xcom(task, "workato_connection") or returned),
         )
 
     def _xcom(self, task: dict[str, Any], key: str) -> Any:

@@ -83,7 +83,7 @@ class WorkatoOperator(BaseOperator):
 
     #: The optional arguments that a mapped task may not be given as ``None``. It cannot tell a literal, which
     #: would count as left out, from what an upstream task gave.
-    _never_none: ClassVar[frozenset[str]] = frozenset({"external_id", "input", "created_by"})
+    _never_none: ClassVar[frozenset[str]] = frozenset({"external_id", "input"})
 
     #: The names of the optional arguments, and of those that were given.
     _optional: frozenset[str] = frozenset()

@@ -7,8 +7,7 @@ once. A boolean may be a string: true, false, yes, no, 1 or 0.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
@@ -19,7 +18,6 @@ from airflow_provider_workato.client.connections import list_connections
 from airflow_provider_workato.client.filters import LIST_FILTERS
 from airflow_provider_workato.exceptions import (
     WorkatoAuthorizationError,
-    WorkatoConfigurationError,
     WorkatoError,
     WorkatoNotFoundError,
 )
@@ -44,7 +42,7 @@ from airflow_provider_workato.operators.base import (
     check_flag,
     remembers_explicit,
 )
-from airflow_provider_workato.operators.ensure import EnsureOperator, owned_by
+from airflow_provider_workato.operators.ensure import EnsureOperator, creates_that_may_mean, outcomes
 from airflow_provider_workato.operators.hand_off import CONNECTION_KEY, LoginHandOffOperator
 from airflow_provider_workato.provisioning.create_once import (
     IF_EXISTS,
@@ -78,10 +76,10 @@ class WorkatoCreateConnectionOperator(EnsureOperator, CredentialsOperator):
     prevents two DAG runs from creating it twice: give the create a pool with one slot. ``max_active_runs=1``
     on the DAG does the same for one DAG, but not in a backfill, which ignores it on Airflow 3.
 
-    Returns the connection's id. Pushes the whole connection under the XCom key ``connection``, and under
-    ``created`` whether this task created it (``True``) or reused it (``False``). All XComs are pushed even if
-    the app refuses *input* and the task fails. Below Airflow 3.3 only the try that created the connection
-    pushes ``True``.
+    Returns the connection's id. Pushes the whole connection under the XCom key ``workato_connection``, and
+    under ``workato_outcome`` what the task ``did`` to it: ``created``, ``changed`` or ``reused``. All XComs
+    are pushed even if the app refuses *input* and the task fails. Below Airflow 3.3 only the try that created
+    the connection pushes ``created``.
 
     :param name: the connection's name (templated).
     :param provider: the app, for example ``jira``; ``rest`` for plain HTTP (templated).
@@ -383,10 +381,14 @@ class WorkatoDisconnectConnectionOperator(TargetOperator):
 class WorkatoDeleteConnectionOperator(TargetOperator):
     """Delete a connection, authorized or not.
 
+    A connection that a create of this DAG run only reused or changed is kept; so is one given by
+    *external_id* or *name* that a create of the DAG may have meant but did not create. Any other is deleted,
+    such as one whose id is a literal. Below Airflow 3.3 a retried create does not know what an earlier try
+    created, so the delete keeps that too.
+
     Returns the API's answer, with ``"status": "missing"`` if the connection does not exist and
-    *ignore_missing* is set, or ``"status": "kept"`` if the task *created_by* did not create it. From the
-    task's second try on, a missing connection counts as deleted: the answer to an earlier try may have been
-    lost.
+    *ignore_missing* is set, or ``"status": "kept"``. From the task's second try on, a missing connection
+    counts as deleted: the answer to an earlier try may have been lost.
 
     To clean up even if the create fails, use a teardown without setups:
     ``create >> use >> delete.as_teardown()``. With ``as_teardown(setups=create)`` Airflow skips the delete
@@ -399,10 +401,7 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
     :param provider: the app, for example ``jira`` (templated).
     :param folder_id: the folder or project it is in (templated).
     :param parent_id: its parent connection (templated).
-    :param created_by: the task id of a create in the same DAG, without the group's id if it is in the same
-        task group (templated). Only connections that it created in this DAG run are deleted; those it reused
-        are kept. Below Airflow 3.3 a retried create does not know what an earlier try created, so the delete
-        keeps that too.
+    :param delete_reused: delete it even if it existed before this DAG run (templated).
     :param ignore_missing: succeed if the connection does not exist, or if an upstream task gave no id
         (templated).
     :param workato_conn_id: the Airflow connection with the API token (templated).
@@ -411,20 +410,19 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
     :raises WorkatoExistsError: if several connections match.
     """
 
-    template_fields: Sequence[str] = (*TargetOperator.template_fields, "created_by")
+    template_fields: Sequence[str] = (*TargetOperator.template_fields, "delete_reused")
     operator_extra_links = (WorkatoConnectionLink(),)
     ui_color = "#ffa8a8"
 
-    def __init__(self, *, created_by: StringArgument | None = NOT_GIVEN, **kwargs: Any) -> None:
+    def __init__(self, *, delete_reused: FlagArgument = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.created_by: Any
-        self._store(created_by=created_by)
+        check_flag(delete_reused, what="delete_reused")
+        self.delete_reused: Any = delete_reused
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the connection."""
-        self._check_given("created_by")
         ignore_missing = to_flag(self.ignore_missing, what="ignore_missing")
-        created = None if self.created_by is None else self._created_ids(context)
+        delete_reused = to_flag(self.delete_reused, what="delete_reused")
         # In every Airflow version, try_number is 1 while the first try runs.
         is_first_try = context["ti"].try_number <= 1
         try:
@@ -439,9 +437,11 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
             return MISSING.copy()
         number = target["id"]
         push_connection_url(context, self.hook.settings, number)
-        if created is not None and number not in created:
+        if not delete_reused and self._is_to_keep(context, target):
             self.log.info(
-                "Keeping connection %s: task %r did not create it in this run.", number, self.created_by
+                "Keeping connection %s: this DAG run did not create it. To delete it all the same, set "
+                "delete_reused=True.",
+                number,
             )
             return {"success": True, "status": "kept"}
         said = self.hook.delete_connection(number, ignore_missing=ignore_missing or not is_first_try)
@@ -457,37 +457,13 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
             self.log.info("Deleted %s.", display_name(target))
         return said
 
-    def _created_ids(self, context: Context) -> list[int]:
-        """Return the ids of the connections that the create created, including all its mapped tasks."""
-        create, dag = self.created_by, context.get("dag")
-        if dag is not None:
-            creates = {task_id for task_id, task in dag.task_dict.items() if _is_create(task)}
-            if create not in creates:
-                create = _in_same_group(create, self.task_id)
-            if create not in creates:
-                raise WorkatoConfigurationError(
-                    "created_by must be the task id of a create in this DAG, not "
-                    f"{str(self.created_by)[:80]!r}.{_did_you_mean(self.created_by, creates)}"
-                )
-        return [each["id"] for each in owned_by(context, [create]) if each["created"]]
-
-
-def _is_create(task: Any) -> bool:
-    cls = getattr(task, "operator_class", type(task))
-    return isinstance(cls, type) and issubclass(cls, EnsureOperator)
-
-
-def _in_same_group(name: object, task_id: str) -> str:
-    """Return the task id of the task *name* in the task group of the task *task_id*."""
-    group, dot, _ = task_id.rpartition(".")
-    return f"{group}{dot}{name}"
-
-
-def _did_you_mean(name: object, task_ids: Iterable[str]) -> str:
-    known = sorted(task_ids)
-    close = [task_id for task_id in known if task_id.endswith(f".{name}")]
-    close = close or difflib.get_close_matches(str(name), known)
-    return f" Did you mean {' or '.join(map(repr, close[:3]))}?" if close else ""
+    def _is_to_keep(self, context: Context, target: WorkatoConnection) -> bool:
+        """Tell whether the creates of this DAG run found the connection instead of creating it."""
+        told = outcomes(context, target["id"], of=target)
+        if any(each["did"] == "created" for each in told):
+            return False
+        # An id that no create gave is meant. By its fields, a create that failed may have meant it, too.
+        return bool(told) or (not self._by_id and bool(creates_that_may_mean(context, target)))
 
 
 class WorkatoGetPicklistOperator(WorkatoOperator):
@@ -610,8 +586,8 @@ class WorkatoCreateRuntimeUserConnectionOperator(EnsureOperator, LoginHandOffOpe
     *external_id*. The limits of :class:`WorkatoCreateConnectionOperator` apply.
 
     Returns the connection's id. Pushes the whole connection, with the login URL under ``url``, under the XCom
-    key ``connection``, and under ``created`` whether this task created or reused it. The task's page gets a
-    button that opens the login.
+    key ``workato_connection``, and under ``workato_outcome`` what the task ``did`` to it. The task's page
+    gets a button that opens the login.
 
     :param parent_id: an established OAuth connection of the same app (templated).
     :param folder_id: the folder or project to put it in (templated).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_workato.arguments import is_stored_form
@@ -11,7 +10,7 @@ from airflow_provider_workato.links.connections import push_connection_url
 from airflow_provider_workato.operators.base import may_be_template
 from airflow_provider_workato.operators.hand_off import CONNECTION_KEY, HandOffOperator
 from airflow_provider_workato.provisioning.ledger import TaskStateLedger
-from airflow_provider_workato.provisioning.record import Record
+from airflow_provider_workato.provisioning.record import Outcome, Record
 from airflow_provider_workato.version_compat import push_past_backend, state_in_run
 
 if TYPE_CHECKING:
@@ -19,11 +18,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_workato.client.answers import WorkatoConnection
 
-#: XCom key that tells whether this DAG run created the connection or reused one.
-CREATED_KEY = "created"
-#: XCom key of what this task instance created or changed in this DAG run: the connection's id, whether it was
-#: created, and the task instance. Nothing is pushed for a connection that was only reused.
-OWNED_KEY = "workato_owned"
+#: XCom key of what this task instance did in this DAG run: the connection's ``id``, what it ``did`` to it
+#: (``created``, ``changed`` or ``reused``), and the task instance.
+OUTCOME_KEY = "workato_outcome"
 #: In these states, a task's XComs are those of an execution before it was cleared.
 _NOT_BEGUN = frozenset({None, "scheduled", "queued"})
 
@@ -39,16 +36,15 @@ class EnsureOperator(HandOffOperator):
         self._pushed.clear()
         return TaskRecord(self, context)
 
-    def push_known(self, context: Context, connection: WorkatoConnection, *, created: bool) -> None:
+    def push_known(self, context: Context, connection: WorkatoConnection, *, outcome: Outcome) -> None:
         """Push what is known of the connection.
 
         :param connection: the connection.
-        :param created: whether this task created it.
+        :param outcome: what this task did to it.
         """
         ti, number = context["ti"], int(connection["id"])
-        if created:
-            push_owned(ti, number, created=True)
-        self._push_if_new(context, CREATED_KEY, created)
+        said = {"id": number, "did": outcome, "task_id": ti.task_id, "map_index": ti.map_index}
+        push_past_backend(ti, key=OUTCOME_KEY, value=said, for_tasks=True)
         self._push_if_new(context, CONNECTION_KEY, connection)
         push_connection_url(context, self.hook.settings, number)
         if self.do_xcom_push:
@@ -92,61 +88,59 @@ class TaskRecord(Record):
         ti, number = self._context["ti"], int(connection["id"])
         if not changes and getattr(self._task, "input", None) is None:
             return
-        for other in _owned_by_others(self._context, connection):
+        for other in outcomes(self._context, number, of=connection):
             task_id, map_index = other["task_id"], other["map_index"]
-            if other["id"] != number or (task_id, map_index) == (ti.task_id, ti.map_index):
+            if other["did"] == "reused" or (task_id, map_index) == (ti.task_id, ti.map_index):
                 continue
             if state_in_run(ti, task_id=task_id, map_index=map_index) in _NOT_BEGUN:
                 continue
-            did = "created" if other["created"] else "changed"
             raise WorkatoExistsError(
                 f"Connection {number} is meant by two tasks of this DAG run: "
-                f"{_instance_text(task_id, map_index)} {did} it, and "
+                f"{_instance_text(task_id, map_index)} {other['did']} it, and "
                 f"{_instance_text(ti.task_id, ti.map_index)} found it by the same identity. This task did "
                 "not use it. Give each its own external_id or name, then clear both.",
                 connection_ids=[number],
             )
-        if changes:
-            push_owned(ti, number, created=False)
 
-    def known(self, connection: WorkatoConnection, *, created: bool) -> None:
+    def known(self, connection: WorkatoConnection, *, outcome: Outcome) -> None:
         """Push what is known of the connection.
 
         :param connection: the connection.
-        :param created: whether this task created it.
+        :param outcome: what this task did to it.
         """
-        self._task.push_known(self._context, connection, created=created)
+        self._task.push_known(self._context, connection, outcome=outcome)
 
 
-def push_owned(ti: Any, number: int, *, created: bool) -> None:
-    """Push that this task instance created or changed a connection.
+def creates_that_may_mean(context: Context, connection: WorkatoConnection) -> list[str]:
+    """Return the creates of this DAG that may look for a connection, without this task unless it is mapped.
 
-    :param ti: the task instance.
-    :param number: the connection.
-    :param created: whether it created it.
-    """
-    owned = {"id": number, "created": created, "task_id": ti.task_id, "map_index": ti.map_index}
-    push_past_backend(ti, key=OWNED_KEY, value=owned, for_tasks=True)
-
-
-def _owned_by_others(context: Context, connection: WorkatoConnection) -> list[dict[str, Any]]:
-    """Return what the other creates of this DAG created or changed in this run, as far as their XComs tell.
-
-    Of a mapped task, the result includes what this task instance did.
-
-    :param connection: the connection in question; creates that cannot mean it are left out.
+    :param connection: what is known of the connection. Creates that cannot mean it are left out.
     """
     dag: Any = context.get("dag")
     ti: Any = context["ti"]
-    # On Airflow 3 and later, each costs a request to the API server.
-    creates = [
+    return [
         task.task_id
         for task in (dag.tasks if dag is not None else ())
         if issubclass(getattr(task, "operator_class", type(task)), EnsureOperator)
         and (task.task_id != ti.task_id or ti.map_index >= 0)
         and _may_mean(task, connection)
     ]
-    return owned_by(context, creates) if creates else []
+
+
+def outcomes(context: Context, number: int, *, of: WorkatoConnection) -> list[dict[str, Any]]:
+    """Return what the creates of this DAG did to a connection in this run, as far as their XComs tell.
+
+    Of a mapped task, the result includes what this task instance did.
+
+    :param number: the connection's id.
+    :param of: what is known of it.
+    """
+    # On Airflow 3 and later, each costs a request to the API server.
+    creates = creates_that_may_mean(context, of)
+    # For a list of tasks, every Airflow version returns the XComs of all map indexes. Airflow 3 adds None for
+    # a task without any.
+    pulled = context["ti"].xcom_pull(task_ids=creates, key=OUTCOME_KEY) if creates else None
+    return [each for each in pulled or () if each is not None and each["id"] == number]
 
 
 def _may_mean(task: Any, connection: WorkatoConnection) -> bool:
@@ -159,17 +153,6 @@ def _may_mean(task: Any, connection: WorkatoConnection) -> bool:
         if not is_stored_form(shown, wanted):
             return False
     return True
-
-
-def owned_by(context: Context, task_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Return what all instances of these creates created or changed in this run.
-
-    :param task_ids: the creates.
-    """
-    # For a list of tasks, every Airflow version returns the XComs of all map indexes. Airflow 3 adds None for
-    # a task without any.
-    pulled = context["ti"].xcom_pull(task_ids=task_ids, key=OWNED_KEY) or []
-    return [each for each in pulled if each is not None]
 
 
 def _instance_text(task_id: str, map_index: int | None) -> str:

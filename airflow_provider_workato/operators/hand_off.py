@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from airflow_provider_workato.client.answers import WorkatoConnection
 
 #: XCom key of the whole connection, beside the id that a create returns.
-CONNECTION_KEY = "connection"
+CONNECTION_KEY = "workato_connection"
 
 #: The variable with which a notifier's templates get at the URL and the connection.
 NOTIFIER_VARIABLE = "workato"

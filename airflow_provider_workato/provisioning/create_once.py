@@ -25,7 +25,7 @@ from airflow_provider_workato.client.retries import is_ambiguous, may_still_run,
 from airflow_provider_workato.exceptions import WorkatoError, WorkatoExistsError
 from airflow_provider_workato.provisioning.claims import Claim, Slot, claimed
 from airflow_provider_workato.provisioning.identity import Identity
-from airflow_provider_workato.provisioning.record import Record
+from airflow_provider_workato.provisioning.record import Outcome, Record
 from airflow_provider_workato.redaction import Sealed, secret_texts
 
 if TYPE_CHECKING:
@@ -228,8 +228,10 @@ class Provisioning:
         if needs_change and not (created or self._identity.is_certain_of(row)):
             raise self._uncertain(row)
         is_unchanged = update and self._shows_all(row)
-        self.record.before_use(row, changes=needs_change and not is_unchanged)
-        self.record.known(row, created=created)
+        changes = needs_change and not is_unchanged
+        self.record.before_use(row, changes=changes)
+        outcome: Outcome = "created" if created else "changed" if changes else "reused"
+        self.record.known(row, outcome=outcome)
         status = status_text(row)
         if not needs_change:
             log.info("Reusing connection %s (%s); status: %s.", row["id"], self._identity, status)
@@ -257,7 +259,7 @@ class Provisioning:
         # Workato's answer to an update has fewer keys than its list.
         said = change(self.transport, call).items()
         changed = {**row, **{key: value for key, value in said if value is not None or key in row}}
-        self.record.known(changed, created=created)
+        self.record.known(changed, outcome=outcome)
         return self._accepted(changed)
 
     def _shows_all(self, row: WorkatoConnection) -> bool:
@@ -299,7 +301,7 @@ class Provisioning:
         else:
             log.info("Created connection %s (%s); status: %s.", row["id"], self._identity, status_text(row))
             self._note_created(row)
-            self.record.known(row, created=True)
+            self.record.known(row, outcome="created")
             return self._accepted(row)
         call.answer_lost = True
         log.warning("%s Checking whether the connection was created.", lost)

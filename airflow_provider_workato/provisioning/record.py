@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from airflow_provider_workato.client.answers import WorkatoConnection
+
+#: What a task did to the connection that it made sure of.
+Outcome: TypeAlias = Literal["created", "changed", "reused"]
 
 
 class Record:
@@ -28,9 +31,9 @@ class Record:
         :param changes: whether it is about to be changed.
         """
 
-    def known(self, connection: WorkatoConnection, *, created: bool) -> None:
+    def known(self, connection: WorkatoConnection, *, outcome: Outcome) -> None:
         """Take note of the connection: as soon as it is known to exist, and again after a change.
 
         :param connection: the connection; nothing in it quotes the credentials.
-        :param created: whether this task created it, in this try or an earlier one.
+        :param outcome: whether this task created it, in this try or an earlier one, or changes it.
         """

@@ -602,7 +602,7 @@ class Play:
                 rows = self.truth.rows.get(said["result"], [])
                 if not any(row is not None and task.identity.matches(row) for row in rows):
                     raise Broken("a task's result", f"task {task.number} returned {said['result']}: {rows}")
-            self._check_created(task, said["xcoms"].get("created"))
+            self._check_created(task, said["xcoms"].get("workato_outcome"))
             return
         task.error = f"{said['error'][0]}: {said['says'][:300]}"
         reason = self._may_end_so(task, said["error"])
@@ -654,8 +654,9 @@ class Play:
         if len(ended) == 2 and not self.deletes.keys() & set(ended):
             raise Broken("two entries", f"both ended well: {told}")
 
-    def _check_created(self, task: Task, created: object) -> None:
+    def _check_created(self, task: Task, outcome: Any) -> None:
         """Check a task's statement of whether it created the connection that it returned."""
+        created = outcome["did"] == "created" if outcome else None
         made_at = self.truth.moments[task.result or 0][0]
         others = [t for t in self.tasks if t.identity == task.identity and t is not task]
         if created and made_at < task.began:

@@ -42,7 +42,7 @@ def _tell(api: AirflowApi, dag_id: str, run_id: str, scene: Scene) -> Iterator[o
         task_id, map_index = task["task_id"], task["map_index"]
         scene.states[task_id, map_index] = task["state"]
         yield task["rendered_fields"]
-        for key in ("return_value", "connection"):
+        for key in ("return_value", "workato_connection"):
             yield api.xcom(dag_id, run_id, task_id, key, map_index=map_index)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from airflow.providers.common.compat.sdk import DAG, TaskGroup, task
+from airflow.providers.common.compat.sdk import DAG, task
 
 from airflow_provider_workato.exceptions import (
     WorkatoConfigurationError,
@@ -39,13 +39,18 @@ TENANTS: list[dict[str, Any]] = [
     {"name": "three", "external_id": "tenant-3", "input": ACCEPTED},
 ]
 
+#: The external ids of the connections that exist before the run.
+THEIRS = ["theirs", "mixed-theirs", "changed", "unwanted", "unknown", "by-id"]
+
 
 def create(task_id: str, **arguments: Any) -> WorkatoCreateConnectionOperator:
     return WorkatoCreateConnectionOperator(task_id=task_id, name=task_id, provider="jira", **arguments)
 
 
-def make_dag() -> DAG:
-    with DAG("cleanup", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+def make_dag(by_id: int) -> DAG:
+    with DAG(
+        "cleanup", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), params={"by_id": by_id}
+    ) as dag:
         # One create of three is refused.
         tenants = WorkatoCreateConnectionOperator.partial(task_id="tenants", provider="jira").expand_kwargs(
             TENANTS
@@ -84,26 +89,39 @@ def make_dag() -> DAG:
             return [row["id"] for row in connections if row["authorization_status"] == "success"]
 
         output: Any = returned.output
-        usable(output["connection"])
+        usable(output["workato_connection"])
 
         # Existing connections stay.
         ours, theirs = create("ours", external_id="ours"), create("theirs", external_id="theirs")
         for made in (ours, theirs):
             made >> WorkatoDeleteConnectionOperator(
-                task_id=f"delete_{made.task_id}", connection_id=made.output, created_by=made.task_id
+                task_id=f"delete_{made.task_id}", connection_id=made.output
             )
         mixed = WorkatoCreateConnectionOperator.partial(task_id="mixed", provider="jira").expand_kwargs(
             [{"name": name, "external_id": name} for name in ("mixed-ours", "mixed-theirs")]
         )
-        WorkatoDeleteConnectionOperator.partial(task_id="delete_mixed", created_by="mixed").expand(
-            connection_id=mixed.output
-        )
+        WorkatoDeleteConnectionOperator.partial(task_id="delete_mixed").expand(connection_id=mixed.output)
         user = WorkatoCreateRuntimeUserConnectionOperator(
             task_id="user", parent_id=36, folder_id=4515, external_id="ada"
         )
-        user >> WorkatoDeleteConnectionOperator(
-            task_id="delete_user", parent_id=36, external_id="ada", created_by="user"
+        user >> WorkatoDeleteConnectionOperator(task_id="delete_user", parent_id=36, external_id="ada")
+
+        changed = create("changed", external_id="changed", if_exists="update")
+        changed >> WorkatoDeleteConnectionOperator(task_id="delete_changed", connection_id=changed.output)
+        unwanted = create("unwanted", external_id="unwanted")
+        unwanted >> WorkatoDeleteConnectionOperator(
+            task_id="delete_unwanted", connection_id=unwanted.output, delete_reused="{{ 'yes' }}"
         )
+        # Of two that mean the same connection, the first creates it.
+        first, second = create("first", external_id="both"), create("second", external_id="both")
+        deleted = WorkatoDeleteConnectionOperator(task_id="delete_both", connection_id=second.output)
+        first >> second >> deleted
+        # A create fails before it knows its connection, which existed before.
+        unknown = create("unknown", external_id="unknown", shell_connection="{{ 'maybe' }}")
+        unknown >> WorkatoDeleteConnectionOperator(
+            task_id="delete_unknown", external_id="unknown", provider="jira", trigger_rule="all_done"
+        )
+        WorkatoDeleteConnectionOperator(task_id="delete_by_id", connection_id="{{ params.by_id }}")
     return dag
 
 
@@ -113,7 +131,6 @@ class Scene:
 
     run: Run
     workato: SandboxProcess
-    theirs: list[int]
 
     def left(self) -> set[str]:
         return {row["external_id"] for row in self.workato.control.connections() if row["external_id"]}
@@ -123,12 +140,10 @@ class Scene:
 def scene(airflow_db: None) -> Iterator[Scene]:
     with own_workspace() as workato:
         theirs = workato.control.seed(
-            [
-                {"provider": "jira", "external_id": name, "authorization_status": "success"}
-                for name in ("theirs", "mixed-theirs")
-            ]
+            [{"provider": "jira", "external_id": name, "authorization_status": "success"} for name in THEIRS]
         )
-        yield Scene(run=run_dag(make_dag()), workato=workato, theirs=theirs)
+        by_id = theirs[THEIRS.index("by-id")]
+        yield Scene(run=run_dag(make_dag(by_id)), workato=workato)
 
 
 def test_a_mapped_clean_up_gets_every_id(scene: Scene) -> None:
@@ -146,9 +161,9 @@ def test_a_mapped_clean_up_gets_every_id(scene: Scene) -> None:
 def test_a_refused_create_pushes_its_xcoms(scene: Scene) -> None:
     number = scene.run.xcom("refused")
     assert scene.run.states["refused"] == "failed"
-    connection = scene.run.xcom("refused", key="connection")
+    connection = scene.run.xcom("refused", key="workato_connection")
     assert (connection["id"], connection["authorization_status"]) == (number, "failed")
-    assert scene.run.xcom("refused", key="created") is True
+    assert scene.run.xcom("refused", key="workato_outcome")["did"] == "created"
     url = scene.run.xcom("refused", key="workato_connection_url")
     assert url == f"{scene.workato.url}/connections/{number}"
 
@@ -175,18 +190,38 @@ def test_one_of_many_is_refused(scene: Scene) -> None:
     assert scene.run.xcom("usable") == [ids[0], ids[2]]
 
 
-def test_only_connections_created_by_this_run_are_deleted(scene: Scene) -> None:
-    assert scene.run.xcom("ours", key="created") is True
-    assert scene.run.xcom("theirs", key="created") is False
-    said = {name: scene.run.xcom(name)["status"] for name in ("delete_ours", "delete_theirs", "delete_user")}
-    assert said == {"delete_ours": "deleted", "delete_theirs": "kept", "delete_user": "deleted"}
+@pytest.mark.parametrize(
+    ("task_id", "did", "status"),
+    [("ours", "created", "deleted"), ("theirs", "reused", "kept"), ("changed", "changed", "kept")],
+)
+def test_only_what_this_run_created_is_deleted(scene: Scene, task_id: str, did: str, status: str) -> None:
+    assert scene.run.xcom(task_id, key="workato_outcome")["did"] == did
+    assert scene.run.xcom(f"delete_{task_id}") == {"success": True, "status": status}
+    assert (task_id in scene.left()) is (status == "kept")
+
+
+def test_what_a_run_created_is_deleted_whichever_create_gives_the_id(scene: Scene) -> None:
     mixed = [scene.run.xcom("delete_mixed", map_index=index)["status"] for index in range(2)]
     assert mixed == ["deleted", "kept"]
-    assert {"theirs", "mixed-theirs"} <= scene.left()
-    assert not {"ours", "mixed-ours", "ada"} & scene.left()
+    assert [scene.run.xcom(f"delete_{each}")["status"] for each in ("user", "both")] == ["deleted"] * 2
+    assert {"mixed-theirs"} <= scene.left()
+    assert not {"mixed-ours", "ada", "both"} & scene.left()
+
+
+def test_what_existed_before_is_kept_if_its_create_failed_early(scene: Scene) -> None:
+    assert scene.run.states["unknown"] == "failed"
+    assert scene.run.xcom("delete_unknown")["status"] == "kept"
+
+
+@pytest.mark.parametrize("task_id", ["unwanted", "by_id"])
+def test_what_existed_before_is_deleted_on_purpose(scene: Scene, task_id: str) -> None:
+    assert scene.run.xcom(f"delete_{task_id}")["status"] == "deleted"
+    assert task_id.replace("_", "-") not in scene.left()
 
 
 # One by one, without a run
+
+BY_IDENTITY = {"external_id": "a-1", "provider": "jira"}
 
 Target = type[WorkatoDeleteConnectionOperator] | type[WorkatoDisconnectConnectionOperator]
 TARGETS: list[Target] = [WorkatoDeleteConnectionOperator, WorkatoDisconnectConnectionOperator]
@@ -266,11 +301,24 @@ def test_an_id_is_enough_beside_the_default_arguments_of_a_dag(
     assert "list_connections" not in sandbox.control.counts()["by_operation"]
 
 
+@pytest.mark.parametrize("may_mean_it", [False, True])
+def test_what_no_create_of_the_dag_can_mean_is_deleted(
+    connect: Connect, sandbox: RunningSandbox, may_mean_it: bool
+) -> None:
+    class Instance(TaskInstance):
+        def xcom_pull(self, **_: Any) -> list[None]:
+            return [None]
+
+    sandbox.control.seed([BY_IDENTITY])
+    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+        create("other", external_id="{{ params.tenant }}" if may_mean_it else "a-2")
+        operator = WorkatoDeleteConnectionOperator(task_id="delete", **BY_IDENTITY)
+    said = operator.execute(Instance().context | {"dag": dag})
+    assert said["status"] == ("kept" if may_mean_it else "deleted")
+
+
 def delete(ti: TaskInstance, **arguments: Any) -> dict[str, Any]:
     return WorkatoDeleteConnectionOperator(task_id="delete", **arguments).execute(ti.context)
-
-
-BY_IDENTITY = {"external_id": "a-1", "provider": "jira"}
 
 
 @pytest.mark.parametrize("by_id", [True, False])
@@ -359,58 +407,6 @@ def test_a_wrong_base_url_is_not_a_success(
 
 
 @pytest.mark.parametrize(
-    ("created_by", "says"),
-    [
-        ("craete", "not 'craete'. Did you mean 'create'"),
-        ("tenant.craete", "Did you mean 'tenant.create'"),
-        ("make", "Did you mean 'tenant.make'"),
-        ("zzz", r"not 'zzz'\.$"),
-        ("delete", r"not 'delete'\.$"),
-    ],
-)
-def test_created_by_must_be_a_task(created_by: str, says: str) -> None:
-    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-        # Nothing is asked before, neither Airflow for its connection nor Workato for its list.
-        delete = WorkatoDeleteConnectionOperator(
-            task_id="delete",
-            external_id="acme",
-            provider="jira",
-            created_by=created_by,
-            workato_conn_id="missing",
-        )
-        create("create")
-        with TaskGroup("tenant"):
-            create("create")
-            create("make")
-    with pytest.raises(WorkatoConfigurationError, match=f"created_by must be the task id .* {says}"):
-        delete.execute(TaskInstance().context | {"dag": dag})
-
-
-@pytest.mark.parametrize("outside", [False, True])
-def test_created_by_may_name_a_task_of_its_group(
-    connect: Connect, sandbox: RunningSandbox, outside: bool
-) -> None:
-    (number,) = sandbox.control.seed([BY_IDENTITY])
-    asked: list[list[str]] = []
-
-    class Instance(TaskInstance):
-        def xcom_pull(self, *, task_ids: list[str], key: str) -> list[Any]:
-            asked.append(task_ids)
-            return [{"id": number, "created": True}]
-
-    with DAG("d", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-        if outside:
-            create("create")
-        with TaskGroup("tenant"):
-            create("create")
-            delete = WorkatoDeleteConnectionOperator(
-                task_id="delete", connection_id=number, created_by="create"
-            )
-    assert delete.execute(Instance().context | {"dag": dag})["success"] is True
-    assert asked == [["create" if outside else "tenant.create"]]
-
-
-@pytest.mark.parametrize(
     ("kind", "given", "says"),
     [
         (WorkatoCreateConnectionOperator, {"if_exists": "reuze"}, "if_exists must be .* not 'reuze'"),
@@ -419,6 +415,7 @@ def test_created_by_may_name_a_task_of_its_group(
         (WorkatoUpdateConnectionOperator, {"shell_connection": ""}, "shell_connection must be true or"),
         (WorkatoCreateRuntimeUserConnectionOperator, {"if_exists": "reuze"}, "not 'reuze'"),
         (WorkatoDisconnectConnectionOperator, {"force": "si"}, "force must be true or false .* not 'si'"),
+        (WorkatoDeleteConnectionOperator, {"delete_reused": "si"}, "delete_reused must be true or false"),
         (WorkatoDeleteConnectionOperator, {"ignore_missing": "None"}, "ignore_missing must be true or false"),
         (WorkatoListConnectionsOperator, {"include_tags": "all"}, "include_tags must be true or false"),
     ],

@@ -211,7 +211,7 @@ def test_errors_say_what_to_do(scene: Scene) -> None:
 
 def test_create_returns_the_id(scene: Scene) -> None:
     number = scene.run.xcom("create")
-    connection = scene.run.xcom("create", key="connection")
+    connection = scene.run.xcom("create", key="workato_connection")
     assert isinstance(number, int)
     assert connection["id"] == number
     assert (connection["name"], connection["folder_id"]) == ("JIRA of acme", 1892)
@@ -244,7 +244,7 @@ def test_other_results(scene: Scene) -> None:
 
 
 def test_runtime_user(scene: Scene) -> None:
-    connection = scene.run.xcom("user", key="connection")
+    connection = scene.run.xcom("user", key="workato_connection")
     assert connection["id"] == scene.run.xcom("user")
     assert (connection["parent_id"], connection["external_id"]) == (36, "acme@x")
     assert connection["url"].startswith(scene.workato.url)
@@ -296,7 +296,10 @@ def test_links(scene: Scene) -> None:
     url = f"{scene.workato.url}/connections/{number}"
     for name in ("create", "picklist", "renamed", "disconnected", "poked", "rescheduled", "deferred"):
         assert scene.run.xcom(name, key="workato_connection_url") == url
-    assert scene.run.xcom("user", key="workato_oauth_url") == scene.run.xcom("user", key="connection")["url"]
+    assert (
+        scene.run.xcom("user", key="workato_oauth_url")
+        == scene.run.xcom("user", key="workato_connection")["url"]
+    )
     assert scene.run.xcom("login", key="workato_oauth_url") == scene.run.xcom("login")
 
 

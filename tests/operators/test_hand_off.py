@@ -201,7 +201,7 @@ def test_the_next_task_receives_the_id_once_the_person_has_logged_in(
     def log_in() -> None:
         url = told(outbox)["url"]
         # The URL is published before anybody is told.
-        assert ti.xcoms["workato_oauth_url"] == ti.xcoms["connection"]["url"] == url
+        assert ti.xcoms["workato_oauth_url"] == ti.xcoms["workato_connection"]["url"] == url
         if AIRFLOW.major > 2:
             assert ti.xcoms["_link_WorkatoOAuthLink"] == url
             assert ti.xcoms["_link_WorkatoConnectionLink"].startswith(f"{sandbox.url}/connections/")
@@ -212,8 +212,8 @@ def test_the_next_task_receives_the_id_once_the_person_has_logged_in(
 
     (row,) = [row for row in control.connections() if row["is_runtime_user"]]
     assert result == row["id"] == ti.xcoms["return_value"]
-    assert ti.xcoms["connection"]["authorization_status"] == "success"
-    assert ti.xcoms["created"] is True
+    assert ti.xcoms["workato_connection"]["authorization_status"] == "success"
+    assert ti.xcoms["workato_outcome"]["did"] == "created"
     ((text, about),) = outbox.sent
     assert text == f"ada@example.com: {about['url']}"
     assert about["connection"]["id"] == row["id"]
@@ -235,7 +235,7 @@ def test_a_connection_without_a_login_url_is_authorized_in_workato(
     with person(authorize):
         result = way(lambda **mode: make_page(notifiers=[outbox], **mode), ti)
     assert control.connection(result)["authorization_status"] == "success"
-    assert ti.xcoms["connection"]["authorization_status"] == "success"
+    assert ti.xcoms["workato_connection"]["authorization_status"] == "success"
     assert "workato_oauth_url" not in ti.xcoms
 
 
@@ -382,7 +382,7 @@ class TestResume:
         number = outbox.sent[0][1]["connection"]["id"]
         sandbox.control.authorize(number)
         assert resume() == number
-        assert ti.xcoms["connection"]["authorization_status"] == "success"
+        assert ti.xcoms["workato_connection"]["authorization_status"] == "success"
         assert len(outbox.sent) == 1
 
     @pytest.mark.parametrize("change", ["none", "disconnected", "outage", "forbidden"])
@@ -473,7 +473,7 @@ def test_a_lost_or_failed_connection_is_authorized_again(
     with person(log_in):
         assert way(lambda **mode: make_login(notifiers=outbox, **mode), ti) == number
     assert len(outbox.sent) == 1
-    assert ti.xcoms["created"] is False
+    assert ti.xcoms["workato_outcome"]["did"] == "reused"
 
 
 SHELL: dict[str, Any] = {"input": {"client": "acme-corp"}, "shell_connection": True}
@@ -628,7 +628,7 @@ def test_the_message_names_the_connection_if_no_triggerer_ran(
 
 
 def test_a_wait_whose_xcoms_were_deleted_says_so(ti: Task) -> None:
-    with pytest.raises(WorkatoError, match=r"XCom 'connection' is missing.* Clear the task"):
+    with pytest.raises(WorkatoError, match=r"XCom 'workato_connection' is missing.* Clear the task"):
         make_login().resume_execution("execute_complete", {"event": {}}, ti.context)
 
 

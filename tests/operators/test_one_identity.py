@@ -15,7 +15,12 @@ from airflow_provider_workato.operators.connections import (
     WorkatoCreateConnectionOperator,
     WorkatoCreateRuntimeUserConnectionOperator,
 )
-from airflow_provider_workato.operators.ensure import OWNED_KEY, EnsureOperator, TaskRecord
+from airflow_provider_workato.operators.ensure import (
+    OUTCOME_KEY,
+    EnsureOperator,
+    TaskRecord,
+    creates_that_may_mean,
+)
 from airflow_provider_workato.provisioning.record import Record
 from airflow_provider_workato.sandbox.client import SandboxProcess
 from tests.support.dags import Run, own_workspace, run_dag
@@ -69,8 +74,8 @@ class LeftByAClear(WorkatoCreateConnectionOperator):
 
     def execute(self, context: Any) -> int:
         number = super().execute(context)
-        mark = {"id": number, "created": True, "task_id": "cleared", "map_index": -1}
-        context["ti"].xcom_push(key=OWNED_KEY, value=mark)
+        mark = {"id": number, "did": "created", "task_id": "cleared", "map_index": -1}
+        context["ti"].xcom_push(key=OUTCOME_KEY, value=mark)
         return number
 
 
@@ -174,11 +179,11 @@ def test_only_creates_that_may_mean_a_connection_are_asked(
 ) -> None:
     asked = []
 
-    def owned_by(context: Any, task_ids: Any) -> list[Any]:
-        asked.append(sorted(task_ids))
+    def outcomes(context: Any, _: int, *, of: Any) -> list[Any]:
+        asked.append(sorted(creates_that_may_mean(context, of)))
         return []
 
-    monkeypatch.setattr("airflow_provider_workato.operators.ensure.owned_by", owned_by)
+    monkeypatch.setattr("airflow_provider_workato.operators.ensure.outcomes", outcomes)
     with (
         own_workspace() as workato,
         DAG("asked", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag,

@@ -29,7 +29,9 @@ ROWS: dict[str, dict[str, Any]] = {
 
 
 def connections(ti: Any) -> list[dict[str, Any]]:
-    return [row for row in ti.xcom_pull(task_ids=["create"], key="connection") or [] if row is not None]
+    return [
+        row for row in ti.xcom_pull(task_ids=["create"], key="workato_connection") or [] if row is not None
+    ]
 
 
 def make_dag(on_refused: str) -> DAG:
@@ -68,6 +70,6 @@ def test_the_rest_is_known_whatever_the_reason(scene: tuple[Run, SandboxProcess,
     refused = "failed" if on_refused == "fail" else "success"
     assert states == ["success", refused, "failed", "failed", "failed", "success"]
     assert run.xcom("authorized") == ["accepted"]
-    # The clean-up gets every connection there is, and runs.
+    # The clean-up gets every connection there is, and keeps the one from before the run.
     assert {run.states[each] for each in ("delete[0]", "delete[1]", "delete[2]")} == {"success"}
-    assert not ROWS.keys() & {row["external_id"] for row in workato.control.connections()}
+    assert ROWS.keys() & {row["external_id"] for row in workato.control.connections()} == {"lost"}

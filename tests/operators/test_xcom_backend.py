@@ -45,8 +45,8 @@ def test_the_buttons_work_while_a_task_waits(left: Any) -> None:
 
 
 def test_few_objects_are_left(left: Any) -> None:
-    assert left["objects"] == {"create": 3, "update": 4, "wait": 4, "delete": 1}
-    assert left["after"]["create.connection"].startswith('"file://')
+    assert left["objects"] == {"create": 2, "update": 3, "wait": 3, "delete": 1}
+    assert left["after"]["create.workato_connection"].startswith('"file://')
 
 
 def test_a_backend_that_reads_only_its_own_can_read_all_that_tasks_pull(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def make_dag(parent: int) -> DAG:
             wait_for_authorization=True,
             poke_interval=0.2,
         )
-        WorkatoDeleteConnectionOperator(task_id="delete", connection_id=made.output, created_by="create")
+        WorkatoDeleteConnectionOperator(task_id="delete", connection_id=made.output)
     return dag
 
 

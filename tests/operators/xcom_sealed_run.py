@@ -23,9 +23,7 @@ def main() -> None:
         create = WorkatoCreateConnectionOperator(task_id="create", name="A", provider="jira", external_id="a")
         reuse = WorkatoCreateConnectionOperator(task_id="reuse", name="B", provider="jira", external_id="b")
         create >> reuse
-        reuse >> WorkatoDeleteConnectionOperator(
-            task_id="delete", connection_id=create.output, created_by="create"
-        )
+        reuse >> WorkatoDeleteConnectionOperator(task_id="delete", connection_id=create.output)
         assert set(run_dag(dag).states.values()) == {"success"}
         assert "a" not in {row["external_id"] for row in workato.control.connections()}
 

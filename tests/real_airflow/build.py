@@ -87,7 +87,7 @@ def dag_of(dag_id: str) -> DAG:
                 **PATIENCE,
             )
             deleted = operators.WorkatoDeleteConnectionOperator(
-                task_id="delete", workato_conn_id=CONN_ID, connection_id=made.output, created_by="create"
+                task_id="delete", workato_conn_id=CONN_ID, connection_id=made.output
             )
             report(deleted.output)
         elif dag_id == BESIDE_DAG_ID:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.provisioning.create_once import Provisioning, RuntimeUserProvisioning
-from airflow_provider_workato.provisioning.record import Record
+from airflow_provider_workato.provisioning.record import Outcome, Record
 from airflow_provider_workato.provisioning.spec import ConnectionSpec
 from airflow_provider_workato.redaction import seal
 
@@ -39,9 +39,9 @@ class _Record(Record):
         if self._notes:
             self._notes.write(note)
 
-    def known(self, connection: dict[str, Any], *, created: bool) -> None:
+    def known(self, connection: dict[str, Any], *, outcome: Outcome) -> None:
         self._told.connections.append(connection)
-        self._told.created.append(created)
+        self._told.created.append(outcome == "created")
 
 
 def ensure(
