@@ -144,7 +144,7 @@ def push_past_backend(ti: Any, *, key: str, value: Any, for_tasks: bool = False)
     :param ti: the task instance.
     :param key: the XCom's key.
     :param value: the value.
-    :param for_tasks: whether tasks pull it. Only the backend of objects is known to hand on what it did not
+    :param for_tasks: whether tasks pull it. Only the backend of objects is known to pass on what it did not
         store; one that encrypts, for example, could not read it.
     """
     stores_objects = any(cls.__name__ == "XComObjectStorageBackend" for cls in XCom.__mro__)

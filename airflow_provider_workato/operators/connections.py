@@ -29,6 +29,7 @@ from airflow_provider_workato.links.connections import (
     push_folder_url,
     push_link,
 )
+from airflow_provider_workato.operators.asking import CONNECTION_KEY, LoginAskingOperator
 from airflow_provider_workato.operators.base import (
     NOT_GIVEN,
     CredentialsOperator,
@@ -43,7 +44,6 @@ from airflow_provider_workato.operators.base import (
     remembers_explicit,
 )
 from airflow_provider_workato.operators.ensure import EnsureOperator, creates_that_may_mean, outcomes
-from airflow_provider_workato.operators.hand_off import CONNECTION_KEY, LoginHandOffOperator
 from airflow_provider_workato.provisioning.create_once import (
     IF_EXISTS,
     Provisioning,
@@ -194,7 +194,7 @@ class WorkatoCreateConnectionOperator(EnsureOperator, CredentialsOperator):
                 raise
             self.log.warning("%s Returning its id, since on_refused is 'return'.", error)
             return error.connection_id
-        return self.hand_off(context, connection)
+        return self.ask_and_wait(context, connection)
 
     def _secrets(self) -> Sequence[str]:
         return secret_texts(self.credentials.leaves()) if self.credentials else ()
@@ -579,7 +579,7 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
         return rows
 
 
-class WorkatoCreateRuntimeUserConnectionOperator(EnsureOperator, LoginHandOffOperator):
+class WorkatoCreateRuntimeUserConnectionOperator(EnsureOperator, LoginAskingOperator):
     """Make sure that an end user has a connection to log in to.
 
     Safe to retry, clear and run again: the operator looks for the user's connection first, by *parent_id* and
@@ -668,7 +668,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(EnsureOperator, LoginHandOffOpe
         if "url" in connection:
             push_link(context, WorkatoOAuthLink(), connection["url"])
             self._push_if_new(context, CONNECTION_KEY, connection)
-        return self.hand_off(context, connection)
+        return self.ask_and_wait(context, connection)
 
 
 class WorkatoGetOAuthUrlOperator(WorkatoOperator):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_workato.arguments import is_stored_form
 from airflow_provider_workato.exceptions import WorkatoExistsError
 from airflow_provider_workato.links.connections import push_connection_url
+from airflow_provider_workato.operators.asking import CONNECTION_KEY, AskingOperator
 from airflow_provider_workato.operators.base import may_be_template
-from airflow_provider_workato.operators.hand_off import CONNECTION_KEY, HandOffOperator
-from airflow_provider_workato.provisioning.ledger import TaskStateLedger
 from airflow_provider_workato.provisioning.record import Outcome, Record
+from airflow_provider_workato.provisioning.task_state import TaskState
 from airflow_provider_workato.version_compat import push_past_backend, state_in_run
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ OUTCOME_KEY = "workato_outcome"
 _NOT_BEGUN = frozenset({None, "scheduled", "queued"})
 
 
-class EnsureOperator(HandOffOperator):
+class EnsureOperator(AskingOperator):
     """An operator that finds or creates a connection, and pushes its XComs as soon as it is known.
 
     The task can still fail afterwards, and a clean-up needs the id then too.
@@ -53,7 +53,7 @@ class EnsureOperator(HandOffOperator):
 
 
 class TaskRecord(Record):
-    """The record of a create in Airflow: its notes in the task state store, its results as XComs.
+    """The record of a create in Airflow: its tries in the task state store, its results as XComs.
 
     :param task: the create.
     :param context: its context.
@@ -62,18 +62,18 @@ class TaskRecord(Record):
     def __init__(self, task: EnsureOperator, context: Context) -> None:
         self._task = task
         self._context = context
-        self._ledger = TaskStateLedger(context)
+        self._state = TaskState(context)
 
     def read(self) -> dict[str, Any]:
-        """Return the latest note."""
-        return self._ledger.read()
+        """Return the latest record."""
+        return self._state.read()
 
-    def write(self, note: dict[str, Any]) -> None:
-        """Replace the note.
+    def write(self, record: dict[str, Any]) -> None:
+        """Replace the record.
 
-        :param note: JSON values only, without credentials.
+        :param record: JSON values only, without credentials.
         """
-        self._ledger.write(note)
+        self._state.write(record)
 
     def before_use(self, connection: WorkatoConnection, *, changes: bool) -> None:
         """Refuse a connection that another task instance created or changed in this DAG run.

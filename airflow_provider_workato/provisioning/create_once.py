@@ -23,8 +23,8 @@ from airflow_provider_workato.client.connections import change, connection_in, l
 from airflow_provider_workato.client.decoding import decode
 from airflow_provider_workato.client.retries import is_ambiguous, may_still_run, retrying
 from airflow_provider_workato.exceptions import WorkatoError, WorkatoExistsError
-from airflow_provider_workato.provisioning.claims import Claim, Slot, claimed
 from airflow_provider_workato.provisioning.identity import Identity
+from airflow_provider_workato.provisioning.locks import CreateLock, SearchSemaphore, locked
 from airflow_provider_workato.provisioning.record import Outcome, Record
 from airflow_provider_workato.redaction import Sealed, secret_texts
 
@@ -46,10 +46,10 @@ _LONGEST_PAUSE = 8.0
 #: A create relies on a search no older than this, in seconds. A shorter time would cost most creates a second
 #: list call, and Workato allows as few list calls as creates.
 FRESH = 10.0
-#: A create leaves within so many seconds of being announced; if it is later, it is announced again.
+#: A create leaves within so many seconds of being recorded; if it is later, it is recorded again.
 _STALE = 5.0
-#: How often a create is announced at most, so that a slow announcement does not hold it back for ever.
-_MAX_ANNOUNCEMENTS = 3
+#: How often a create is recorded at most, so that slow writes do not hold it back for ever.
+_MAX_WRITES = 3
 #: By how much the clocks of a worker and of Workato may differ, in seconds. A connection created within this
 #: time of a create whose answer was lost may be taken for its outcome, so allow no more than real clocks
 #: need.
@@ -71,8 +71,8 @@ class Provisioning:
     if_exists: IfExists = "reuse"
     record: Record = field(default_factory=Record)
     _identity: Identity = field(init=False)
-    _claim: Claim = field(init=False, default_factory=Claim)
-    _slot: Slot | None = field(init=False, default=None)
+    _lock: CreateLock = field(init=False, default_factory=CreateLock)
+    _semaphore: SearchSemaphore | None = field(init=False, default=None)
     #: On the monotonic clock: the latest search, and the latest create sent.
     _searched_at: float = field(init=False, default=0.0)
     _sent_at: float = field(init=False, default=0.0)
@@ -97,12 +97,12 @@ class Provisioning:
         key = f"{workspace} {self._identity.key}"
         # The longest time that a create without an answer can take.
         patience = settings.retry_budget + settings.server_timeout + settings.read_timeout
-        with claimed(key, what=self._identity, wait=patience) as self._claim:
-            self._slot = Slot(workspace)
+        with locked(key, what=self._identity, wait=patience) as self._lock:
+            self._semaphore = SearchSemaphore(workspace)
             try:
                 return self._ensure()
             finally:
-                self._slot.release()
+                self._semaphore.release()
 
     # What is special about a kind of connection
 
@@ -163,28 +163,33 @@ class Provisioning:
         self, rows: Sequence[WorkatoConnection], matches: Sequence[WorkatoConnection]
     ) -> WorkatoConnection | None:
         """Return the connection that an earlier try of this task created, interrupted or not."""
-        note = self.record.read()
-        if (note.get("for"), note.get("at")) != (str(self._identity), self._settings.base_url):
-            # No note, or one about another connection.
+        recorded = self.record.read()
+        if (recorded.get("for"), recorded.get("at")) != (str(self._identity), self._settings.base_url):
+            # No record, or one about another connection.
             return None
-        if "id" in note:
+        if "id" in recorded:
             # Its name may have changed since.
-            return next((row for row in rows if row["id"] == note["id"] and self._is_of_this_app(row)), None)
-        if "intent" not in note:
+            return next(
+                (row for row in rows if row["id"] == recorded["id"] and self._is_of_this_app(row)), None
+            )
+        if "sent_at" not in recorded:
             return None
         # Clocks differ and jump: never wait longer than Workato can take.
-        age = max(time.time() - note["intent"], 0.0)
+        age = max(time.time() - recorded["sent_at"], 0.0)
         row = self._search_for_new(
-            known=[*note.get("known", []), *(row["id"] for row in matches if not self._may_be_of(note, row))],
+            known=[
+                *recorded.get("known", []),
+                *(row["id"] for row in matches if not self._may_be_of(recorded, row)),
+            ],
             until=time.monotonic() + self._settings.server_timeout - age,
             at_first=matches,
         )
         if row is None:
-            # Leave the claim's record: it may be about another process's create that is still running.
-            self._note({"refused": True})
+            # Leave the lock's record: it may be about another process's create that is still running.
+            self._write({})
             return None
         log.info("Adopted connection %s, which an interrupted try of this task created.", row["id"])
-        self._note_adopted(row)
+        self._record_adopted(row)
         return row
 
     def _is_of_this_app(self, row: WorkatoConnection) -> bool:
@@ -192,22 +197,22 @@ class Provisioning:
         wanted: object = getattr(self._identity, key)
         return bool(row.get(key, wanted) == wanted)
 
-    def _may_be_of(self, note: dict[str, Any], row: WorkatoConnection) -> bool:
+    def _may_be_of(self, recorded: dict[str, Any], row: WorkatoConnection) -> bool:
         """Tell whether *row* was created about when the recorded create was sent, and not much later."""
         created_at = parse_time(row.get("created_at"))
         if created_at is None or created_at.tzinfo is None:
             return True
-        later = created_at.timestamp() - note["intent"]
+        later = created_at.timestamp() - recorded["sent_at"]
         return bool(-_SKEW <= later <= self._settings.server_timeout + _SKEW)
 
     def _after_another_process(self, matches: list[WorkatoConnection]) -> list[WorkatoConnection]:
         """Wait for the outcome of a create that another process on this machine sent and got no answer to."""
-        unanswered = self._claim.unanswered()
+        unanswered = self._lock.unanswered()
         if unanswered is None:
             return matches
         until = time.monotonic() + self._settings.server_timeout - unanswered.age
         matches = self._wait_for_new(known=unanswered.known, until=until, at_first=matches)
-        self._claim.note_answered()
+        self._lock.record_answered()
         return matches
 
     def _use_existing(self, matches: Sequence[WorkatoConnection]) -> WorkatoConnection:
@@ -222,7 +227,7 @@ class Provisioning:
         return self._existing(row, created=False, update=self.if_exists == "update")
 
     def _existing(self, row: WorkatoConnection, *, created: bool, update: bool) -> WorkatoConnection:
-        self._release_slot()
+        self._release_semaphore()
         usable = state_of(row) is State.AUTHORIZED or not self._tests_credentials
         needs_change = update or not usable
         if needs_change and not (created or self._identity.is_certain_of(row)):
@@ -280,27 +285,27 @@ class Provisioning:
         return retries(self._attempt, call, known)
 
     def _attempt(self, call: Call, known: list[int]) -> WorkatoConnection:
-        """Send the create once, in its turn, and find out what became of it.
+        """Send the create once, when the rate limiter lets it, and find out what became of it.
 
         :raises WorkatoError: if it made no connection.
         """
-        if found := self._announced(call, known):
+        if found := self._wait_and_record(call, known):
             if call.answer_lost:
                 return self._adopted(only_match(found, self._identity))
             # No request of ours was carried out, so another process created it.
-            self._note_not_created()
+            self._record_not_created()
             return self._use_existing(found)
         try:
             row = self._created(Sealed(self.transport.send_once(call).body), call)
         except WorkatoError as error:
             if not is_ambiguous(error):
                 # A definite refusal: the next try has nothing to search for.
-                self._note_not_created()
+                self._record_not_created()
                 raise
             lost = error
         else:
             log.info("Created connection %s (%s); status: %s.", row["id"], self._identity, status_text(row))
-            self._note_created(row)
+            self._record_created(row)
             self.record.known(row, outcome="created")
             return self._accepted(row)
         call.answer_lost = True
@@ -310,27 +315,27 @@ class Provisioning:
         if found_late is not None:
             return self._adopted(found_late)
         # Workato's time is over and the connection is not there. One that appears later is not ours.
-        self._note_not_created()
+        self._record_not_created()
         raise lost
 
-    def _announced(self, call: Call, known: list[int]) -> list[WorkatoConnection]:
-        """Wait for the create's turn; note that it leaves, unless the connection has appeared.
+    def _wait_and_record(self, call: Call, known: list[int]) -> list[WorkatoConnection]:
+        """Wait for the rate limiter, then record that the create leaves, unless the connection has appeared.
 
         :returns: the connection if it has appeared meanwhile; then nothing may be sent.
         """
         began, limiter = time.monotonic(), self.transport.limiter(call)
-        turn = limiter.acquire()
-        for _ in range(_MAX_ANNOUNCEMENTS):
-            announced_at = time.monotonic()
+        granted = limiter.acquire()
+        for _ in range(_MAX_WRITES):
+            recorded_at = time.monotonic()
             if found := self._appeared(call, known):
                 return found
-            self._release_slot()
-            self._note({"intent": time.time(), "known": known})
-            turn = limiter.renew(turn)
-            if time.monotonic() - announced_at <= _STALE:
+            self._release_semaphore()
+            self._write({"sent_at": time.time(), "known": known})
+            granted = limiter.renew(granted)
+            if time.monotonic() - recorded_at <= _STALE:
                 break
-        # Workato's time starts now: recording the attempt and waiting for the turn may have taken long.
-        self._claim.note_sending(known)
+        # Workato's time starts now: recording the create and waiting to send it may have taken long.
+        self._lock.record_sent(known)
         self._sent_at = time.monotonic()
         call.waited += self._sent_at - began
         return []
@@ -344,7 +349,7 @@ class Provisioning:
             matches = self._matches()
         except WorkatoError:
             # An earlier search showed that no request before this one created anything.
-            self._note_not_created()
+            self._record_not_created()
             raise
         if self.if_exists == "duplicate" and not call.answer_lost:
             known[:] = [row["id"] for row in matches]
@@ -380,7 +385,7 @@ class Provisioning:
 
     def _adopted(self, row: WorkatoConnection) -> WorkatoConnection:
         log.info("Adopted connection %s, created by the call whose answer was lost.", row["id"])
-        self._note_adopted(row)
+        self._record_adopted(row)
         return self._existing(row, created=not self._is_guess, update=False)
 
     @property
@@ -418,30 +423,30 @@ class Provisioning:
             connection_ids=[row["id"]],
         )
 
-    def _release_slot(self) -> None:
-        if self._slot is not None:
-            self._slot.release()
+    def _release_semaphore(self) -> None:
+        if self._semaphore is not None:
+            self._semaphore.release()
 
-    def _note_adopted(self, row: WorkatoConnection) -> None:
+    def _record_adopted(self, row: WorkatoConnection) -> None:
         # A match by name alone may have another owner, who created it meanwhile: use it, but neither change
         # it nor count it as created here.
         self._is_guess = not self._identity.is_certain_of(row)
         if self._is_guess:
-            self._note_not_created()
+            self._record_not_created()
         else:
-            self._note_created(row)
+            self._record_created(row)
 
-    def _note_not_created(self) -> None:
+    def _record_not_created(self) -> None:
         """Record that there is no connection that a later try could take for its own."""
-        self._note({"refused": True})
-        self._claim.note_answered()
+        self._write({})
+        self._lock.record_answered()
 
-    def _note_created(self, row: WorkatoConnection) -> None:
-        self._note({"id": row["id"]})
-        self._claim.note_answered()
+    def _record_created(self, row: WorkatoConnection) -> None:
+        self._write({"id": row["id"]})
+        self._lock.record_answered()
 
-    def _note(self, note: dict[str, Any]) -> None:
-        self.record.write({**note, "for": str(self._identity), "at": self._settings.base_url})
+    def _write(self, record: dict[str, Any]) -> None:
+        self.record.write({**record, "for": str(self._identity), "at": self._settings.base_url})
 
 
 class RuntimeUserProvisioning(Provisioning):

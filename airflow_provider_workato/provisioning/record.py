@@ -15,13 +15,13 @@ class Record:
     """The record of a create that keeps nothing and tells nobody."""
 
     def read(self) -> dict[str, Any]:
-        """Return the latest note, which an earlier try may have left; an empty dict if there is none."""
+        """Return the latest record, which an earlier try may have left; an empty dict if there is none."""
         return {}
 
-    def write(self, note: dict[str, Any]) -> None:
-        """Replace the note.
+    def write(self, record: dict[str, Any]) -> None:
+        """Replace the record.
 
-        :param note: JSON values only, without credentials.
+        :param record: JSON values only, without credentials.
         """
 
     def before_use(self, connection: WorkatoConnection, *, changes: bool) -> None:
@@ -32,7 +32,7 @@ class Record:
         """
 
     def known(self, connection: WorkatoConnection, *, outcome: Outcome) -> None:
-        """Take note of the connection: as soon as it is known to exist, and again after a change.
+        """Receive the connection: as soon as it is known to exist, and again after a change.
 
         :param connection: the connection; nothing in it quotes the credentials.
         :param outcome: whether this task created it, in this try or an earlier one, or changes it.

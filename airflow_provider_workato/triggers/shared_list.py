@@ -279,7 +279,7 @@ class SharedList:
                 # Whoever is due takes the list that others have got, unless it is too old.
                 if latest is None or now >= early or self._is_too_old(latest, now):
                     latest = await self.poll()
-                await self.hand_out(latest)
+                await self.offer_all(latest)
         except Exception as error:
             log.exception("Polling the list of connections ended.")
             reason = WorkatoError(f"Polling the list of connections ended ({type(error).__name__}).")
@@ -293,7 +293,7 @@ class SharedList:
     def _is_too_old(self, latest: Snapshot | PollFailed, now: float) -> bool:
         return any(each.due <= now and latest.moment + each.interval <= now for each in self.followers)
 
-    async def hand_out(self, item: Snapshot | PollFailed) -> None:
+    async def offer_all(self, item: Snapshot | PollFailed) -> None:
         """Offer *item* to every follower, and remind those that wait for long.
 
         :param item: the newest list.

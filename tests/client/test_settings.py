@@ -228,7 +228,7 @@ def test_a_host_with_the_path_of_a_call(monkeypatch: pytest.MonkeyPatch, host: s
     ],
 )
 def test_one_workspace_has_one_address(monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]) -> None:
-    """Otherwise it would have two locks, two rate limiters and two ledgers."""
+    """Otherwise it would have two locks, two rate limiters and two records."""
     settings = read(monkeypatch, given)
     assert settings.base_url == "https://www.workato.com"
     assert settings.data_center == "us"

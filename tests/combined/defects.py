@@ -15,25 +15,25 @@ def _replace(cls: type, name: str, value: object) -> None:
 def _stamped_before_the_wait_for_a_turn() -> None:
     from airflow_provider_workato.provisioning.create_once import Provisioning
 
-    def announced(self: Any, call: Any, known: list[int]) -> list[Any]:
-        self._note({"intent": time.time(), "known": known})
-        self._claim.note_sending(known)
+    def wait_and_record(self: Any, call: Any, known: list[int]) -> list[Any]:
+        self._write({"sent_at": time.time(), "known": known})
+        self._lock.record_sent(known)
         self._sent_at = time.monotonic()
         self.transport.limiter(call).acquire()
         return []
 
-    _replace(Provisioning, "_announced", announced)
+    _replace(Provisioning, "_wait_and_record", wait_and_record)
 
 
 def _no_lock() -> None:
     from airflow_provider_workato.provisioning import create_once
-    from airflow_provider_workato.provisioning.claims import Claim
+    from airflow_provider_workato.provisioning.locks import CreateLock
 
     @contextmanager
-    def unclaimed(*_: object, **__: object) -> Iterator[Claim]:
-        yield Claim()
+    def unlocked(*_: object, **__: object) -> Iterator[CreateLock]:
+        yield CreateLock()
 
-    vars(create_once)["claimed"] = unclaimed
+    vars(create_once)["locked"] = unlocked
 
 
 def _a_name_is_enough() -> None:

@@ -123,7 +123,7 @@ class Play:
     @contextmanager
     def set(self) -> Iterator[None]:
         """Start the processes, and end them when the block ends."""
-        for folder in ("logs", "ledgers", "notes", "xcoms", "tmp"):
+        for folder in ("logs", "state_stores", "notes", "xcoms", "tmp"):
             (self.home / folder).mkdir()
         temporary, tempfile.tempdir = tempfile.tempdir, str(self.home / "tmp")
         vault = self.home.with_suffix(".vault")
@@ -211,7 +211,7 @@ class Play:
                 secret = secret_of(self.seed, number)
                 wrong = "wrong-credentials-" if step["credentials"] == "wrong" else ""
                 arguments["input"] = {"user": "ada", "key": wrong + secret}
-            store = FileStore(self.home / "ledgers" / f"{number}.json") if step["ledger"] else None
+            store = FileStore(self.home / "state_stores" / f"{number}.json") if step["state_store"] else None
             task = Task(number=number, identity=identity, step=step, arguments=arguments, store=store)
             task.began = time.monotonic()
             self.tasks.append(task)

@@ -100,7 +100,7 @@ def ensure(chance: random.Random, style: Style) -> Step:
         "kind": kind,
         "which": chance.randrange(2),
         "if_exists": chance.choice(("reuse", "reuse", "reuse", "update", "update", "fail", "duplicate")),
-        "ledger": chance.random() < 0.7,
+        "state_store": chance.random() < 0.7,
         "credentials": chance.choice(("right", "right", "right", "wrong", "none")),
         "at_once": chance.choice((1, 1, 1, 2, 3)),
     }

@@ -29,7 +29,7 @@ from airflow_provider_workato.operators.connections import (
     WorkatoListConnectionsOperator,
     WorkatoUpdateConnectionOperator,
 )
-from airflow_provider_workato.provisioning.ledger import TaskStateLedger
+from airflow_provider_workato.provisioning.task_state import TaskState
 from airflow_provider_workato.sandbox.client import SandboxControl, SandboxProcess
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 from tests.support.airflow import AIRFLOW, on_airflow_33
@@ -59,14 +59,14 @@ class Facts:
     """What the callbacks saw."""
 
     errors: dict[str, BaseException] = field(default_factory=dict)
-    notes: dict[str, Any] = field(default_factory=dict)
+    recorded: dict[str, Any] = field(default_factory=dict)
 
     def failed(self, context: Any) -> None:
         self.errors[context["ti"].task_id] = context["exception"]
 
     def succeeded(self, context: Any) -> None:
         store = context.get("task_state_store")
-        self.notes[context["ti"].task_id] = store and store.get(TaskStateLedger.KEY)
+        self.recorded[context["ti"].task_id] = store and store.get(TaskState.KEY)
 
 
 def make_dag(facts: Facts) -> DAG:
@@ -335,9 +335,9 @@ def test_the_link_of_a_deleted_connection_opens_the_workspace(scene: Scene) -> N
 
 @on_airflow_33
 def test_the_attempt_is_recorded_for_the_next_try(scene: Scene) -> None:
-    note = scene.facts.notes["create"]
-    assert note["id"] == scene.run.xcom("create")
-    assert not [secret for secret in SECRETS.values() if secret in str(scene.facts.notes)]
+    recorded = scene.facts.recorded["create"]
+    assert recorded["id"] == scene.run.xcom("create")
+    assert not [secret for secret in SECRETS.values() if secret in str(scene.facts.recorded)]
 
 
 # One by one, without a run

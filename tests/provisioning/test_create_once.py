@@ -40,16 +40,16 @@ PARENT = 36
 
 
 class Memory:
-    """A ledger that keeps every note, and starts with a given note for the task's connection."""
+    """A record that keeps all that is written, and starts with a given record for the task's connection."""
 
-    def __init__(self, sandbox: RunningSandbox | None = None, **note: Any) -> None:
-        self.notes = [note | ({"at": sandbox.url} if sandbox else {})]
+    def __init__(self, sandbox: RunningSandbox | None = None, **written: Any) -> None:
+        self.written = [written | ({"at": sandbox.url} if sandbox else {})]
 
     def read(self) -> dict[str, Any]:
-        return self.notes[-1]
+        return self.written[-1]
 
-    def write(self, note: dict[str, Any]) -> None:
-        self.notes.append(note)
+    def write(self, record: dict[str, Any]) -> None:
+        self.written.append(record)
 
 
 def made(sandbox: RunningSandbox) -> list[dict[str, Any]]:
@@ -110,7 +110,7 @@ def test_a_create_that_is_answered_with_another_connection(
     sandbox.control.add_fault("stored_otherwise", how="replaced", operation="create_connection", times=None)
     told, memory = Told(), Memory()
     with pytest.raises(WorkatoMismatchError) as caught:
-        ensure(hook, **JIRA, input=GOOD, told=told, ledger=memory)
+        ensure(hook, **JIRA, input=GOOD, told=told, record=memory)
     assert isinstance(caught.value, AirflowFailException)
     assert is_ambiguous(caught.value)
     assert "external_id 'another a-1' where 'a-1' was sent" in str(caught.value)
@@ -405,14 +405,14 @@ def test_an_authorized_connection_is_left_alone(
     assert "update_connection" not in calls(sandbox)
 
 
-def test_a_definite_refusal_leaves_no_connection_and_no_intent(
+def test_a_definite_refusal_leaves_no_connection_and_no_record(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox
 ) -> None:
-    ledger = Memory()
+    record = Memory()
     with pytest.raises(WorkatoValidationError):
-        ensure(hook, **JIRA, input={"a": "malformed-credentials"}, ledger=ledger)
+        ensure(hook, **JIRA, input={"a": "malformed-credentials"}, record=record)
     assert made(sandbox) == []
-    assert ledger.notes[-1]["refused"] is True
+    assert "sent_at" not in record.written[-1]
 
 
 # Lost answers
@@ -491,12 +491,12 @@ def test_a_create_tells_that_it_waits_for_an_earlier_one(
 def test_gives_up_within_the_budget(connect: Connect, sandbox: RunningSandbox) -> None:
     connect(retry_budget=1.5)
     sandbox.control.add_fault("server_error", operation="create_connection", times=None)
-    ledger = Memory()
+    record = Memory()
     with pytest.raises(WorkatoServerError):
-        ensure(WorkatoConnectionsHook(), **JIRA, input=GOOD, ledger=ledger)
+        ensure(WorkatoConnectionsHook(), **JIRA, input=GOOD, record=record)
     assert made(sandbox) == []
     assert calls(sandbox)["create_connection"] > 1
-    assert "intent" not in ledger.notes[-1], "the next try has nothing of its own to find"
+    assert "sent_at" not in record.written[-1], "the next try has nothing of its own to find"
 
 
 def test_searches_until_workato_must_be_done(connect: Connect, sandbox: RunningSandbox) -> None:
@@ -541,16 +541,16 @@ def test_an_unreadable_search_fails_the_create(connect: Connect, sandbox: Runnin
 WHO = str(Identity(name="A", provider="jira", folder_id=1892, external_id="a-1"))
 
 
-def test_the_notes_of_a_try(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
-    ledger = Memory()
+def test_the_records_of_a_try(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
+    record = Memory()
     before = time.time()
-    connection = ensure(hook, **JIRA, input=GOOD, ledger=ledger)
-    assert ledger.notes[1:] == [
-        {"intent": ledger.notes[1]["intent"], "known": [], "for": WHO, "at": sandbox.url},
+    connection = ensure(hook, **JIRA, input=GOOD, record=record)
+    assert record.written[1:] == [
+        {"sent_at": record.written[1]["sent_at"], "known": [], "for": WHO, "at": sandbox.url},
         {"id": connection["id"], "for": WHO, "at": sandbox.url},
     ]
-    assert before <= ledger.notes[1]["intent"] <= time.time()
-    assert "g00d-s3cret" not in str(ledger.notes)
+    assert before <= record.written[1]["sent_at"] <= time.time()
+    assert "g00d-s3cret" not in str(record.written)
 
 
 @pytest.mark.parametrize("if_exists", ["reuse", "update", "fail", "duplicate"])
@@ -558,10 +558,10 @@ def test_a_connection_created_by_an_interrupted_try_is_adopted(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox, if_exists: Any
 ) -> None:
     old, mine = sandbox.control.seed([JIRA] * 2)
-    ledger = Memory(sandbox, intent=time.time(), known=[old], **{"for": WHO})
-    connection = ensure(hook, **JIRA, input=GOOD, if_exists=if_exists, ledger=ledger)
+    record = Memory(sandbox, sent_at=time.time(), known=[old], **{"for": WHO})
+    connection = ensure(hook, **JIRA, input=GOOD, if_exists=if_exists, record=record)
     assert (connection["id"], connection["authorization_status"]) == (mine, "success")
-    assert ledger.notes[-1] == {"id": mine, "for": WHO, "at": sandbox.url}
+    assert record.written[-1] == {"id": mine, "for": WHO, "at": sandbox.url}
     assert len(made(sandbox)) == 2
 
 
@@ -572,41 +572,45 @@ def test_several_after_an_interrupted_try(hook: WorkatoConnectionsHook, sandbox:
             hook,
             **JIRA,
             if_exists="duplicate",
-            ledger=Memory(sandbox, intent=time.time(), known=[], **{"for": WHO}),
+            record=Memory(sandbox, sent_at=time.time(), known=[], **{"for": WHO}),
         )
     assert caught.value.connection_ids == ids
 
 
 def test_an_interrupted_try_that_created_nothing(connect: Connect, sandbox: RunningSandbox) -> None:
     connect(server_timeout=1)
-    intent = time.time()
-    ensure(WorkatoConnectionsHook(), **JIRA, ledger=Memory(sandbox, intent=intent, known=[], **{"for": WHO}))
-    assert time.time() - intent >= 1, "the call of that try may have run for so long"
+    before = time.time()
+    ensure(WorkatoConnectionsHook(), **JIRA, record=Memory(sandbox, sent_at=before, known=[], **{"for": WHO}))
+    assert time.time() - before >= 1, "the call of that try may have run for so long"
     assert len(made(sandbox)) == 1
     assert calls(sandbox)["list_connections"] > 1
 
 
 @pytest.mark.parametrize(
-    "note",
+    "record",
     [
-        {"intent": 1_000_000_000.0, "known": [], "for": WHO},
-        {"intent": 9_000_000_000.0, "known": [], "for": "name='Another', provider='jira'"},
-        {"refused": True, "for": WHO},
+        {"sent_at": 1_000_000_000.0, "known": [], "for": WHO},
+        {"sent_at": 9_000_000_000.0, "known": [], "for": "name='Another', provider='jira'"},
+        {"for": WHO},
         {"id": 5, "for": WHO},
         {"unknown": 1},
         {},
     ],
 )
-def test_notes_that_change_nothing(connect: Connect, sandbox: RunningSandbox, note: dict[str, Any]) -> None:
+def test_records_that_change_nothing(
+    connect: Connect, sandbox: RunningSandbox, record: dict[str, Any]
+) -> None:
     connect(server_timeout=600)
-    ensure(WorkatoConnectionsHook(), **JIRA, ledger=Memory(sandbox, **note))
+    ensure(WorkatoConnectionsHook(), **JIRA, record=Memory(sandbox, **record))
     assert calls(sandbox) == {"list_connections": 1, "create_connection": 1}
 
 
-def test_a_note_from_the_future_does_not_prolong_the_wait(connect: Connect, sandbox: RunningSandbox) -> None:
+def test_a_record_from_the_future_does_not_prolong_the_wait(
+    connect: Connect, sandbox: RunningSandbox
+) -> None:
     connect(server_timeout=0.5)
-    note = {"intent": time.time() + 86_400, "known": [], "for": WHO}
-    ensure(WorkatoConnectionsHook(), **JIRA, ledger=Memory(sandbox, **note))
+    written = {"sent_at": time.time() + 86_400, "known": [], "for": WHO}
+    ensure(WorkatoConnectionsHook(), **JIRA, record=Memory(sandbox, **written))
     assert len(made(sandbox)) == 1
 
 
@@ -614,10 +618,10 @@ def test_a_renamed_connection_is_still_found_by_its_id(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox
 ) -> None:
     by_name: dict[str, Any] = {"name": "A", "provider": "jira"}
-    ledger = Memory()
-    mine = ensure(hook, **by_name, ledger=ledger)
+    record = Memory()
+    mine = ensure(hook, **by_name, record=record)
     hook.update_connection(mine["id"], name="B")
-    assert ensure(hook, **by_name, ledger=ledger)["id"] == mine["id"]
+    assert ensure(hook, **by_name, record=record)["id"] == mine["id"]
     assert len(made(sandbox)) == 1
 
 
@@ -625,12 +629,12 @@ ELSEWHERE = [{"at": "https://www.workato.com"}, {"at": None}]
 
 
 @pytest.mark.parametrize("other", ELSEWHERE)
-def test_the_intent_of_another_workspace_is_not_ours(
+def test_the_record_of_another_workspace_is_not_ours(
     connect: Connect, sandbox: RunningSandbox, other: dict[str, Any]
 ) -> None:
     connect(server_timeout=600)
-    ledger = Memory(**{"for": WHO, "intent": time.time(), "known": [], **other})
-    connection = ensure(WorkatoConnectionsHook(), **JIRA, ledger=ledger)
+    record = Memory(**{"for": WHO, "sent_at": time.time(), "known": [], **other})
+    connection = ensure(WorkatoConnectionsHook(), **JIRA, record=record)
     assert [row["id"] for row in made(sandbox)] == [connection["id"]]
     assert calls(sandbox) == {"list_connections": 1, "create_connection": 1}
 
@@ -641,16 +645,16 @@ def test_the_id_of_another_workspace_is_not_ours(
 ) -> None:
     # There the id is that of the connection meant; here it belongs to another connection.
     (theirs,) = sandbox.control.seed([{"name": "B", "provider": "jira"}])
-    ledger = Memory(**{"for": "name='A', provider='jira'", "id": theirs, **other})
-    assert ensure(hook, name="A", provider="jira", ledger=ledger)["id"] != theirs
+    record = Memory(**{"for": "name='A', provider='jira'", "id": theirs, **other})
+    assert ensure(hook, name="A", provider="jira", record=record)["id"] != theirs
 
 
-def test_the_id_of_a_note_must_be_of_the_same_app(
+def test_the_id_in_a_record_must_be_of_the_same_app(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox
 ) -> None:
     (other,) = sandbox.control.seed([{"name": "A", "provider": "rest"}])
-    ledger = Memory(sandbox, id=other, **{"for": "name='A', provider='jira'"})
-    assert ensure(hook, name="A", provider="jira", ledger=ledger)["id"] != other
+    record = Memory(sandbox, id=other, **{"for": "name='A', provider='jira'"})
+    assert ensure(hook, name="A", provider="jira", record=record)["id"] != other
 
 
 def test_a_connection_created_much_later_is_not_adopted(
@@ -659,7 +663,7 @@ def test_a_connection_created_much_later_is_not_adopted(
     (theirs,) = sandbox.control.seed([JIRA | {"authorization_status": "success"}])
     yesterday = time.time() - 86_400
     told = Told()
-    ensure(hook, **JIRA, ledger=Memory(sandbox, intent=yesterday, known=[], **{"for": WHO}), told=told)
+    ensure(hook, **JIRA, record=Memory(sandbox, sent_at=yesterday, known=[], **{"for": WHO}), told=told)
     assert told.created == [False]
     assert [row["id"] for row in made(sandbox)] == [theirs]
 
@@ -670,27 +674,27 @@ def test_only_a_connection_created_about_when_the_request_left_is_adopted(
 ) -> None:
     sandbox.control.seed([JIRA])
     told = Told()
-    note = {"intent": time.time() - late, "known": [], "for": WHO}
-    ensure(hook, **JIRA, ledger=Memory(sandbox, **note), told=told)
+    written = {"sent_at": time.time() - late, "known": [], "for": WHO}
+    ensure(hook, **JIRA, record=Memory(sandbox, **written), told=told)
     assert told.created == [created]
 
 
-def failing_try(connect: Connect, sandbox: RunningSandbox, ledger: Memory, **arguments: Any) -> None:
+def failing_try(connect: Connect, sandbox: RunningSandbox, record: Memory, **arguments: Any) -> None:
     """Run a try whose create gets a 500 and creates nothing."""
     connect(retry_budget=0)
     sandbox.control.add_fault("server_error", operation="create_connection", performed=False)
     with pytest.raises(WorkatoServerError):
-        ensure(WorkatoConnectionsHook(), **arguments, input=GOOD, ledger=ledger)
+        ensure(WorkatoConnectionsHook(), **arguments, input=GOOD, record=record)
     assert made(sandbox) == []
 
 
 def test_a_connection_created_after_a_failed_try_is_not_adopted(
     connect: Connect, sandbox: RunningSandbox
 ) -> None:
-    ledger, told = Memory(), Told()
-    failing_try(connect, sandbox, ledger, **JIRA)
+    record, told = Memory(), Told()
+    failing_try(connect, sandbox, record, **JIRA)
     (theirs,) = sandbox.control.seed([JIRA | {"authorization_status": "success"}])
-    connection = ensure(WorkatoConnectionsHook(), **JIRA, ledger=ledger, told=told)
+    connection = ensure(WorkatoConnectionsHook(), **JIRA, record=record, told=told)
     assert connection["id"] == theirs
     assert told.created == [False], "a teardown would delete it"
 
@@ -698,38 +702,38 @@ def test_a_connection_created_after_a_failed_try_is_not_adopted(
 def test_another_owners_connection_of_the_same_name_gets_no_credentials(
     connect: Connect, sandbox: RunningSandbox
 ) -> None:
-    ledger, told = Memory(), Told()
-    failing_try(connect, sandbox, ledger, name="A", provider="jira")
+    record, told = Memory(), Told()
+    failing_try(connect, sandbox, record, name="A", provider="jira")
     sandbox.control.seed([{"name": "A", "provider": "jira", "folder_id": 777, "authorization_status": None}])
     with pytest.raises(WorkatoExistsError, match="by its name alone"):
-        ensure(WorkatoConnectionsHook(), name="A", provider="jira", input=GOOD, ledger=ledger, told=told)
+        ensure(WorkatoConnectionsHook(), name="A", provider="jira", input=GOOD, record=record, told=told)
     assert told.created == []
     assert "update_connection" not in calls(sandbox)
 
 
 def test_an_interrupted_try_is_searched_for_once(connect: Connect, sandbox: RunningSandbox) -> None:
     connect(retry_budget=0, server_timeout=0.1)
-    ledger = Memory(sandbox, intent=time.time(), known=[], **{"for": WHO})
+    record = Memory(sandbox, sent_at=time.time(), known=[], **{"for": WHO})
     sandbox.control.add_fault("rate_limited_seconds", operation="create_connection", seconds=1)
     with pytest.raises(WorkatoRateLimitError):
-        ensure(WorkatoConnectionsHook(), **JIRA, ledger=ledger)
-    intents = [note for note in ledger.notes if "intent" in note]
-    assert len(intents) == 2, "that of the interrupted try, and our own"
-    assert ledger.notes[1] == {"refused": True, "for": WHO, "at": sandbox.url}
+        ensure(WorkatoConnectionsHook(), **JIRA, record=record)
+    sent = [each for each in record.written if "sent_at" in each]
+    assert len(sent) == 2, "that of the interrupted try, and our own"
+    assert record.written[1] == {"for": WHO, "at": sandbox.url}
 
 
-def test_a_failed_search_after_a_refusal_leaves_no_intent(
+def test_a_failed_search_after_a_refusal_leaves_no_record(
     connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(create_once, "FRESH", 1.5)
-    ledger = Memory()
+    record = Memory()
     # The first request gets a 429; when the second leaves, the search is old.
     sandbox.control.add_fault("rate_limited_seconds", operation="create_connection", seconds=2)
     sandbox.control.add_fault("forbidden", operation="list_connections", skip=1)
     with pytest.raises(WorkatoPermissionError):
-        ensure(WorkatoConnectionsHook(), **JIRA, ledger=ledger)
-    assert any("intent" in note for note in ledger.notes)
-    assert "intent" not in ledger.notes[-1]
+        ensure(WorkatoConnectionsHook(), **JIRA, record=record)
+    assert any("sent_at" in each for each in record.written)
+    assert "sent_at" not in record.written[-1]
 
 
 # Connections of other owners
@@ -777,10 +781,10 @@ def test_a_name_in_a_folder_is_certain(
 def test_a_connection_created_by_this_task_is_repaired_by_name(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox
 ) -> None:
-    ledger = Memory()
+    record = Memory()
     with pytest.raises(WorkatoAuthorizationError):
-        ensure(hook, **BY_NAME_ONLY, input=WRONG, ledger=ledger)
-    connection = ensure(hook, **BY_NAME_ONLY, input=GOOD, ledger=ledger)
+        ensure(hook, **BY_NAME_ONLY, input=WRONG, record=record)
+    connection = ensure(hook, **BY_NAME_ONLY, input=GOOD, record=record)
     assert connection["authorization_status"] == "success"
     assert len(made(sandbox)) == 1
 
@@ -791,10 +795,10 @@ def test_a_connection_created_by_this_task_is_repaired_by_name(
 def test_the_connection_is_told_before_the_credentials_are_refused(
     hook: WorkatoConnectionsHook, sandbox: RunningSandbox
 ) -> None:
-    told, ledger = Told(), Memory()
+    told, record = Told(), Memory()
     for _ in range(2):
         with pytest.raises(WorkatoAuthorizationError):
-            ensure(hook, **JIRA, input=WRONG, ledger=ledger, told=told)
+            ensure(hook, **JIRA, input=WRONG, record=record, told=told)
     (row,) = made(sandbox)
     # Created; then found and changed by the next try.
     assert [connection["id"] for connection in told.connections] == [row["id"]] * 3
@@ -834,12 +838,12 @@ ADA: dict[str, Any] = {"parent_id": PARENT, "folder_id": 26204321, "external_id"
 
 
 def test_a_runtime_user_connection_once(hook: WorkatoConnectionsHook, sandbox: RunningSandbox) -> None:
-    ledger = Memory()
-    first = ensure(hook, **ADA, name="Ada", ledger=ledger)
+    record = Memory()
+    first = ensure(hook, **ADA, name="Ada", record=record)
     assert (first["external_id"], first["parent_id"]) == ("ada", PARENT)
     assert calls(sandbox) == {"list_connections": 1, "create_runtime_user_connection": 1}
     second = hook.ensure_runtime_user_connection(**ADA)
-    assert second["id"] == first["id"] == ledger.notes[-1]["id"]
+    assert second["id"] == first["id"] == record.written[-1]["id"]
     assert second["url"] != first["url"], "links are used once"
     assert sandbox.control.click_authorize(second["url"]) == 200
     assert len(made(sandbox)) == 1

@@ -11,12 +11,12 @@ from airflow_provider_workato.provisioning.spec import ConnectionSpec
 from airflow_provider_workato.redaction import seal
 
 
-class Notes(Protocol):
-    """Where the notes of a create are kept."""
+class Kept(Protocol):
+    """What outlives the try of a create."""
 
     def read(self) -> dict[str, Any]: ...
 
-    def write(self, note: dict[str, Any]) -> None: ...
+    def write(self, record: dict[str, Any]) -> None: ...
 
 
 class Told:
@@ -28,16 +28,16 @@ class Told:
 
 
 class _Record(Record):
-    def __init__(self, notes: Notes | None, told: Told | None) -> None:
-        self._notes = notes
+    def __init__(self, kept: Kept | None, told: Told | None) -> None:
+        self._kept = kept
         self._told = told or Told()
 
     def read(self) -> dict[str, Any]:
-        return self._notes.read() if self._notes else {}
+        return self._kept.read() if self._kept else {}
 
-    def write(self, note: dict[str, Any]) -> None:
-        if self._notes:
-            self._notes.write(note)
+    def write(self, record: dict[str, Any]) -> None:
+        if self._kept:
+            self._kept.write(record)
 
     def known(self, connection: dict[str, Any], *, outcome: Outcome) -> None:
         self._told.connections.append(connection)
@@ -47,7 +47,7 @@ class _Record(Record):
 def ensure(
     hook: WorkatoConnectionsHook,
     *,
-    ledger: Notes | None = None,
+    record: Kept | None = None,
     told: Told | None = None,
     if_exists: Any = "reuse",
     input: dict[str, Any] | None = None,
@@ -56,7 +56,7 @@ def ensure(
     """Find or create a connection; without a provider, one of a runtime user.
 
     :param hook: the workspace.
-    :param ledger: what outlives the try.
+    :param record: what outlives the try.
     :param told: receives what the create tells.
     :param if_exists: what to do if it exists.
     :param input: its credentials.
@@ -67,5 +67,5 @@ def ensure(
         transport=hook.transport,
         spec=ConnectionSpec.checked(credentials=seal(input), **fields),
         if_exists=if_exists,
-        record=_Record(ledger, told),
+        record=_Record(record, told),
     ).run()

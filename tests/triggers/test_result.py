@@ -130,15 +130,15 @@ def test_airflow_stores_it_as_it_stores_a_workers(two_authorized: list[int]) -> 
 
     there, sent = ended(wait(False, two_authorized))
     assert there
-    run = DAG("handed_on", schedule=None)
+    run = DAG("result", schedule=None)
     Use(task_id="wait", dag=run)
     (ti,) = run_dag(run).instances.values()
     client = TriggerRunnerSupervisor.make_client(object())  # type: ignore[arg-type]
     # Twice: a triggerer may die between this and the event.
     for message in [*sent, *sent]:
-        handle_set_xcom(client, message.model_copy(update={"dag_id": "handed_on", "run_id": ti.run_id}))
+        handle_set_xcom(client, message.model_copy(update={"dag_id": "result", "run_id": ti.run_id}))
     with create_session() as session:
-        stored: Any = session.query(XComModel).filter_by(dag_id="handed_on", run_id=ti.run_id).one()
+        stored: Any = session.query(XComModel).filter_by(dag_id="result", run_id=ti.run_id).one()
         value = XCom.deserialize_value(stored)
         assert [row["id"] for row in value] == two_authorized
         assert isinstance(value[0], dict)

@@ -145,12 +145,12 @@ async def test_reminders_are_spread_over_the_lists(monkeypatch: pytest.MonkeyPat
     waits = [Follower(shared, interval=0.0, ids=(1,), since=time.monotonic()) for _ in range(5)]
     for wait in waits:
         shared.add(wait)
-    await shared.hand_out(Snapshot({}, time.monotonic()))
+    await shared.offer_all(Snapshot({}, time.monotonic()))
     for wait in waits:
         assert await wait.next() is not None
     await asyncio.sleep(waits[-1].remind_at - time.monotonic())
     counts = []
     for _ in range(4):
-        await shared.hand_out(Snapshot({}, time.monotonic()))
+        await shared.offer_all(Snapshot({}, time.monotonic()))
         counts.append(await reminded(waits))
     assert counts == [2, 2, 1, 0]

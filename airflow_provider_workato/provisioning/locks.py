@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 
 #: How many processes may be between their search and their create at once. At one create a second, all of
 #: them create while their search is fresh; any more would have to search again.
-SLOTS = 8
-#: A slot only saves calls: without one after this many seconds, go on.
-_LONGEST_SLOT_WAIT = 600.0
+MAX_SEARCHING = 8
+#: The semaphore only saves calls: after this many seconds, go on without it.
+_LONGEST_WAIT = 600.0
 _PAUSE = 0.1
 _LONGEST_RECORD = 64 * 1024
 
@@ -38,7 +38,7 @@ class Unanswered:
     known: Sequence[int]
 
 
-class Claim:
+class CreateLock:
     """The exclusive right to search for a connection and create it.
 
     The record in the lock's file outlives a killed process, so that the next process waits for the create
@@ -55,52 +55,52 @@ class Claim:
         if self._file is None:
             return None
         try:
-            note = json.loads(os.pread(self._file, _LONGEST_RECORD, 0) or b"null")
+            record = json.loads(os.pread(self._file, _LONGEST_RECORD, 0) or b"null")
             # Processes share the monotonic clock until the machine restarts; then the age is unknown.
-            age = time.monotonic() - float(note["sent"])
-            return Unanswered(age=max(age, 0.0), known=[int(number) for number in note["known"]])
+            age = time.monotonic() - float(record["sent"])
+            return Unanswered(age=max(age, 0.0), known=[int(number) for number in record["known"]])
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
-    def note_sending(self, known: Sequence[int]) -> None:
+    def record_sent(self, known: Sequence[int]) -> None:
         """Record that a create is about to be sent.
 
         :param known: the ids of the matching connections that already exist.
         """
         self._write(json.dumps({"sent": time.monotonic(), "known": list(known)}).encode())
 
-    def note_answered(self) -> None:
+    def record_answered(self) -> None:
         """Record that the outcome of the create is known."""
         self._write(b"")
 
-    def _write(self, note: bytes) -> None:
+    def _write(self, record: bytes) -> None:
         if self._file is None:
             return
         try:
-            os.ftruncate(self._file, os.pwrite(self._file, note, 0))
+            os.ftruncate(self._file, os.pwrite(self._file, record, 0))
         except OSError as error:
             log.debug("Cannot record the create on this machine: %s", error)
 
 
 @contextmanager
-def claimed(key: str, *, what: object, wait: float) -> Iterator[Claim]:
-    """Hold the claim on a connection. The operating system releases it when the process ends.
+def locked(key: str, *, what: object, wait: float) -> Iterator[CreateLock]:
+    """Hold the lock of a connection. The operating system releases it when the process ends.
 
     Without a folder for temporary files, go without a lock and warn once per process.
 
     :param key: identifies the connection. Only its hash is written.
     :param what: the connection, for logs and errors.
-    :param wait: seconds to wait while another process or thread holds the claim.
+    :param wait: seconds to wait while another process or thread holds the lock.
     :raises WorkatoBusyError: if it is still held then.
     """
-    name = f"claim-{hashlib.sha256(key.encode()).hexdigest()}"
+    name = f"create-{hashlib.sha256(key.encode()).hexdigest()}"
     file = _open(name, what=what, wait=wait)
-    claim = Claim(file)
+    lock = CreateLock(file)
     try:
-        yield claim
+        yield lock
     finally:
         if file is not None:
-            if claim.unanswered() is None:
+            if lock.unanswered() is None:
                 remove_locked(name)
             unlock(file)
 
@@ -146,15 +146,15 @@ def _warn_once(error: OSError) -> None:
         )
 
 
-class Slot:
+class SearchSemaphore:
     """One of the few slots for processes between their search and their create.
 
     :param workspace: the workspace's base URL.
     """
 
     def __init__(self, workspace: str) -> None:
-        name = f"slot-{hashlib.sha256(workspace.encode()).hexdigest()}"
-        end = time.monotonic() + _LONGEST_SLOT_WAIT
+        name = f"search-{hashlib.sha256(workspace.encode()).hexdigest()}"
+        end = time.monotonic() + _LONGEST_WAIT
         self._file: int | None = None
         with contextlib.suppress(OSError):
             while (file := _first_free(name)) is None and time.monotonic() < end:
@@ -162,14 +162,14 @@ class Slot:
             self._file = file
 
     def release(self) -> None:
-        """Give the slot to the next process. Calling this twice is harmless."""
+        """Let the next process search. Calling this twice is harmless."""
         file, self._file = self._file, None
         if file is not None:
             unlock(file)
 
 
 def _first_free(name: str) -> int | None:
-    for number in range(SLOTS):
+    for number in range(MAX_SEARCHING):
         with contextlib.suppress(BlockingIOError):
             return open_locked(f"{name}-{number}", wait=0)
     return None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_workato.operators.connections import WorkatoCreateConnectionOperator
-from airflow_provider_workato.provisioning.ledger import TaskStateLedger
+from airflow_provider_workato.provisioning.task_state import TaskState
 from tests.support.hook import Connect
 from tests.support.sandbox import RunningSandbox
 from tests.support.tasks import TaskInstance
@@ -31,21 +31,21 @@ class Store:
         self.kept[key] = value
 
 
-def test_the_ledger_writes_to_the_store() -> None:
+def test_the_record_writes_to_the_store() -> None:
     store = Store()
     context: Any = {"task_state_store": store}
-    assert TaskStateLedger(context).read() == {}
-    TaskStateLedger(context).write({"id": 7})
-    assert TaskStateLedger(context).read() == {"id": 7}
-    store.kept[TaskStateLedger.KEY] = "somebody else's"
-    assert TaskStateLedger(context).read() == {}
+    assert TaskState(context).read() == {}
+    TaskState(context).write({"id": 7})
+    assert TaskState(context).read() == {"id": 7}
+    store.kept[TaskState.KEY] = "somebody else's"
+    assert TaskState(context).read() == {}
 
 
 @pytest.mark.parametrize("context", [{}, {"task_state_store": Store(broken=True)}])
-def test_without_a_store_the_ledger_is_empty(context: Any, caplog: pytest.LogCaptureFixture) -> None:
-    ledger = TaskStateLedger(context)
-    ledger.write({"id": 7})
-    assert ledger.read() == {}
+def test_without_a_store_the_record_is_empty(context: Any, caplog: pytest.LogCaptureFixture) -> None:
+    record = TaskState(context)
+    record.write({"id": 7})
+    assert record.read() == {}
     assert ("task state store" in caplog.text) is bool(context)
 
 

@@ -56,13 +56,13 @@ class Store:
     """A task state store, which outlives the tries of a task."""
 
     def __init__(self) -> None:
-        self.notes: dict[str, Any] = {}
+        self.kept: dict[str, Any] = {}
 
     def get(self, key: str) -> Any:
-        return self.notes.get(key)
+        return self.kept.get(key)
 
     def set(self, key: str, value: Any) -> None:
-        self.notes[key] = json.loads(json.dumps(value))
+        self.kept[key] = json.loads(json.dumps(value))
 
 
 class Task(TaskInstance):
@@ -72,7 +72,7 @@ class Task(TaskInstance):
 
     @property
     def context(self) -> Any:
-        return {**super().context, "dag": DAG("hand_off", schedule=None)} | (
+        return {**super().context, "dag": DAG("asking", schedule=None)} | (
             {"task_state_store": self.store} if self.store else {}
         )
 
@@ -706,7 +706,7 @@ def test_an_asynchronous_notifier_is_refused(
     ti.store = Store()
     with pytest.raises(WorkatoConfigurationError, match="asynchronous"):
         make_login(notifiers=notifier, deferrable=True).execute(ti.context)
-    assert ti.store.notes["workato_asked"]["notified"] == 0
+    assert ti.store.kept["workato_asked"]["notified"] == 0
 
 
 class TestRetry:

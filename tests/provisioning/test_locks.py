@@ -21,7 +21,7 @@ from airflow_provider_workato.client.calls import Call
 from airflow_provider_workato.client.rate_limiter import RateLimiter
 from airflow_provider_workato.exceptions import WorkatoExistsError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.provisioning import claims, create_once
+from airflow_provider_workato.provisioning import create_once, locks
 from airflow_provider_workato.provisioning.identity import Identity
 from airflow_provider_workato.sandbox.client import wait_until
 from tests.provisioning.test_create_once import ADA, JIRA, Memory, calls, made
@@ -33,18 +33,18 @@ BY_NAME: dict[str, Any] = {"name": "A", "provider": "jira", "folder_id": 1892}
 fork = multiprocessing.get_context("fork")
 
 
-class FileLedger:
-    """A ledger in a file, which outlives a killed process."""
+class FileRecord:
+    """A record in a file, which outlives a killed process."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> dict[str, Any]:
-        note: dict[str, Any] = json.loads(self.path.read_text()) if self.path.exists() else {}
-        return note
+        record: dict[str, Any] = json.loads(self.path.read_text()) if self.path.exists() else {}
+        return record
 
-    def write(self, note: dict[str, Any]) -> None:
-        self.path.write_text(json.dumps(note))
+    def write(self, record: dict[str, Any]) -> None:
+        self.path.write_text(json.dumps(record))
 
 
 @contextmanager
@@ -84,7 +84,7 @@ def ensure(**arguments: Any) -> Any:
 def test_concurrent_processes_create_one_connection(
     connect: Connect, sandbox: RunningSandbox, tmp_path: Path, identity: dict[str, Any]
 ) -> None:
-    # Without a claim, all would search before the first creates.
+    # Without a lock, all would search before the first creates.
     sandbox.control.add_fault("delay", operation="list_connections", times=None, seconds=0.5)
 
     def work() -> None:
@@ -147,7 +147,7 @@ def test_the_wait_for_another_process_has_a_limit(
     assert calls(sandbox) == {"list_connections": 1, "create_connection": 1}
 
 
-def test_a_killed_process_releases_its_claim_and_leaves_a_record_of_its_create(
+def test_a_killed_process_releases_its_lock_and_leaves_a_record_of_its_create(
     connect: Connect, sandbox: RunningSandbox
 ) -> None:
     connect(server_timeout=20, read_timeout=30, retry_budget=30)
@@ -166,7 +166,7 @@ def test_a_killed_process_releases_its_claim_and_leaves_a_record_of_its_create(
 
         late = threading.Thread(target=carry_out)
         late.start()
-        # Another task, which cannot read the notes of the killed one.
+        # Another task, which cannot read the record of the killed one.
         connection = ensure(**JIRA)
         late.join()
     assert [row["id"] for row in made(sandbox)] == [connection["id"]]
@@ -175,20 +175,20 @@ def test_a_killed_process_releases_its_claim_and_leaves_a_record_of_its_create(
 
 def test_an_answered_create_leaves_no_file(connect: Connect, sandbox: RunningSandbox) -> None:
     folder = Path(tempfile.gettempdir(), f"airflow-provider-workato-{os.getuid()}")
-    before = set(folder.glob("claim-*"))
+    before = set(folder.glob("create-*"))
     ensure(**JIRA)
     ensure(**JIRA)
-    assert set(folder.glob("claim-*")) == before
+    assert set(folder.glob("create-*")) == before
 
 
-def test_without_a_folder_for_temporary_files_there_is_no_claim(
+def test_without_a_folder_for_temporary_files_there_is_no_lock(
     connect: Connect,
     sandbox: RunningSandbox,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
 
-    monkeypatch.setattr(claims, "_warned", False)
+    monkeypatch.setattr(locks, "_warned", False)
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")
     with caplog.at_level("WARNING"):
         assert ensure(**JIRA)["id"] == ensure(**JIRA)["id"]
@@ -218,14 +218,14 @@ def test_the_error_names_the_oldest(times: list[str | None], oldest: int) -> Non
 # A wait of our own before the create
 
 
-def test_the_intent_is_recorded_when_the_request_leaves(connect: Connect, sandbox: RunningSandbox) -> None:
+def test_the_create_is_recorded_when_the_request_leaves(connect: Connect, sandbox: RunningSandbox) -> None:
     sandbox.control.add_fault("rate_limited_seconds", operation="create_connection", seconds=1)
-    ledger = Memory()
+    record = Memory()
     before = time.time()
-    ensure(**JIRA, ledger=ledger)
-    intents = [note["intent"] for note in ledger.notes if "intent" in note]
-    assert len(intents) == 2, "one for each request"
-    assert intents[0] < before + 1 <= intents[1]
+    ensure(**JIRA, record=record)
+    sent = [each["sent_at"] for each in record.written if "sent_at" in each]
+    assert len(sent) == 2, "one for each request"
+    assert sent[0] < before + 1 <= sent[1]
 
 
 def test_a_late_row_is_found_though_the_create_had_to_wait(connect: Connect, sandbox: RunningSandbox) -> None:
@@ -267,20 +267,20 @@ def test_a_connection_that_appeared_during_the_wait_is_used(
 
     other = threading.Thread(target=somebody_else)
     other.start()
-    ledger = Memory()
+    record = Memory()
     try:
         if taken is None:
             with pytest.raises(WorkatoExistsError):
-                ensure(**JIRA, if_exists=if_exists, ledger=ledger)
+                ensure(**JIRA, if_exists=if_exists, record=record)
         else:
-            connection = ensure(**JIRA, if_exists=if_exists, ledger=ledger)
+            connection = ensure(**JIRA, if_exists=if_exists, record=record)
             assert ([connection["id"]] == theirs) is taken
     finally:
         other.join()
     assert calls(sandbox)["create_connection"] == (2 if taken is False else 1)
     assert len(made(sandbox)) == (2 if taken is False else 1)
     if taken is not False:
-        assert "intent" not in ledger.notes[-1], "a later try must not take it for its own"
+        assert "sent_at" not in record.written[-1], "a later try must not take it for its own"
 
 
 def test_a_failed_search_sends_nothing(
@@ -303,18 +303,18 @@ def test_a_long_queue_causes_only_one_more_search(
     assert calls(sandbox) == {"list_connections": 2, "create_connection": 1}
 
 
-def test_a_process_killed_while_it_waits_for_the_rate_limit_leaves_no_intent(
+def test_a_process_killed_while_it_waits_for_the_rate_limit_leaves_no_record(
     connect: Connect, sandbox: RunningSandbox, tmp_path: Path
 ) -> None:
     # One call in a minute and a half: the first create takes the turn.
     connect(calls_per_second=0.011)
     ensure(**JIRA)
-    ledger = FileLedger(tmp_path / "note")
-    with processes(lambda: ensure(**JIRA | {"external_id": "a-2"}, ledger=ledger)):
+    record = FileRecord(tmp_path / "record")
+    with processes(lambda: ensure(**JIRA | {"external_id": "a-2"}, record=record)):
         wait_until(lambda: calls(sandbox)["list_connections"] == 2, deadline=20, what="the look")
-        # It has searched. If it wrote a note before its turn, it would do so now.
+        # It has searched. If it wrote a record before the rate limiter let it, it would do so now.
         time.sleep(0.5)
-    assert ledger.read() == {}
+    assert record.read() == {}
     assert calls(sandbox)["create_connection"] == 1
 
 
@@ -335,36 +335,36 @@ def test_many_creates_at_once_keep_to_the_quota(connect: Connect, sandbox: Runni
     assert sandbox.control.counts()["too_many_requests"] == 0
 
 
-class SlowLedger(Memory):
-    """A ledger whose writes outlast a turn, as Airflow's API server can when it is busy."""
+class SlowRecord(Memory):
+    """A record whose writes outlast a turn, as Airflow's API server can when it is busy."""
 
-    def write(self, note: dict[str, Any]) -> None:
+    def write(self, record: dict[str, Any]) -> None:
         time.sleep(1.1)
-        super().write(note)
+        super().write(record)
 
 
-def test_creates_are_sent_even_if_their_notes_take_longer_than_a_turn(
+def test_creates_are_sent_even_if_their_records_take_longer_than_a_period(
     connect: Connect, sandbox: RunningSandbox
 ) -> None:
     sandbox.control.set_quota(list_per_minute=60, calls_per_second=3)
     connect(calls_per_second=2, list_calls_per_minute=6_000)
-    ledgers = [SlowLedger() for _ in range(4)]
+    records = [SlowRecord() for _ in range(4)]
     threads = [
         threading.Thread(
-            target=ensure, daemon=True, kwargs=JIRA | {"external_id": f"n-{n}", "ledger": ledger}
+            target=ensure, daemon=True, kwargs=JIRA | {"external_id": f"n-{n}", "record": record}
         )
-        for n, ledger in enumerate(ledgers)
+        for n, record in enumerate(records)
     ]
     for thread in threads:
         thread.start()
     wait_until(lambda: not any(thread.is_alive() for thread in threads), deadline=20, what="the creates")
-    assert len(made(sandbox)) == len(ledgers)
-    assert [sum("intent" in note for note in ledger.notes) for ledger in ledgers] == [1] * 4
+    assert len(made(sandbox)) == len(records)
+    assert [sum("sent_at" in each for each in record.written) for record in records] == [1] * 4
     assert sandbox.control.counts()["too_many_requests"] == 0
 
 
 class Pausing(Memory):
-    """A ledger during whose writes the workspace's quota is used up for a while.
+    """A record during whose writes the workspace's quota is used up for a while.
 
     :param limiter: says when the create may start.
     :param seconds: how long each time.
@@ -376,18 +376,18 @@ class Pausing(Memory):
         self._limiter = limiter
         self._seconds = seconds
 
-    def write(self, note: dict[str, Any]) -> None:
-        super().write(note)
-        if "intent" in note:
+    def write(self, record: dict[str, Any]) -> None:
+        super().write(record)
+        if "sent_at" in record:
             self.moments.append(time.monotonic())
             self._limiter.pause(self._seconds)
 
 
-@pytest.mark.parametrize(("stale", "notes"), [(5.0, 1), (0.1, 3)])
-def test_the_note_of_a_create_that_has_to_wait_again(
-    connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, stale: float, notes: int
+@pytest.mark.parametrize(("stale", "writes"), [(5.0, 1), (0.1, 3)])
+def test_the_record_of_a_create_that_has_to_wait_again(
+    connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch, stale: float, writes: int
 ) -> None:
-    """It is written in the create's turn, and again if the create leaves much later; but not for ever."""
+    """It is written when the create may leave, and again if it leaves much later; but not for ever."""
     monkeypatch.setattr(create_once, "_STALE", stale)
     # A quota of its own, which no other test has used.
     connect(calls_per_second=601)
@@ -395,18 +395,18 @@ def test_the_note_of_a_create_that_has_to_wait_again(
         limiter = hook.transport.limiter(Call(endpoint=endpoints.CREATE))
         began = time.monotonic()
         limiter.pause(0.5)
-        ledger = Pausing(limiter, seconds=0.4)
-        creates.ensure(hook, **JIRA, ledger=ledger)
-    assert ledger.moments[0] - began >= 0.5
-    assert len(ledger.moments) == notes
+        record = Pausing(limiter, seconds=0.4)
+        creates.ensure(hook, **JIRA, record=record)
+    assert record.moments[0] - began >= 0.5
+    assert len(record.moments) == writes
     (sent,) = (each for each in sandbox.control.requests() if each["operation"] == "create_connection")
-    assert sent["at"] - ledger.moments[-1] >= 0.4, "it kept to the quota all the same"
+    assert sent["at"] - record.moments[-1] >= 0.4, "it kept to the quota all the same"
 
 
 def test_only_as_many_processes_search_as_can_create_soon(
     connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "SLOTS", 2)
+    monkeypatch.setattr(locks, "MAX_SEARCHING", 2)
     sandbox.control.add_fault("hold", operation="list_connections", times=2)
     threads = [
         threading.Thread(target=ensure, kwargs=JIRA | {"external_id": f"n-{number}"}) for number in range(4)

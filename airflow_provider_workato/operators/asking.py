@@ -1,4 +1,4 @@
-"""Hand a connection over to the person who has to authorize it, and wait until that has happened."""
+"""Ask a person to authorize a connection, and wait until that has happened."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from airflow_provider_workato.links.connections import (
 )
 from airflow_provider_workato.operators.base import FlagArgument, check_flag, remembers_explicit
 from airflow_provider_workato.operators.waiting import AuthorizationWait
-from airflow_provider_workato.provisioning.ledger import TaskStateLedger
+from airflow_provider_workato.provisioning.task_state import TaskState
 from airflow_provider_workato.version_compat import BaseNotifier, comes_from_mapped, conf
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ Notifier = Callable[[Any], Any]
 
 
 @remembers_explicit
-class HandOffOperator(AuthorizationWait):
+class AskingOperator(AuthorizationWait):
     """An operator that can wait until a person has authorized its connection.
 
     Before it waits, it publishes the URL at which the person does that, and calls the notifiers. In their
@@ -135,8 +135,8 @@ class HandOffOperator(AuthorizationWait):
                 f"wait_for_authorization=True. Set that, or leave {'it' if len(unused) == 1 else 'them'} out."
             )
 
-    def hand_off(self, context: Context, connection: WorkatoConnection) -> int:
-        """Wait until the connection is authorized, if the task is to do so, and return its id.
+    def ask_and_wait(self, context: Context, connection: WorkatoConnection) -> int:
+        """Ask for the authorization and wait for it, if the task is to do so; return the connection's id.
 
         :param connection: the connection, as the create found it or left it.
         :raises WorkatoAuthorizationError: if a login failed or the connection was lost, without *ask_again*.
@@ -262,33 +262,33 @@ class HandOffOperator(AuthorizationWait):
         """Publish the URL and call the notifiers, unless an earlier try has already done so."""
         number, mark = int(connection["id"]), failure_mark(connection)
         self.known_failures = [mark] if mark else []
-        ledger = TaskStateLedger(context, key=_ASKED_KEY)
+        state = TaskState(context, key=_ASKED_KEY)
         about = {
             "id": number,
             "failure": mark,
             # Airflow raises it when a person clears the task.
             "max_tries": getattr(context["ti"], "max_tries", None),
         }
-        note = ledger.read()
-        is_retry = about.items() <= note.items() and {"url", "notifiers", "notified"} <= note.keys()
+        record = state.read()
+        is_retry = about.items() <= record.items() and {"url", "notifiers", "notified"} <= record.keys()
         if not is_retry:
-            note = {**about, "url": self._login_url(connection)}
+            record = {**about, "url": self._login_url(connection)}
         notifiers = [_name(notifier) for notifier in self.notifiers]
-        if note.get("notifiers") != notifiers:
+        if record.get("notifiers") != notifiers:
             # Also after a change of the DAG: better to notify twice than never.
-            note |= {"notifiers": notifiers, "notified": 0}
-        self._publish(context, connection, note["url"])
-        if is_retry and note["notified"] == len(notifiers):
+            record |= {"notifiers": notifiers, "notified": 0}
+        self._publish(context, connection, record["url"])
+        if is_retry and record["notified"] == len(notifiers):
             self.log.info("An earlier try asked a person to authorize connection %s.", number)
             return
-        self._set_variable(context, connection, note["url"], deadline=deadline)
-        ledger.write(note)
+        self._set_variable(context, connection, record["url"], deadline=deadline)
+        state.write(record)
         # A notifier that fails ends the try; the next try goes on with it.
-        for notifier in self.notifiers[note["notified"] :]:
+        for notifier in self.notifiers[record["notified"] :]:
             _send(notifier, context)
             # Only now, for the same reason.
-            note["notified"] += 1
-            ledger.write(note)
+            record["notified"] += 1
+            state.write(record)
         called = len(notifiers)
         self.log.info(
             "Asked a person to authorize connection %s: the URL is behind the button %r on this task's page "
@@ -406,7 +406,7 @@ def _copied(value: Any) -> Any:
     return value
 
 
-class LoginHandOffOperator(HandOffOperator):
+class LoginAskingOperator(AskingOperator):
     """The same for a runtime user connection, which has a login URL of its own."""
 
     callback_url: Any
