@@ -264,7 +264,7 @@ def test_an_edge_worker_takes_over_from_a_killed_one(stage: Stage, killed_edge_w
         }
         task = stage.api.task_instance(**where)
         assert (task["hostname"], task["try_number"]) == (HEIR, 2)
-        assert stage.api.xcom(**where, key="created") is True
+        assert stage.api.xcom(**where, key="workato_outcome")["did"] == "created"
         assert stage.api.links(**where)["Open in Workato"]
         assert "which an interrupted try of this task created" in stage.api.log(**where, try_number=2)
     hosts = {task["hostname"] for dag_id in played for task in stage.api.task_instances(dag_id, EDGE_RUN)}
