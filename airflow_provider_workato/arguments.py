@@ -6,10 +6,10 @@ import copy
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 
@@ -83,15 +83,6 @@ def _hint(value: object, *, what: str) -> str:  # noqa: PLR0911 - one for each m
     return f" {where}." if where else ""
 
 
-def to_optional_id(value: object, *, what: str) -> int | None:
-    """Like :func:`to_id`, with ``None`` for an argument that was not given.
-
-    :param value: an integer, a string of digits, or ``None``.
-    :param what: the argument's name, for the error.
-    """
-    return None if value is None else to_id(value, what=what)
-
-
 def to_flag(value: object, *, what: str) -> bool:
     """Return *value* as a boolean.
 
@@ -113,15 +104,6 @@ def parse_flag(value: object) -> bool | None:
     :param value: a boolean, or true, false, yes, no, 1 or 0 in any case.
     """
     return _FLAGS.get(str(value).strip().lower())
-
-
-def to_optional_flag(value: object, *, what: str) -> bool | None:
-    """Like :func:`to_flag`, with ``None`` for an argument that was not given.
-
-    :param value: a boolean, a string as for :func:`to_flag`, or ``None``.
-    :param what: the argument's name, for the error.
-    """
-    return None if value is None else to_flag(value, what=what)
 
 
 def to_string(value: object, *, what: str) -> str:
@@ -171,15 +153,6 @@ def is_cut(shown: str, sent: str) -> bool:
     """
     stored, whole = (unicodedata.normalize("NFD", text.strip()) for text in (shown, sent))
     return len(shown) >= _LONGEST and stored != whole and whole.startswith(stored)
-
-
-def to_optional_string(value: object, *, what: str) -> str | None:
-    """Like :func:`to_string`, with ``None`` for an argument that was not given.
-
-    :param value: a non-empty string, or ``None``.
-    :param what: the argument's name, for the error.
-    """
-    return None if value is None else to_string(value, what=what)
 
 
 def drop_none(**arguments: T | None) -> dict[str, T]:
@@ -297,7 +270,7 @@ def to_seconds(value: object, *, what: str) -> float:
     return seconds
 
 
-def to_timestamp(value: datetime | str, *, what: str = "updated_after") -> str:
+def to_timestamp(value: datetime | str, *, what: str) -> str:
     """Return a time as Workato's filters expect it, such as ``2026-01-31T08:00:00Z``.
 
     :param value: an aware datetime, or an ISO 8601 string with an offset.
@@ -310,6 +283,34 @@ def to_timestamp(value: datetime | str, *, what: str = "updated_after") -> str:
             f"{what} must be a datetime with a time zone, or an ISO 8601 string such as 2026-01-31T08:00:00Z."
         )
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+#: How each field of a connection is checked, and each filter of the list of connections.
+FIELDS: dict[str, Callable[..., Any]] = {
+    "name": to_string,
+    "provider": to_string,
+    "folder_id": to_id,
+    "parent_id": to_id,
+    "external_id": to_string,
+    "custom_oauth_profile_id": to_id,
+    "shell_connection": to_flag,
+    "callback_url": to_string,
+    "redirect_url": to_string,
+    "project_id": to_id,
+    "include_runtime_connections": to_flag,
+    "include_tags": to_flag,
+    "updated_after": to_timestamp,
+}
+
+
+def check_field(name: str, value: object) -> Any:
+    """Return the value of a field or filter as Workato takes it, ``None`` for one that was not given.
+
+    :param name: one of :data:`FIELDS`.
+    :param value: what the caller gave.
+    :raises WorkatoConfigurationError: if *value* is not valid.
+    """
+    return None if value is None else FIELDS[name](value, what=name)
 
 
 def parse_time(value: object) -> datetime | None:

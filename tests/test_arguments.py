@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_workato.arguments import (
+    FIELDS,
+    check_field,
     connection_ids,
     parse_time,
     to_id,
-    to_optional_id,
     to_string,
-    to_timestamp,
 )
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 
@@ -22,7 +22,7 @@ from airflow_provider_workato.exceptions import WorkatoConfigurationError
 @pytest.mark.parametrize(("value", "number"), [(36, 36), ("36", 36), ("0036", 36), (2**62, 2**62)])
 def test_ids(value: int | str, number: int) -> None:
     assert to_id(value) == number
-    assert to_optional_id(value, what="folder_id") == number
+    assert check_field("folder_id", value) == number
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,15 @@ def test_the_error_quotes_at_most_a_piece_of_an_invalid_id() -> None:
     assert len(str(caught.value)) < 250
 
 
-def test_an_id_that_was_not_given() -> None:
-    assert to_optional_id(None, what="folder_id") is None
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_field_that_was_not_given(name: str) -> None:
+    assert check_field(name, None) is None
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_field_is_named_in_its_error(name: str) -> None:
+    with pytest.raises(WorkatoConfigurationError, match=f"^{name} "):
+        check_field(name, [])
 
 
 def test_one_id_or_a_list_of_them() -> None:
@@ -120,13 +127,13 @@ def test_what_a_template_renders_for_nothing(value: str) -> None:
     ],
 )
 def test_times_are_sent_in_utc(given: datetime | str, sent: str) -> None:
-    assert to_timestamp(given) == sent
+    assert check_field("updated_after", given) == sent
 
 
-@pytest.mark.parametrize("given", ["yesterday", "2026-01-31T08:00:00", datetime(2026, 1, 31), 1, None])  # noqa: DTZ001
+@pytest.mark.parametrize("given", ["yesterday", "2026-01-31T08:00:00", datetime(2026, 1, 31), 1])  # noqa: DTZ001
 def test_invalid_times(given: Any) -> None:
     with pytest.raises(WorkatoConfigurationError, match="updated_after must be a datetime with a time zone"):
-        to_timestamp(given)
+        check_field("updated_after", given)
 
 
 def test_offsets() -> None:

@@ -5,14 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from airflow_provider_workato.arguments import (
-    EMPTY,
-    drop_none,
-    to_optional_flag,
-    to_optional_id,
-    to_optional_string,
-    to_timestamp,
-)
+from airflow_provider_workato.arguments import EMPTY, check_field, drop_none
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,6 +41,12 @@ class ListFilters(TypedDict, total=False):
 
 LIST_FILTERS: tuple[str, ...] = tuple(ListFilters.__annotations__)
 
+#: The parameters that stand for a filter that is true. One that is false is not sent.
+_FLAGS = {
+    "include_runtime_connections": ("include_runtime_connections", "true"),
+    "include_tags": ("includes[]", "tags"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
@@ -71,21 +70,10 @@ class ListQuery:
         for name in filters:
             if name not in LIST_FILTERS:
                 raise TypeError(f"unknown list filter {name!r}; the filters are {', '.join(LIST_FILTERS)}")
-        wanted: dict[str, int | str] = drop_none(
-            folder_id=to_optional_id(filters.get("folder_id"), what="folder_id"),
-            project_id=to_optional_id(filters.get("project_id"), what="project_id"),
-            parent_id=to_optional_id(filters.get("parent_id"), what="parent_id"),
-            external_id=_name(filters.get("external_id"), what="external_id"),
-            provider=_name(filters.get("provider"), what="provider"),
-        )
-        parameters = [(key, str(value)) for key, value in wanted.items()]
-        if to_optional_flag(filters.get("include_runtime_connections"), what="include_runtime_connections"):
-            parameters.append(("include_runtime_connections", "true"))
-        if to_optional_flag(filters.get("include_tags"), what="include_tags"):
-            parameters.append(("includes[]", "tags"))
-        updated_after = filters.get("updated_after")
-        if updated_after is not None:
-            parameters.append(("updated_after", to_timestamp(updated_after)))
+        wanted = drop_none(**{name: _checked(name, filters.get(name)) for name in LIST_FILTERS})
+        parameters = [
+            _FLAGS.get(name, (name, str(value))) for name, value in wanted.items() if value is not False
+        ]
         return cls(parameters, {key: wanted[key] for key in _FILTERS_CHECKED_IN_ANSWER if key in wanted})
 
     def selects(self, row: WorkatoConnection) -> bool:
@@ -96,6 +84,7 @@ class ListQuery:
         return all(row.get(key, value) == value for key, value in self.check_in_answer.items())
 
 
-def _name(value: object, *, what: str) -> str | None:
+def _checked(name: str, value: object) -> Any:
     # Unlike a create, a list may look for what was named "None" by mistake.
-    return str(value) if value in EMPTY[1:] else to_optional_string(value, what=what)
+    is_name = name in ("external_id", "provider")
+    return value if is_name and value in EMPTY[1:] else check_field(name, value)

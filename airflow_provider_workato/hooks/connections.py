@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from airflow_provider_workato import connection_form
-from airflow_provider_workato.arguments import to_id, to_optional_id, to_string
+from airflow_provider_workato.arguments import check_field, to_id, to_string
 from airflow_provider_workato.authorization import not_in_list
 from airflow_provider_workato.client import endpoints
 from airflow_provider_workato.client.answers import (
@@ -426,7 +426,7 @@ class WorkatoConnectionsHook(BaseHook):
             name=name,
             folder_id=folder_id,
             # Without what empties it: there is nothing to change.
-            parent_id=to_optional_id(parent_id, what="parent_id"),
+            parent_id=check_field("parent_id", parent_id),
             external_id=external_id,
         ).identity()
         if identity.external_id is None and None in (identity.name, identity.provider, identity.folder_id):

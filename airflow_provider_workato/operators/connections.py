@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
-from airflow_provider_workato.arguments import one_of, to_flag, to_id, to_optional_flag
+from airflow_provider_workato.arguments import check_field, one_of, to_flag, to_id
 from airflow_provider_workato.authorization import Advice, failure, status_text
 from airflow_provider_workato.client.answers import display_name
 from airflow_provider_workato.client.connections import list_connections
@@ -290,7 +290,7 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         self._check_given()
         # The hook takes them sealed, too.
         credentials: Any = self.credentials
-        shell_connection = to_optional_flag(self.shell_connection, what="shell_connection")
+        shell_connection = check_field("shell_connection", self.shell_connection)
         number = to_id(self.connection_id)
         push_connection_url(context, self.hook.settings, number)
         if credentials is not None and credentials.has_key("password"):

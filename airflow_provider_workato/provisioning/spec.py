@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_provider_workato.arguments import UNSET, UNSETTABLE, drop_none, to_flag, to_id, to_string
+from airflow_provider_workato.arguments import FIELDS, UNSET, UNSETTABLE, check_field, drop_none
 from airflow_provider_workato.authorization import LOGIN_APPS
 from airflow_provider_workato.client.calls import json_body
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
@@ -17,14 +17,6 @@ if TYPE_CHECKING:
     from airflow_provider_workato.redaction import Sealed
 
 log = logging.getLogger(__name__)
-
-#: Checks of the arguments that are not strings.
-_CHECKS: dict[str, Callable[..., Any]] = {
-    "folder_id": to_id,
-    "parent_id": to_id,
-    "custom_oauth_profile_id": to_id,
-    "shell_connection": to_flag,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +69,9 @@ class ConnectionSpec:
             credentials=credentials,
             unset=unset,
             **{
-                name: None
-                if name in unset or (value is None and name not in required)
-                else _CHECKS.get(name, to_string)(value, what=name)
+                name: FIELDS[name](value, what=name) if name in required else check_field(name, value)
                 for name, value in given.items()
+                if name not in unset
             },
         )
 

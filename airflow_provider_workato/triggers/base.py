@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_workato.arguments import to_optional_id, to_seconds
+from airflow_provider_workato.arguments import check_field, to_seconds
 from airflow_provider_workato.version_compat import BaseEventTrigger
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class ConnectionListTrigger(BaseEventTrigger):
         """
         given = {name: kwargs[name] for name in cls.list_filters if kwargs.get(name) is not None}
         filters = (
-            (name, value if name == "external_id" else to_optional_id(value, what=name))
+            (name, value if name == "external_id" else check_field(name, value))
             for name, value in given.items()
         )
         return kwargs["workato_conn_id"], tuple(filters)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import TriggerEvent
 
-from airflow_provider_workato.arguments import to_optional_id
+from airflow_provider_workato.arguments import check_field, to_id
 from airflow_provider_workato.authorization import State
 from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.triggers.base import ConnectionListTrigger
@@ -83,9 +83,9 @@ class WorkatoConnectionStatusTrigger(ConnectionListTrigger):
         if external_id is not None and not isinstance(external_id, (int, str)):
             raise WorkatoConfigurationError("external_id must be a string.")
         wanted = {
-            "id": to_optional_id(connection_id, what="connection_id"),
+            "id": None if connection_id is None else to_id(connection_id),
             "external_id": None if external_id is None else str(external_id),
-            "folder_id": to_optional_id(folder_id, what="folder_id"),
+            "folder_id": check_field("folder_id", folder_id),
             "provider": provider,
         }
         self._filters = {name: value for name, value in wanted.items() if value is not None}
