@@ -30,7 +30,7 @@ from airflow_provider_workato.links.connections import (
     connection_url,
     push_link,
 )
-from airflow_provider_workato.operators.base import FlagArgument, check_flag, remembers_explicit
+from airflow_provider_workato.operators.base import FlagArgument, check_flag, remembers_arguments
 from airflow_provider_workato.operators.waiting import AuthorizationWait
 from airflow_provider_workato.provisioning.task_state import TaskState
 from airflow_provider_workato.version_compat import BaseNotifier, comes_from_mapped, conf
@@ -55,7 +55,7 @@ _LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 Notifier = Callable[[Any], Any]
 
 
-@remembers_explicit
+@remembers_arguments
 class AskingOperator(AuthorizationWait):
     """An operator that can wait until a person has authorized its connection.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeAlias, Type
 import jinja2
 import jinja2.nativetypes
 
-from airflow_provider_workato.arguments import EMPTY, one_of, to_flag, to_id
+from airflow_provider_workato.arguments import EMPTY, FIELDS, one_of, to_flag, to_id
 from airflow_provider_workato.exceptions import WorkatoConfigurationError, WorkatoError, WorkatoNotFoundError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.redaction import Sealed, log_texts, seal
@@ -43,28 +43,29 @@ DictArgument: TypeAlias = "Mapping[str, Any] | str | XComArg"
 
 _IF_MISSING = "If that is no error, as in a clean-up, set ignore_missing=True."
 
-#: Marks an argument as left out; ``None`` may be what a template or an upstream task gave.
-NOT_GIVEN: Any = object()
-
 Operator = TypeVar("Operator", bound="WorkatoOperator")
 
 
-def remembers_explicit(cls: type[Operator]) -> type[Operator]:
-    """Let an operator tell its own arguments from those of ``default_args``: they are in ``_explicit``.
+def remembers_arguments(cls: type[Operator]) -> type[Operator]:
+    """Let an operator know its parameters, and tell its own arguments from those of ``default_args``.
 
     Airflow merges the ``default_args`` of the DAG, its task groups and the task into the named parameters of
     each constructor, just before it runs. This decorator looks at the arguments before that, also at those
-    of a mapped task or of a subclass. Decorate the class whose constructor names the parameters.
+    of a mapped task or of a subclass. Decorate each class whose constructor names parameters.
 
     :param cls: the operator.
     """
     init: Any = cls.__init__
+    parameters = inspect.signature(init).parameters
+    cls._parameters = {**cls._parameters, **parameters}
+    # Airflow takes from default_args what is not given at all.
+    left_out = dict.fromkeys(cls._never_default)
 
     @wraps(init)
     def remember(self: Operator, **kwargs: Any) -> None:
         # Airflow's own __setattr__ needs what only the constructor sets.
-        vars(self)["_explicit"] = self._explicit.union(kwargs)
-        init(self, **kwargs)
+        vars(self)["_explicit"] = self._explicit | (kwargs.keys() & parameters.keys())
+        init(self, **left_out | kwargs)
 
     # By this, Airflow finds out which of the constructors is the task's own.
     vars(remember)["__wrapped__"] = init.__wrapped__
@@ -85,14 +86,16 @@ class WorkatoOperator(BaseOperator):
     #: would count as left out, from what an upstream task gave.
     _never_none: ClassVar[frozenset[str]] = frozenset({"external_id", "input"})
 
-    #: The names of the optional arguments, and of those that were given.
-    _optional: frozenset[str] = frozenset()
-    _given: frozenset[str] = frozenset()
-
-    #: The names of the arguments that :func:`remembers_explicit` saw.
-    _explicit: frozenset[str] = frozenset()
     #: The optional arguments that do not come from ``default_args``.
     _never_default: ClassVar[frozenset[str]] = frozenset()
+
+    #: The parameters of the operator, and the names of those that the task itself gave: both are what
+    #: :func:`remembers_arguments` saw.
+    _parameters: ClassVar[Mapping[str, inspect.Parameter]] = {}
+    _explicit: frozenset[str] = frozenset()
+
+    #: The names of the optional arguments that were given.
+    _given: frozenset[str] = frozenset()
 
     #: The fields that become a dict or a list if they are one template, and the fields with credentials.
     _object_fields: ClassVar[frozenset[str]] = frozenset()
@@ -120,17 +123,9 @@ class WorkatoOperator(BaseOperator):
         #: What rendering made of the fields, by name.
         self._rendered_values: dict[str, Any] = {}
 
-    def _store(self, **optional: Any) -> None:
-        """Store optional arguments as attributes, and remember which were given.
-
-        :param optional: the arguments by name, :data:`NOT_GIVEN` for those left out.
-        """
-        for name, value in optional.items():
-            is_given = value is not NOT_GIVEN and name not in self._never_default - self._explicit
-            setattr(self, name, value if is_given else None)
-        self._optional |= optional.keys()
-        if comes_from_mapped(self):
-            self._given |= {name for name in self._never_none if optional.get(name, NOT_GIVEN) is None}
+    def _fields(self) -> dict[str, Any]:
+        """Return the operator's arguments that are fields of a connection or filters, not checked yet."""
+        return {name: getattr(self, name) for name in self._parameters if name in FIELDS}
 
     def get_template_env(self, dag: DAG | None = None) -> jinja2.Environment:
         """Return the DAG's Jinja environment for text, also if the DAG renders native objects.
@@ -171,7 +166,12 @@ class WorkatoOperator(BaseOperator):
     ) -> Exception | None:
         """Render the fields. Return an error that shows none of them, also in its traceback."""
         # Not in the constructor: a DAG can also assign the attribute later.
-        self._given |= {name for name in self._optional if getattr(self, name) is not None}
+        never_none = self._never_none & self._explicit if comes_from_mapped(self) else ()
+        self._given |= {
+            name
+            for name, parameter in self._parameters.items()
+            if parameter.default is None and (name in never_none or getattr(self, name) is not None)
+        }
         if isinstance(env, jinja2.nativetypes.NativeEnvironment):
             env = self.get_template_env()
         self._forget_what_is_no_template(context, env)
@@ -366,7 +366,7 @@ class CredentialsOperator(WorkatoOperator):
     def __init__(
         self,
         *,
-        input: DictArgument | None = NOT_GIVEN,
+        input: DictArgument | None = None,
         public_input_keys: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
@@ -379,8 +379,7 @@ class CredentialsOperator(WorkatoOperator):
             raise WorkatoConfigurationError(
                 "public_input_keys must be a list of keys such as ['host_name', 'auth_type']."
             )
-        self.input: Any
-        self._store(input=input)
+        self.input: Any = input
         self.public_input_keys = tuple(public_input_keys)
         self._credentials: Sealed | None = None
 
@@ -429,7 +428,7 @@ class CredentialsOperator(WorkatoOperator):
         return self._credentials
 
 
-@remembers_explicit
+@remembers_arguments
 class TargetOperator(WorkatoOperator):
     """An operator on a connection, named by its id or by the fields that a create finds it by.
 
@@ -464,28 +463,28 @@ class TargetOperator(WorkatoOperator):
     def __init__(
         self,
         *,
-        connection_id: IdArgument | None = NOT_GIVEN,
+        connection_id: IdArgument | None = None,
         external_id: StringArgument | None = None,
         name: StringArgument | None = None,
-        provider: StringArgument | None = NOT_GIVEN,
-        folder_id: IdArgument | None = NOT_GIVEN,
-        parent_id: IdArgument | None = NOT_GIVEN,
+        provider: StringArgument | None = None,
+        folder_id: IdArgument | None = None,
+        parent_id: IdArgument | None = None,
         ignore_missing: FlagArgument = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if own := self._explicit & {"connection_id", "external_id", "name"}:
-            connection_id = connection_id if "connection_id" in own else NOT_GIVEN
+            connection_id = connection_id if "connection_id" in own else None
             external_id = external_id if "external_id" in own else None
             name = name if "name" in own else None
-        self._by_id = connection_id is not NOT_GIVEN
-        self.connection_id: Any = connection_id if self._by_id else None
+        # An upstream task may give None.
+        self._by_id = "connection_id" in own or connection_id is not None
+        self.connection_id: Any = connection_id
         self.external_id: Any = external_id
         self.name: Any = name
-        self.provider: Any
-        self.folder_id: Any
-        self.parent_id: Any
-        self._store(provider=provider, folder_id=folder_id, parent_id=parent_id)
+        self.provider: Any = provider
+        self.folder_id: Any = folder_id
+        self.parent_id: Any = parent_id
         self.ignore_missing: Any = ignore_missing
         check_flag(ignore_missing, what="ignore_missing")
         # The remaining fields may come from default_args, as those of a create do.
@@ -514,13 +513,7 @@ class TargetOperator(WorkatoOperator):
             return {"id": to_id(self.connection_id)}
         self._check_given("provider", "folder_id", "parent_id")
         try:
-            return self.hook.find_matching(
-                provider=self.provider,
-                name=self.name,
-                folder_id=self.folder_id,
-                parent_id=self.parent_id,
-                external_id=self.external_id,
-            )
+            return self.hook.find_matching(**self._fields())
         except WorkatoNotFoundError as error:
             # With a status, the list call itself got a 404.
             if error.status is not None:

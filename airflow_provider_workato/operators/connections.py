@@ -31,7 +31,6 @@ from airflow_provider_workato.links.connections import (
 )
 from airflow_provider_workato.operators.asking import CONNECTION_KEY, LoginAskingOperator
 from airflow_provider_workato.operators.base import (
-    NOT_GIVEN,
     CredentialsOperator,
     DictArgument,
     FlagArgument,
@@ -41,7 +40,7 @@ from airflow_provider_workato.operators.base import (
     WorkatoOperator,
     check_choice,
     check_flag,
-    remembers_explicit,
+    remembers_arguments,
 )
 from airflow_provider_workato.operators.ensure import EnsureOperator, creates_that_may_mean, outcomes
 from airflow_provider_workato.provisioning.create_once import (
@@ -64,6 +63,7 @@ OnRefused = Literal["fail", "return"]
 ON_REFUSED: tuple[OnRefused, ...] = get_args(OnRefused)
 
 
+@remembers_arguments
 class WorkatoCreateConnectionOperator(EnsureOperator, CredentialsOperator):
     """Make sure that a connection exists, with these credentials.
 
@@ -134,12 +134,12 @@ class WorkatoCreateConnectionOperator(EnsureOperator, CredentialsOperator):
         *,
         name: StringArgument,
         provider: StringArgument,
-        folder_id: IdArgument | None = NOT_GIVEN,
-        parent_id: IdArgument | None = NOT_GIVEN,
-        external_id: StringArgument | None = NOT_GIVEN,
-        custom_oauth_profile_id: IdArgument | None = NOT_GIVEN,
-        input: DictArgument | None = NOT_GIVEN,
-        shell_connection: FlagArgument | None = NOT_GIVEN,
+        folder_id: IdArgument | None = None,
+        parent_id: IdArgument | None = None,
+        external_id: StringArgument | None = None,
+        custom_oauth_profile_id: IdArgument | None = None,
+        input: DictArgument | None = None,
+        shell_connection: FlagArgument | None = None,
         if_exists: IfExists | StringArgument = "reuse",
         on_refused: OnRefused | StringArgument = "fail",
         **kwargs: Any,
@@ -150,18 +150,11 @@ class WorkatoCreateConnectionOperator(EnsureOperator, CredentialsOperator):
         check_choice(on_refused, ON_REFUSED, what="on_refused")
         self.name: Any = name
         self.provider: Any = provider
-        self.folder_id: Any
-        self.parent_id: Any
-        self.external_id: Any
-        self.custom_oauth_profile_id: Any
-        self.shell_connection: Any
-        self._store(
-            folder_id=folder_id,
-            parent_id=parent_id,
-            external_id=external_id,
-            custom_oauth_profile_id=custom_oauth_profile_id,
-            shell_connection=shell_connection,
-        )
+        self.folder_id: Any = folder_id
+        self.parent_id: Any = parent_id
+        self.external_id: Any = external_id
+        self.custom_oauth_profile_id: Any = custom_oauth_profile_id
+        self.shell_connection: Any = shell_connection
         self.if_exists: Any = if_exists
         self.on_refused: Any = on_refused
 
@@ -170,18 +163,7 @@ class WorkatoCreateConnectionOperator(EnsureOperator, CredentialsOperator):
         self._check_given()
         one_of(self.on_refused, ON_REFUSED, what="on_refused")
         to_flag(self.wait_for_authorization, what="wait_for_authorization")
-        spec = ConnectionSpec.checked(
-            "name",
-            "provider",
-            name=self.name,
-            provider=self.provider,
-            folder_id=self.folder_id,
-            parent_id=self.parent_id,
-            external_id=self.external_id,
-            custom_oauth_profile_id=self.custom_oauth_profile_id,
-            shell_connection=self.shell_connection,
-            credentials=self.credentials,
-        )
+        spec = ConnectionSpec.checked("name", "provider", credentials=self.credentials, **self._fields())
         try:
             connection = Provisioning(
                 transport=self.hook.transport,
@@ -220,7 +202,7 @@ _CHANGEABLE = (
 )
 
 
-@remembers_explicit
+@remembers_arguments
 class WorkatoUpdateConnectionOperator(CredentialsOperator):
     """Change a connection.
 
@@ -258,32 +240,24 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         self,
         *,
         connection_id: IdArgument,
-        name: StringArgument | None = NOT_GIVEN,
-        folder_id: IdArgument | None = NOT_GIVEN,
-        parent_id: IdArgument | None = NOT_GIVEN,
-        external_id: StringArgument | None = NOT_GIVEN,
-        custom_oauth_profile_id: IdArgument | None = NOT_GIVEN,
-        input: DictArgument | None = NOT_GIVEN,
-        shell_connection: FlagArgument | None = NOT_GIVEN,
+        name: StringArgument | None = None,
+        folder_id: IdArgument | None = None,
+        parent_id: IdArgument | None = None,
+        external_id: StringArgument | None = None,
+        custom_oauth_profile_id: IdArgument | None = None,
+        input: DictArgument | None = None,
+        shell_connection: FlagArgument | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(input=input, **kwargs)
         check_flag(shell_connection, what="shell_connection")
         self.connection_id: Any = connection_id
-        self.name: Any
-        self.folder_id: Any
-        self.parent_id: Any
-        self.external_id: Any
-        self.custom_oauth_profile_id: Any
-        self.shell_connection: Any
-        self._store(
-            name=name,
-            folder_id=folder_id,
-            parent_id=parent_id,
-            external_id=external_id,
-            custom_oauth_profile_id=custom_oauth_profile_id,
-            shell_connection=shell_connection,
-        )
+        self.name: Any = name
+        self.folder_id: Any = folder_id
+        self.parent_id: Any = parent_id
+        self.external_id: Any = external_id
+        self.custom_oauth_profile_id: Any = custom_oauth_profile_id
+        self.shell_connection: Any = shell_connection
 
     def execute(self, context: Context) -> WorkatoConnection:
         """Change the connection."""
@@ -295,16 +269,7 @@ class WorkatoUpdateConnectionOperator(CredentialsOperator):
         push_connection_url(context, self.hook.settings, number)
         if credentials is not None and credentials.has_key("password"):
             check_no_password(credentials, self._provider_of(number))
-        connection = self.hook.update_connection(
-            self.connection_id,
-            name=self.name,
-            folder_id=self.folder_id,
-            parent_id=self.parent_id,
-            external_id=self.external_id,
-            custom_oauth_profile_id=self.custom_oauth_profile_id,
-            shell_connection=shell_connection,
-            input=credentials,
-        )
+        connection = self.hook.update_connection(number, input=credentials, **self._fields())
         changed = [name for name in _CHANGEABLE if getattr(self, name) is not None]
         self.log.info(
             "Updated %s of %s; status: %s.",
@@ -466,6 +431,7 @@ class WorkatoDeleteConnectionOperator(TargetOperator):
         return bool(told) or (not self._by_id and bool(creates_that_may_mean(context, target)))
 
 
+@remembers_arguments
 class WorkatoGetPicklistOperator(WorkatoOperator):
     """Fetch the values that an app offers for a field.
 
@@ -493,14 +459,13 @@ class WorkatoGetPicklistOperator(WorkatoOperator):
         *,
         connection_id: IdArgument,
         pick_list_name: StringArgument,
-        pick_list_params: DictArgument | None = NOT_GIVEN,
+        pick_list_params: DictArgument | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.connection_id: Any = connection_id
         self.pick_list_name: Any = pick_list_name
-        self.pick_list_params: Any
-        self._store(pick_list_params=pick_list_params)
+        self.pick_list_params: Any = pick_list_params
 
     def execute(self, context: Context) -> list[PicklistItem]:
         """Fetch the values."""
@@ -514,6 +479,7 @@ class WorkatoGetPicklistOperator(WorkatoOperator):
         return items
 
 
+@remembers_arguments
 class WorkatoListConnectionsOperator(WorkatoOperator):
     """List the connections that the token can see.
 
@@ -539,11 +505,11 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
     def __init__(
         self,
         *,
-        folder_id: IdArgument | None = NOT_GIVEN,
-        project_id: IdArgument | None = NOT_GIVEN,
-        parent_id: IdArgument | None = NOT_GIVEN,
-        external_id: StringArgument | None = NOT_GIVEN,
-        provider: StringArgument | None = NOT_GIVEN,
+        folder_id: IdArgument | None = None,
+        project_id: IdArgument | None = None,
+        parent_id: IdArgument | None = None,
+        external_id: StringArgument | None = None,
+        provider: StringArgument | None = None,
         include_runtime_connections: FlagArgument = False,
         include_tags: FlagArgument = False,
         updated_after: datetime | str | None = None,
@@ -552,18 +518,11 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
         super().__init__(**kwargs)
         check_flag(include_runtime_connections, what="include_runtime_connections")
         check_flag(include_tags, what="include_tags")
-        self.folder_id: Any
-        self.project_id: Any
-        self.parent_id: Any
-        self.external_id: Any
-        self.provider: Any
-        self._store(
-            folder_id=folder_id,
-            project_id=project_id,
-            parent_id=parent_id,
-            external_id=external_id,
-            provider=provider,
-        )
+        self.folder_id: Any = folder_id
+        self.project_id: Any = project_id
+        self.parent_id: Any = parent_id
+        self.external_id: Any = external_id
+        self.provider: Any = provider
         self.include_runtime_connections: Any = include_runtime_connections
         self.include_tags: Any = include_tags
         self.updated_after = updated_after
@@ -572,13 +531,14 @@ class WorkatoListConnectionsOperator(WorkatoOperator):
         """List the connections."""
         # Without one of its filters, the list would be of the whole workspace.
         self._check_given()
-        filters = {name: getattr(self, name) for name in LIST_FILTERS}
+        filters = self._fields()
         rows = self.hook.list_connections(**filters)
         given = [f"{name}={value}" for name, value in filters.items() if value not in (None, False)]
         self.log.info("Listed connections (%s); found: %d.", ", ".join(given) or "no filter", len(rows))
         return rows
 
 
+@remembers_arguments
 class WorkatoCreateRuntimeUserConnectionOperator(EnsureOperator, LoginAskingOperator):
     """Make sure that an end user has a connection to log in to.
 
@@ -626,9 +586,9 @@ class WorkatoCreateRuntimeUserConnectionOperator(EnsureOperator, LoginAskingOper
         parent_id: IdArgument,
         folder_id: IdArgument,
         external_id: StringArgument,
-        name: StringArgument | None = NOT_GIVEN,
-        callback_url: StringArgument | None = NOT_GIVEN,
-        redirect_url: StringArgument | None = NOT_GIVEN,
+        name: StringArgument | None = None,
+        callback_url: StringArgument | None = None,
+        redirect_url: StringArgument | None = None,
         if_exists: IfExists | StringArgument = "reuse",
         **kwargs: Any,
     ) -> None:
@@ -637,25 +597,16 @@ class WorkatoCreateRuntimeUserConnectionOperator(EnsureOperator, LoginAskingOper
         self.parent_id: Any = parent_id
         self.folder_id: Any = folder_id
         self.external_id: Any = external_id
-        self.name: Any
-        self._store(name=name, callback_url=callback_url, redirect_url=redirect_url)
+        self.name: Any = name
+        self.callback_url: Any = callback_url
+        self.redirect_url: Any = redirect_url
         self.if_exists: Any = if_exists
 
     def execute(self, context: Context) -> int:
         """Find or create the connection."""
         self._check_given()
         waits = to_flag(self.wait_for_authorization, what="wait_for_authorization")
-        spec = ConnectionSpec.checked(
-            "parent_id",
-            "folder_id",
-            "external_id",
-            parent_id=self.parent_id,
-            folder_id=self.folder_id,
-            external_id=self.external_id,
-            name=self.name,
-            callback_url=self.callback_url,
-            redirect_url=self.redirect_url,
-        )
+        spec = ConnectionSpec.checked("parent_id", "folder_id", "external_id", **self._fields())
         connection = RuntimeUserProvisioning(
             transport=self.hook.transport,
             spec=spec,
@@ -671,6 +622,7 @@ class WorkatoCreateRuntimeUserConnectionOperator(EnsureOperator, LoginAskingOper
         return self.ask_and_wait(context, connection)
 
 
+@remembers_arguments
 class WorkatoGetOAuthUrlOperator(WorkatoOperator):
     """Fetch the URL at which a person authorizes a runtime user connection, for the first time or again.
 
@@ -696,22 +648,21 @@ class WorkatoGetOAuthUrlOperator(WorkatoOperator):
         self,
         *,
         connection_id: IdArgument,
-        callback_url: StringArgument | None = NOT_GIVEN,
-        redirect_url: StringArgument | None = NOT_GIVEN,
+        callback_url: StringArgument | None = None,
+        redirect_url: StringArgument | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.connection_id: Any = connection_id
-        self.callback_url: Any
-        self.redirect_url: Any
-        self._store(callback_url=callback_url, redirect_url=redirect_url)
+        self.callback_url: Any = callback_url
+        self.redirect_url: Any = redirect_url
 
     def execute(self, context: Context) -> str:
         """Fetch the URL."""
         self._check_given()
         number = to_id(self.connection_id)
         push_connection_url(context, self.hook.settings, number)
-        url = self.hook.get_oauth_url(number, callback_url=self.callback_url, redirect_url=self.redirect_url)
+        url = self.hook.get_oauth_url(number, **self._fields())
         push_link(context, WorkatoOAuthLink(), url)
         self.log.info(
             "Fetched a login URL for connection %s. The button %r on this task's page (tab Details) opens "

@@ -17,7 +17,7 @@ from airflow_provider_workato.links.connections import (
     push_connection_url,
     push_login_url,
 )
-from airflow_provider_workato.operators.base import remembers_explicit
+from airflow_provider_workato.operators.base import remembers_arguments
 from airflow_provider_workato.operators.waiting import AuthorizationWait
 from airflow_provider_workato.version_compat import (
     AIRFLOW_3_3,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 SCHEDULER_DELAY = 60.0
 
 
-@remembers_explicit
+@remembers_arguments
 class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
     """Wait until connections are authorized.
 
@@ -128,10 +128,9 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
             workato_conn_id=workato_conn_id, poke_interval=poke_interval, post_execute=post_execute, **kwargs
         )
         self.connection_id: Any = connection_id
-        self.folder_id: Any
-        self.project_id: Any
-        self.external_id: Any
-        self._store(folder_id=folder_id, project_id=project_id, external_id=external_id)
+        self.folder_id: Any = folder_id
+        self.project_id: Any = project_id
+        self.external_id: Any = external_id
         self.fail_fast = to_flag(fail_fast, what="fail_fast")
         self.deferrable = to_flag(deferrable, what="deferrable")
         self.max_failed_polls = to_optional_count(max_failed_polls, what="max_failed_polls")
@@ -213,7 +212,7 @@ class WorkatoConnectionSensor(AuthorizationWait, BaseSensorOperator):
         return self.connection_id
 
     def _list_filters(self) -> dict[str, Any]:
-        return drop_none(folder_id=self.folder_id, project_id=self.project_id, external_id=self.external_id)
+        return drop_none(**self._fields())
 
     def _result(
         self, connections: Sequence[WorkatoConnection]

@@ -9,17 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from sphinx.util.inspect import stringify_signature
 
-from airflow_provider_workato.operators.base import NOT_GIVEN, WorkatoOperator
+from airflow_provider_workato.operators.base import WorkatoOperator
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 _FIELD = re.compile(r"(?m)^:param (\w+):")
-
-
-class _LeftOut:
-    def __repr__(self) -> str:
-        return "NOT_GIVEN"
 
 
 def _own_bases(cls: type) -> Iterator[type]:
@@ -42,9 +37,7 @@ def _whole_signature(
         parameters = inspect.signature(vars(base)["__init__"]).parameters if "__init__" in vars(base) else {}
         for parameter in parameters.values():
             if parameter.kind is parameter.KEYWORD_ONLY:
-                is_left_out = parameter.default is NOT_GIVEN
-                shown = parameter.replace(default=_LeftOut()) if is_left_out else parameter
-                found.setdefault(parameter.name, shown)
+                found.setdefault(parameter.name, parameter)
     others = inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD, annotation=Any)
     return stringify_signature(inspect.Signature([*found.values(), others])), ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,10 @@ import pytest
 from airflow.listeners import hookimpl
 from airflow.providers.common.compat.sdk import DAG, TaskGroup, mask_secret, redact, task
 
+from airflow_provider_workato.arguments import FIELDS
 from airflow_provider_workato.exceptions import WorkatoAuthorizationError, WorkatoConfigurationError
+from airflow_provider_workato.operators import connections
+from airflow_provider_workato.operators.base import WorkatoOperator
 from airflow_provider_workato.operators.connections import (
     WorkatoCreateConnectionOperator,
     WorkatoDeleteConnectionOperator,
@@ -124,6 +128,26 @@ def test_a_public_value_is_not_masked_in_logs_unless_it_is_a_secret_as_well() ->
     operator(input=given, public_input_keys=["database", "owner"]).render_template_fields({})
     # Airflow passes each log line of a task through this function.
     assert redact("app-own3r opened harbour-lights") == "*** opened harbour-lights"
+
+
+OPERATORS = [
+    value
+    for value in vars(connections).values()
+    if isinstance(value, type)
+    and issubclass(value, WorkatoOperator)
+    and value.__module__ == connections.__name__
+]
+
+
+@pytest.mark.parametrize("kind", [*OPERATORS, WorkatoConnectionSensor])
+def test_an_operator_knows_its_optional_parameters_and_fields(kind: type[WorkatoOperator]) -> None:
+    """One that lacks the decorator would send no field, and take ``None`` from a template."""
+    needed = {
+        name
+        for name, parameter in inspect.signature(kind.__init__).parameters.items()
+        if name in FIELDS or parameter.default is None
+    }
+    assert needed <= kind._parameters.keys()
 
 
 OF_A_CREATE = {

@@ -40,6 +40,7 @@ CASES = [
     (WorkatoCreateConnectionOperator, CREATE, "custom_oauth_profile_id"),
     (WorkatoListConnectionsOperator, {"provider": "jira"}, "folder_id"),
     (WorkatoListConnectionsOperator, {}, "external_id"),
+    (WorkatoListConnectionsOperator, {}, "updated_after"),
     (
         WorkatoGetPicklistOperator,
         {"connection_id": 36, "pick_list_name": "get_project_issuetypes"},
@@ -171,12 +172,18 @@ def test_a_literal_none_in_a_mapped_group_counts_as_left_out(airflow_db: None) -
     assert run.states == {"tenant.create[0]": "success", "tenant.create[1]": "success"}
 
 
-def test_tenants_never_share_a_connection(airflow_db: None) -> None:
+class OfATenant(WorkatoCreateConnectionOperator):
+    def __init__(self, *, tenant: str, **kwargs: Any) -> None:
+        super().__init__(external_id=tenant, **kwargs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(WorkatoCreateConnectionOperator, "external_id"), (OfATenant, "tenant")]
+)
+def test_tenants_never_share_a_connection(kind: Any, name: str, airflow_db: None) -> None:
     with own_workspace() as process:
         with DAG("tenants", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
-            WorkatoCreateConnectionOperator.partial(task_id="create", **CREATE).expand(
-                external_id=["acme", None]
-            )
+            kind.partial(task_id="create", **CREATE).expand(**{name: ["acme", None]})
         run = run_dag(dag)
         made = [row for row in process.control.connections() if row["name"] == "Prod"]
     assert run.states == {"create[0]": "success", "create[1]": "failed"}
