@@ -79,7 +79,7 @@ matrix: .venv-tools/.installed ## Test every supported Airflow and Python, wheel
 	rm -rf build/matrix
 	.venv-tools/bin/python -m nox --session distributions leg constrained installed show $(if $(ARGS),-- $(ARGS))
 
-matrix-short: .venv-tools/.installed ## The same for four legs and the wheel only
+matrix-short: .venv-tools/.installed ## The same for two legs and the wheel only
 	rm -rf build/matrix
 	.venv-tools/bin/python -m nox --tags short $(if $(ARGS),-- $(ARGS))
 

@@ -40,6 +40,8 @@ _FOUND = {python: path for python in PYTHONS if (path := interpreter(python))}
 DISTRIBUTIONS = {"wheel": newest("3.3", found=_FOUND), "sdist": newest("2.11", found=_FOUND)}
 #: Every row of the table, and the leg whose environment it uses.
 _ALL = {leg.name: leg for leg in (*LEGS, *CONSTRAINED)} | DISTRIBUTIONS
+#: What `make matrix-short` runs: the newest Python, the lowest versions of a release's day, and the wheel.
+_SHORT = {DISTRIBUTIONS["wheel"].name, "constraints-3.0.0", "wheel"}
 
 # As in tools/venv.sh.
 os.environ["UV_COMPILE_BYTECODE"] = "1"
@@ -78,7 +80,7 @@ def distributions(session: nox.Session) -> None:
 @nox.parametrize(
     ["python", "leg"],
     [
-        nox.param(leg.python, leg, id=leg.name, tags=["short"] if leg.short else [])
+        nox.param(leg.python, leg, id=leg.name, tags=["short"] if leg.name in _SHORT else [])
         for leg in LEGS
         if leg.python in _FOUND
     ],
@@ -102,7 +104,7 @@ def leg(session: nox.Session, leg: Leg) -> None:
 @nox.parametrize(
     ["python", "leg"],
     [
-        nox.param(leg.python, leg, id=leg.name, tags=["short"] if leg.short else [])
+        nox.param(leg.python, leg, id=leg.name, tags=["short"] if leg.name in _SHORT else [])
         for leg in CONSTRAINED
         if leg.python in _FOUND
     ],
@@ -129,7 +131,7 @@ def constrained(session: nox.Session, leg: Leg) -> None:
 @nox.parametrize(
     ["python", "kind"],
     [
-        nox.param(_ALL[kind].python, kind, id=kind, tags=["short"] if kind == "wheel" else [])
+        nox.param(_ALL[kind].python, kind, id=kind, tags=["short"] if kind in _SHORT else [])
         for kind in DISTRIBUTIONS
         if _ALL[kind].python in _FOUND
     ],
@@ -158,7 +160,7 @@ def show(session: nox.Session) -> None:
     every = [replace(one, result=outcomes.NO_INTERPRETER) if one.leg in missing else one for one in found]
     print(table.plain(every))
     for name, leg in _ALL.items():
-        if leg.python not in _FOUND and (leg.short or name in DISTRIBUTIONS):
+        if leg.python not in _FOUND and name in _SHORT | set(DISTRIBUTIONS):
             session.warn(f"NOT RUN: {name}, because Python {leg.python} was not found.")
     if all(one.result in outcomes.RAN for one in every):
         table.write_record(every)

@@ -70,7 +70,6 @@ class Leg:
     :param python: the Python version, for example ``3.12``.
     :param line: the Airflow line, empty if the leg takes whatever its constraints allow.
     :param constraints: the constraints file, empty for the newest version of everything.
-    :param short: whether ``make matrix-short`` runs it.
     :param on_airflow: whether it runs the consumer table on a real Airflow instead of the chosen tests.
     :param release: the Airflow release whose day decides the versions, empty for the pins of the other legs.
     """
@@ -79,13 +78,9 @@ class Leg:
     python: str
     line: str = ""
     constraints: str = ""
-    short: bool = False
     on_airflow: bool = False
     release: str = ""
 
-
-#: What `.ci/run` does not test anyway, on Python 3.11.
-_SHORT = {("3.1", "3.12"), ("3.3", "3.13")}
 
 LEGS = (
     Leg(name="lowest", python="3.11", constraints="constraints/lowest.txt"),
@@ -95,7 +90,6 @@ LEGS = (
             python=python,
             line=line,
             constraints=f"constraints/airflow-{line}.txt",
-            short=(line, python) in _SHORT,
         )
         for line, pythons in LINES.items()
         for python in pythons
@@ -105,7 +99,6 @@ LEGS = (
             name=f"airflow-{patch}",
             python="3.11",
             constraints=f"constraints/airflow-{patch}.txt",
-            short=patch == "3.3.0",
             on_airflow=True,
         )
         for patch in PATCHES
@@ -120,10 +113,9 @@ LEGS = (
     Leg(name="newest", python=PYTHONS[-1]),
 )
 
-#: The legs that add the wheel to an Airflow as of its day. The short one has the lowest versions.
+#: The legs that add the wheel to an Airflow as of its day.
 CONSTRAINED = tuple(
-    Leg(name=f"constraints-{release}", python="3.12", release=release, short=release == "3.0.0")
-    for release in RELEASES
+    Leg(name=f"constraints-{release}", python="3.12", release=release) for release in RELEASES
 )
 
 
