@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib import import_module
 from importlib.metadata import version
+from typing import Any
 
 import pytest
 from packaging.version import Version
 
+from airflow_provider_workato import version_compat
 from tests.support.coverage import unmeasured
 
 AIRFLOW = Version(version("apache-airflow"))
@@ -39,3 +43,13 @@ def airflow_db() -> None:
 
     with unmeasured():
         initdb()
+
+
+@pytest.fixture(autouse=True)
+def _forgotten_secrets() -> Iterator[None]:
+    """Let Airflow's masker forget a test's secrets: at each new one it compiles a pattern of all it knows."""
+    module: Any = import_module(version_compat._MASKER)
+    masker = module._secrets_masker()
+    before = set(masker.patterns), masker.replacer
+    yield
+    masker.patterns, masker.replacer = before
