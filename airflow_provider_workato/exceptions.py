@@ -22,7 +22,9 @@ way. Every other error is left to Airflow's ``retries``.
     │       └── WorkatoMismatchError *  the answer shows another connection
     ├── WorkatoAuthorizationError *     the app refused the connection
     ├── WorkatoExistsError *
-    └── WorkatoBusyError
+    ├── WorkatoBusyError
+    └── WorkatoSetError                 some connections of a declared set
+        └── WorkatoSetRefusedError *
 
     * fails the task at once
 """
@@ -192,6 +194,17 @@ class WorkatoExistsError(WorkatoError, AirflowFailException):
     def __init__(self, message: str, *, connection_ids: Sequence[int] = ()) -> None:
         super().__init__(message)
         self.connection_ids = list(connection_ids)
+
+
+class WorkatoSetError(WorkatoError):
+    """Some connections of a declared set are not as declared; all others are done.
+
+    :param message: what failed, for each connection.
+    """
+
+
+class WorkatoSetRefusedError(WorkatoSetError, AirflowFailException):
+    """A retry would fail the same way for each of them."""
 
 
 def to_data(error: BaseException) -> dict[str, Any]:

@@ -95,6 +95,10 @@ class Sealed:
         """Yield every secret leaf of the nested dicts and lists."""
         return (leaf for path, leaf in _leaves(self._value) if path not in self._public)
 
+    def paths(self) -> set[str]:
+        """Return the paths of all leaves."""
+        return {path for path, _ in _leaves(self._value)}
+
     def masked(self) -> Any:
         """Return a copy of the value in which every leaf is ``***``, unless it is public.
 

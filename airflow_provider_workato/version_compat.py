@@ -254,6 +254,36 @@ def task_state_store(context: Mapping[str, Any]) -> Any | None:
     return context.get("task_state_store")
 
 
+def _variable() -> Any:
+    """Return Airflow's class for variables. Not on import: few tasks need it."""
+    if _AIRFLOW_2:
+        from airflow.models import Variable
+
+        return Variable
+    from airflow.sdk import Variable as TaskVariable
+
+    return TaskVariable
+
+
+def read_variable(key: str) -> str | None:
+    """Return an Airflow variable, ``None`` if there is none.
+
+    :param key: its key.
+    """
+    found: str | None = _variable().get(key, **{"default_var" if _AIRFLOW_2 else "default": None})
+    return found
+
+
+def write_variable(key: str, value: str, *, description: str) -> None:
+    """Create or replace an Airflow variable.
+
+    :param key: its key.
+    :param value: its value.
+    :param description: what a person who finds it wants to know.
+    """
+    _variable().set(key, value, description=description)
+
+
 def forget_argument(task: Any, name: str) -> None:
     """Replace an argument by the attribute of its name where Airflow keeps a task's arguments.
 

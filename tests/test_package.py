@@ -176,7 +176,10 @@ def test_what_is_imported_is_declared() -> None:
     # Airflow's form classes and its own libraries come with the Airflow that asks for them.
     with_airflow = {"airflow", "asgiref", "flask_appbuilder", "flask_babel", "jinja2", "wtforms"}
     found = {name.partition(".")[0] for path in MODULES for name, for_types in imports(path) if not for_types}
-    foreign = found - sys.stdlib_module_names - with_airflow - {NAME}
+    distributions = {"yaml": "pyyaml"}
+    foreign = {
+        distributions.get(name, name) for name in found - sys.stdlib_module_names - with_airflow - {NAME}
+    }
     assert foreign <= set(FLOORS)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -43,6 +43,8 @@ from airflow_provider_workato.provisioning.create_once import (
     RuntimeUserProvisioning,
     only_match,
 )
+from airflow_provider_workato.provisioning.manifest import Scope, read_manifest
+from airflow_provider_workato.provisioning.plan import DeclaredSet, Plan
 from airflow_provider_workato.provisioning.spec import ConnectionSpec
 from airflow_provider_workato.redaction import seal
 from airflow_provider_workato.version_compat import AirflowNotFoundException, BaseHook
@@ -557,6 +559,31 @@ class WorkatoConnectionsHook(BaseHook):
                 connection["id"], callback_url=spec.callback_url, redirect_url=spec.redirect_url
             )
         return connection
+
+    def plan_connections(
+        self,
+        connections: str | Sequence[Mapping[str, Any]],
+        *,
+        folder_id: int | str | None = None,
+        external_id_prefix: str | None = None,
+        reauthenticate: bool = False,
+    ) -> Plan:
+        """Compare a declared set of connections with those that exist, with one list call.
+
+        Only a task can read which credentials were sent before, which an Airflow variable holds.
+
+        :param connections: a manifest's entries, or the text of a manifest in YAML or JSON.
+        :param folder_id: the set is about the connections in this folder.
+        :param external_id_prefix: or about those whose external id begins like this. Give one of the two.
+        :param reauthenticate: plan to send all credentials again.
+        :returns: what an apply would change; see
+            :class:`~airflow_provider_workato.operators.sets.WorkatoPlanConnectionsOperator`.
+        :raises WorkatoConfigurationError: naming every mistake of the manifest.
+        :raises WorkatoError: if the call fails.
+        """
+        scope = Scope.checked(folder_id=folder_id, external_id_prefix=external_id_prefix)
+        entries = read_manifest(connections, scope=scope, file="manifest")
+        return DeclaredSet(self.transport, entries, scope).plan(reauthenticate=reauthenticate)
 
     def get_oauth_url(
         self, connection_id: int | str, *, callback_url: str | None = None, redirect_url: str | None = None

@@ -16,6 +16,7 @@ from airflow_provider_workato.authorization import (
     State,
     failure,
     failure_mark,
+    ids_text,
     state_of,
 )
 from airflow_provider_workato.client.answers import without_secrets
@@ -61,8 +62,9 @@ class AskingOperator(AuthorizationWait):
 
     Before it waits, it publishes the URL at which the person does that, and calls the notifiers. In their
     templates, ``workato`` has the keys ``url``, ``connection`` (as Workato describes it), ``expires_at`` (a
-    ``datetime``, when the task stops waiting) and ``reason`` (why the last login failed or how the connection
-    was lost, else ``None``). How long Workato accepts a URL is not documented.
+    ``datetime``, when the task stops waiting), ``reason`` (why the last login failed or how the connection
+    was lost, else ``None``), ``is_reminder``, and ``connections``, for a task that asks for several: one dict
+    for each with ``url``, ``connection`` and ``reason``. How long Workato accepts a URL is not documented.
 
     On Airflow 3.3 and later, a retry keeps the URL and continues with the notifier that failed. It calls all
     if one was added, removed or replaced. A cleared task asks again.
@@ -72,6 +74,8 @@ class AskingOperator(AuthorizationWait):
     :param ask_again: after a login that failed or was denied, and after a loss, fetch a new URL, publish it,
         call the notifiers again and keep waiting; otherwise the task fails.
     :param notifiers: an Airflow notifier, or a function that takes the task's context, or a list of them.
+    :param remind_every: call the notifiers again whenever this many seconds have passed; also a
+        ``timedelta``. ``None`` for no reminder.
     :param deferrable: wait in the triggerer, without a worker.
     :param poke_interval: seconds between two list calls; also a ``timedelta``.
     :param timeout: seconds until the task fails, from when it begins to wait; also a ``timedelta``. It starts
@@ -92,6 +96,7 @@ class AskingOperator(AuthorizationWait):
         wait_for_authorization: FlagArgument = False,
         ask_again: bool = False,
         notifiers: Notifier | Sequence[Notifier] | None = None,
+        remind_every: timedelta | float | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: timedelta | float = 30,
         timeout: timedelta | float | None = None,
@@ -107,17 +112,24 @@ class AskingOperator(AuthorizationWait):
         self._refuse_unused(
             ask_again=self.ask_again,
             notifiers=self.notifiers,
+            remind_every=remind_every,
             deferrable=self.deferrable,
             poke_interval=poke_interval,
             timeout=timeout,
             max_failed_polls=max_failed_polls,
         )
+        self.remind_every = None if remind_every is None else to_seconds(remind_every, what="remind_every")
+        if self.remind_every and not self.notifiers:
+            raise WorkatoConfigurationError(
+                f"remind_every of task {self.task_id!r} would have no effect without notifiers."
+            )
         self.poke_interval = to_seconds(poke_interval, what="poke_interval")
         if timeout is None:
             timeout = conf.getfloat("sensors", "default_timeout", fallback=7 * 24 * 3600.0)
         self.timeout = to_seconds(timeout, what="timeout")
         self.max_failed_polls = to_optional_count(max_failed_polls, what="max_failed_polls")
-        self._connection_id: int | None = None
+        #: The connections that it asks for, and waits for.
+        self._asked: list[WorkatoConnection] = []
         self._pushed: dict[str, Any] = {}
 
     def _refuse_unused(self, **options: Any) -> None:
@@ -135,24 +147,24 @@ class AskingOperator(AuthorizationWait):
                 f"wait_for_authorization=True. Set that, or leave {'it' if len(unused) == 1 else 'them'} out."
             )
 
-    def ask_and_wait(self, context: Context, connection: WorkatoConnection) -> int:
-        """Ask for the authorization and wait for it, if the task is to do so; return the connection's id.
+    def ask_and_wait(self, context: Context, connections: Sequence[WorkatoConnection]) -> Any:
+        """Ask for the authorization and wait for it, if the task is to do so; return the task's result.
 
-        :param connection: the connection, as the create found it or left it.
+        :param connections: the connections, as the create found them or left them.
         :raises WorkatoAuthorizationError: if a login failed or the connection was lost, without *ask_again*.
         :raises AirflowSensorTimeout: after *timeout*.
         :raises AirflowTaskTimeout: after ``execution_timeout``.
         """
-        number = int(connection["id"])
         if not to_flag(self.wait_for_authorization, what="wait_for_authorization"):
-            return number
-        if state_of(connection) is State.AUTHORIZED:
-            self.log.info("Connection %s is already authorized.", number)
-            return number
-        self._connection_id = number
+            return self._result(connections)
+        self._asked = [each for each in connections if state_of(each) is not State.AUTHORIZED]
+        if not self._asked:
+            if connections:
+                self.log.info("Already authorized: %s.", ids_text(_ids(connections)))
+            return self._result(connections)
         self._limit_execution(context)
         deadline = time.time() + self.timeout
-        self._ask(context, connection, deadline=deadline)
+        self._ask(context, self._asked, deadline=deadline)
         return self._wait_for_person(context, deadline=deadline)
 
     def execute_complete(self, context: Context, event: Any = None) -> Any:
@@ -164,15 +176,17 @@ class AskingOperator(AuthorizationWait):
         told = event if isinstance(event, Mapping) else {}
         # Before Airflow 3.3, the start date of a resumed task is when it was resumed.
         self._execution_deadline = told.get("execution_deadline")
+        deadline = told.get("deadline") or resumed_at + self.timeout
+        if (pending := told.get("pending")) is not None:
+            self._remind(context, pending, deadline=deadline)
+            return self._wait_for_person(context, deadline=deadline)
         seen = told.get("connections") or []
+        if seen and "error" not in told:
+            self._push_authorized(context, seen)
         try:
-            number = super().execute_complete(context, event)
+            return super().execute_complete(context, event)
         except WorkatoAuthorizationError as error:
             failed = error
-        else:
-            self._push_if_new(context, CONNECTION_KEY, seen[0])
-            return number
-        deadline = told.get("deadline") or resumed_at + self.timeout
         try:
             authorized = self._look_again(deadline=deadline, listed_at=told.get("listed_at"))
         except WorkatoAuthorizationError as error:
@@ -180,7 +194,7 @@ class AskingOperator(AuthorizationWait):
         if authorized is None:
             self._ask_again(context, failed, seen, deadline=deadline, at=resumed_at)
             return self._wait_for_person(context, deadline=deadline)
-        self._push_if_new(context, CONNECTION_KEY, authorized[0])
+        self._push_authorized(context, authorized)
         return self._result(authorized)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -190,31 +204,44 @@ class AskingOperator(AuthorizationWait):
         :param next_kwargs: its arguments.
         """
         # Airflow keeps no arguments of ours if the trigger failed, and `dag.test()` never does.
-        ti = context["ti"]
-        pushed = ti.xcom_pull(task_ids=ti.task_id, key=CONNECTION_KEY, map_indexes=ti.map_index)
-        if not isinstance(pushed, Mapping):
-            raise WorkatoError(
-                f"This task's XCom {CONNECTION_KEY!r} is missing, so the wait cannot go on. Clear the "
-                "task to wait again."
-            )
-        self._connection_id = int(pushed["id"])
+        self._asked = self._pushed_before(context)
         return super().resume_execution(next_method, next_kwargs, context)
 
-    def _wait_for_person(self, context: Context, *, deadline: float) -> int:
+    def _pushed_before(self, context: Context) -> list[WorkatoConnection]:
+        """Return the connections that a process before this one asked for."""
+        return [self._pulled(context, CONNECTION_KEY)]
+
+    def _pulled(self, context: Context, key: str) -> Any:
+        ti = context["ti"]
+        if pushed := ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index):
+            return pushed
+        raise WorkatoError(
+            f"This task's XCom {key!r} is missing, so the wait cannot go on. Clear the task to wait again."
+        )
+
+    def _wait_for_person(self, context: Context, *, deadline: float) -> Any:
         while True:
+            remind_at = time.time() + self.remind_every if self.remind_every else None
             if self.deferrable:
                 self.defer_wait(
                     deadline=deadline,
                     # A list from before can show the connection as it was before it was lost.
                     accept_newest=False,
+                    remind_at=remind_at,
                 )
             try:
-                connections = self.wait(deadline=deadline)
+                connections = self.wait(deadline=deadline, remind_at=remind_at)
             except WorkatoAuthorizationError as error:
                 self._ask_again(context, error, self._seen(), deadline=deadline)
-            else:
-                self._push_if_new(context, CONNECTION_KEY, connections[0])
+                continue
+            if connections is not None:
+                self._push_authorized(context, connections)
                 return self._result(connections)
+            pending = [each for each in self._seen() if state_of(each) is not State.AUTHORIZED]
+            self._remind(context, pending, deadline=deadline)
+
+    def _push_authorized(self, context: Context, connections: Sequence[WorkatoConnection]) -> None:
+        self._push_if_new(context, CONNECTION_KEY, connections[0])
 
     def _look_again(self, *, deadline: float, listed_at: object) -> Sequence[WorkatoConnection] | None:
         """Return the connection if it is authorized by now, ``None`` if nothing newer is known.
@@ -256,32 +283,32 @@ class AskingOperator(AuthorizationWait):
             raise wait.timed_out(seen, by_execution=ends != deadline) from error
         # Without the error's advice: nobody has to do what the task does itself.
         self.log.warning("%s Asking again.", failure(seen[0]))
-        self._ask(context, seen[0], deadline=deadline)
+        self._ask(context, seen, deadline=deadline)
 
-    def _ask(self, context: Context, connection: WorkatoConnection, *, deadline: float) -> None:
-        """Publish the URL and call the notifiers, unless an earlier try has already done so."""
-        number, mark = int(connection["id"]), failure_mark(connection)
-        self.known_failures = [mark] if mark else []
+    def _ask(self, context: Context, connections: Sequence[WorkatoConnection], *, deadline: float) -> None:
+        """Publish the URLs and call the notifiers, unless an earlier try has already done so."""
+        marks = [failure_mark(each) for each in connections]
+        self.known_failures = [mark for mark in marks if mark]
         state = TaskState(context, key=_ASKED_KEY)
         about = {
-            "id": number,
-            "failure": mark,
+            "ids": _ids(connections),
+            "failures": marks,
             # Airflow raises it when a person clears the task.
             "max_tries": getattr(context["ti"], "max_tries", None),
         }
         record = state.read()
-        is_retry = about.items() <= record.items() and {"url", "notifiers", "notified"} <= record.keys()
+        is_retry = about.items() <= record.items() and {"urls", "notifiers", "notified"} <= record.keys()
         if not is_retry:
-            record = {**about, "url": self._login_url(connection)}
+            record = {**about, "urls": [self._login_url(each) for each in connections]}
         notifiers = [_name(notifier) for notifier in self.notifiers]
         if record.get("notifiers") != notifiers:
             # Also after a change of the DAG: better to notify twice than never.
             record |= {"notifiers": notifiers, "notified": 0}
-        self._publish(context, connection, record["url"])
+        self._publish(context, connections, record["urls"])
         if is_retry and record["notified"] == len(notifiers):
-            self.log.info("An earlier try asked a person to authorize connection %s.", number)
+            self.log.info("An earlier try asked a person to authorize %s.", ids_text(_ids(connections)))
             return
-        self._set_variable(context, connection, record["url"], deadline=deadline)
+        self._set_variable(context, connections, record["urls"], deadline=deadline)
         state.write(record)
         # A notifier that fails ends the try; the next try goes on with it.
         for notifier in self.notifiers[record["notified"] :]:
@@ -291,31 +318,58 @@ class AskingOperator(AuthorizationWait):
             state.write(record)
         called = len(notifiers)
         self.log.info(
-            "Asked a person to authorize connection %s: the URL is behind the button %r on this task's page "
+            "Asked a person to authorize %s: the URL is behind the button %r on this task's page "
             "(tab Details)%s.",
-            number,
+            ids_text(_ids(connections)),
             self._button.name,
             f" and was given to {called} notifier{'s' if called > 1 else ''}" if called else "",
         )
 
+    def _remind(self, context: Context, connections: Sequence[WorkatoConnection], *, deadline: float) -> None:
+        """Call the notifiers again, with the same URLs."""
+        # Without a list since the last time, all may still be waiting.
+        connections = connections or self._asked
+        # A list has no URL for logging in; what was pushed has.
+        pushed = {each["id"]: each for each in self._pushed_before(context)}
+        urls = [self._login_url({**each, **_url_of(pushed.get(each["id"]))}) for each in connections]
+        self._set_variable(context, connections, urls, deadline=deadline, is_reminder=True)
+        for notifier in self.notifiers:
+            _send(notifier, context)
+        self.log.info("Reminded a person to authorize %s.", ids_text(_ids(connections)))
+
     def _set_variable(
-        self, context: Context, connection: WorkatoConnection, url: str, *, deadline: float
+        self,
+        context: Context,
+        connections: Sequence[WorkatoConnection],
+        urls: Sequence[str],
+        *,
+        deadline: float,
+        is_reminder: bool = False,
     ) -> None:
         """Put what the notifiers' templates read into the context."""
-        failed = failure(connection)
+        failures = [failure(each) for each in connections]
+        each = [
+            {"url": url, "connection": row, "reason": failed.authorization_error if failed else None}
+            for url, row, failed in zip(urls, connections, failures, strict=True)
+        ]
         cast("dict[str, Any]", context)[NOTIFIER_VARIABLE] = {
-            "url": url,
-            "connection": connection,
+            **each[0],
+            "connections": each,
             "expires_at": datetime.fromtimestamp(min(self._ends(deadline), _LAST_DAY), tz=UTC),
-            "reason": failed.authorization_error if failed else None,
+            "is_reminder": is_reminder,
         }
 
     def _login_url(self, connection: WorkatoConnection) -> str:
         """Return the URL at which a person authorizes the connection."""
         return connection_url(self.hook.settings, connection["id"])
 
-    def _publish(self, context: Context, connection: WorkatoConnection, url: str) -> None:  # noqa: ARG002
-        push_link(context, self._button, url)
+    def _publish(
+        self,
+        context: Context,
+        connections: Sequence[WorkatoConnection],  # noqa: ARG002
+        urls: Sequence[str],
+    ) -> None:
+        push_link(context, self._button, urls[0])
 
     def _secrets(self) -> Sequence[str]:
         """Return the strings that no log, notifier or XCom may quote, longest first."""
@@ -331,9 +385,10 @@ class AskingOperator(AuthorizationWait):
             self._pushed[key] = value
 
     def _waits_for(self) -> Any:
-        return self._connection_id
+        ids = _ids(self._asked)
+        return ids[0] if len(ids) == 1 else ids
 
-    def _result(self, connections: Sequence[WorkatoConnection]) -> int:
+    def _result(self, connections: Sequence[WorkatoConnection]) -> Any:
         return int(connections[0]["id"])
 
     def _shown(self, connection: WorkatoConnection) -> WorkatoConnection:
@@ -342,6 +397,14 @@ class AskingOperator(AuthorizationWait):
 
     def _seen(self) -> Sequence[WorkatoConnection]:
         return self._wait.seen() if self._wait else ()
+
+
+def _ids(connections: Sequence[WorkatoConnection]) -> list[int]:
+    return [int(each["id"]) for each in connections]
+
+
+def _url_of(pushed: WorkatoConnection | None) -> dict[str, Any]:
+    return {"url": pushed["url"]} if pushed and pushed.get("url") else {}
 
 
 def _checked(notifiers: Notifier | Sequence[Notifier] | None) -> list[Notifier]:
@@ -419,6 +482,8 @@ class LoginAskingOperator(AskingOperator):
             connection["id"], callback_url=self.callback_url, redirect_url=self.redirect_url
         )
 
-    def _publish(self, context: Context, connection: WorkatoConnection, url: str) -> None:
-        super()._publish(context, connection, url)
-        self._push_if_new(context, CONNECTION_KEY, {**connection, "url": url})
+    def _publish(
+        self, context: Context, connections: Sequence[WorkatoConnection], urls: Sequence[str]
+    ) -> None:
+        super()._publish(context, connections, urls)
+        self._push_if_new(context, CONNECTION_KEY, {**connections[0], "url": urls[0]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -104,6 +105,9 @@ class WorkatoOperator(BaseOperator):
     #: What upstream tasks gave, by argument. Its texts are no templates.
     _upstream: Sealed | None = None
 
+    #: The arguments that upstream tasks gave to a task made from a mapped one.
+    _upstream_names: frozenset[str] = frozenset()
+
     def __new__(cls, *_: Any, **kwargs: Any) -> Self:
         """Make the object and remember the arguments with which Airflow makes it from a mapped task."""
         task = super().__new__(cls)
@@ -194,14 +198,15 @@ class WorkatoOperator(BaseOperator):
     def _forget_what_is_no_template(self, context: Context, env: jinja2.Environment) -> None:
         """Keep only those texts of upstream tasks that look like templates, which are few or none."""
         given = self._upstream.reveal() if self._upstream else {}
-        names = upstream_arguments(self, given, context) if given else ()
+        if given:
+            self._upstream_names = upstream_arguments(self, given, context)
         texts = {
             name: [
                 text
                 for text in Sealed(given[name]).leaves()
                 if isinstance(text, str) and self._is_template(text, env)
             ]
-            for name in names
+            for name in self._upstream_names.intersection(given)
         }
         vars(self)["_upstream"] = Sealed(texts) if any(texts.values()) else None
 
@@ -400,10 +405,7 @@ class CredentialsOperator(WorkatoOperator):
         self._credentials = seal(self.input, public=self.public_input_keys)
         self.input = self._rendered_values["input"] = self._credentials.masked()
         forget_argument(self, "input")
-        # Airflow 3 logs a warning for each shorter one and does not mask it. Airflow 2, which has no minimum,
-        # would mask every "1" and "us" in the log.
-        shortest = conf.getint("logging", "min_length_masked_secret", fallback=5)
-        mask_secrets(log_texts(self._credentials.leaves(), shortest=shortest))
+        mask_in_log(self._credentials)
 
     def _check_given(self, *only: str) -> None:
         super()._check_given(*only)
@@ -522,6 +524,18 @@ class TargetOperator(WorkatoOperator):
                 raise WorkatoNotFoundError(f"{error} {_IF_MISSING}", operation=error.operation) from None
             self.log.info("%s Nothing to do.", error)
             return None
+
+
+def mask_in_log(*credentials: Sealed) -> None:
+    """Mask credentials in the task's log.
+
+    :param credentials: dicts of credentials.
+    """
+    # Airflow 3 logs a warning for each shorter one and does not mask it. Airflow 2, which has no minimum,
+    # would mask every "1" and "us" in the log.
+    shortest = conf.getint("logging", "min_length_masked_secret", fallback=5)
+    leaves = itertools.chain.from_iterable(each.leaves() for each in credentials)
+    mask_secrets(log_texts(leaves, shortest=shortest))
 
 
 def _fail(failure: Exception, *_: Any, **__: Any) -> NoReturn:

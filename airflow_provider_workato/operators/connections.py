@@ -176,7 +176,8 @@ class WorkatoCreateConnectionOperator(EnsureOperator, CredentialsOperator):
                 raise
             self.log.warning("%s Returning its id, since on_refused is 'return'.", error)
             return error.connection_id
-        return self.ask_and_wait(context, connection)
+        number: int = self.ask_and_wait(context, [connection])
+        return number
 
     def _secrets(self) -> Sequence[str]:
         return secret_texts(self.credentials.leaves()) if self.credentials else ()
@@ -619,7 +620,8 @@ class WorkatoCreateRuntimeUserConnectionOperator(EnsureOperator, LoginAskingOper
         if "url" in connection:
             push_link(context, WorkatoOAuthLink(), connection["url"])
             self._push_if_new(context, CONNECTION_KEY, connection)
-        return self.ask_and_wait(context, connection)
+        number: int = self.ask_and_wait(context, [connection])
+        return number
 
 
 @remembers_arguments

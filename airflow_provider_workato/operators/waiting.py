@@ -91,16 +91,21 @@ class AuthorizationWait(WorkatoOperator):
         """
         raise NotImplementedError
 
-    def wait(self, *, deadline: float | None = None) -> Sequence[WorkatoConnection]:
+    def wait(
+        self, *, deadline: float | None = None, remind_at: float | None = None
+    ) -> Sequence[WorkatoConnection] | None:
         """Wait on the worker; return the connections once all are authorized.
 
         :param deadline: when its timeout is over, in seconds since the epoch; ``None`` for one from now on.
+        :param remind_at: when to return ``None`` so that the task can remind people.
         """
         wait = self._begin(None if deadline is None else deadline - self.timeout)
         try:
             while (connections := self._look()) is None:
                 if wait.elapsed > self.timeout:
                     raise wait.timed_out(by_execution=False)
+                if remind_at is not None and time.time() >= remind_at:
+                    return None
                 time.sleep(self.poke_interval)
         except AirflowTaskTimeout:
             # Airflow's message names no connection.
@@ -112,12 +117,14 @@ class AuthorizationWait(WorkatoOperator):
         *,
         deadline: float | None = None,
         accept_newest: bool | None = None,
+        remind_at: float | None = None,
     ) -> NoReturn:
         """Wait in the triggerer. Airflow resumes the task in :meth:`execute_complete`.
 
         :param deadline: when its timeout is over, in seconds since the epoch; ``None`` for one from now on.
         :param accept_newest: accept a list from before the wait as proof of success; ``None`` for a task
             without upstream tasks.
+        :param remind_at: when to resume the task so that it can remind people, in seconds since the epoch.
         """
         now = time.time()
         deadline = now + self.timeout if deadline is None else deadline
@@ -125,6 +132,7 @@ class AuthorizationWait(WorkatoOperator):
         trigger = self._trigger(
             deadline=deadline,
             execution_deadline=self._execution_deadline,
+            remind_at=remind_at,
             since=now,
             # An upstream task may just have changed the connection.
             accept_newest=not self.upstream_task_ids if accept_newest is None else accept_newest,

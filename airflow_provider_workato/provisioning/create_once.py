@@ -19,13 +19,14 @@ from airflow_provider_workato.authorization import LOGIN_APPS, Advice, State, fa
 from airflow_provider_workato.client import endpoints
 from airflow_provider_workato.client.answers import parse_runtime_user_connection
 from airflow_provider_workato.client.calls import Call
-from airflow_provider_workato.client.connections import change, connection_in, list_connections
+from airflow_provider_workato.client.connections import change, connection_in
 from airflow_provider_workato.client.decoding import decode
 from airflow_provider_workato.client.retries import is_ambiguous, may_still_run, retrying
 from airflow_provider_workato.exceptions import WorkatoError, WorkatoExistsError
 from airflow_provider_workato.provisioning.identity import Identity
-from airflow_provider_workato.provisioning.locks import CreateLock, SearchSemaphore, locked
+from airflow_provider_workato.provisioning.locks import CreateCounter, CreateLock, SearchSemaphore, locked
 from airflow_provider_workato.provisioning.record import Outcome, Record
+from airflow_provider_workato.provisioning.search import Search
 from airflow_provider_workato.redaction import Sealed, secret_texts
 
 if TYPE_CHECKING:
@@ -43,9 +44,6 @@ IF_EXISTS: tuple[IfExists, ...] = get_args(IfExists)
 
 #: The longest pause between two searches for a connection whose create got no answer, in seconds.
 _LONGEST_PAUSE = 8.0
-#: A create relies on a search no older than this, in seconds. A shorter time would cost most creates a second
-#: list call, and Workato allows as few list calls as creates.
-FRESH = 10.0
 #: A create leaves within so many seconds of being recorded; if it is later, it is recorded again.
 _STALE = 5.0
 #: How often a create is recorded at most, so that slow writes do not hold it back for ever.
@@ -64,17 +62,19 @@ class Provisioning:
     :param spec: the connection's fields and credentials.
     :param if_exists: what to do if the connection exists.
     :param record: what is remembered and told of it.
+    :param search: lists the connections; by default those that this one can be among.
     """
 
     transport: Transport
     spec: ConnectionSpec
     if_exists: IfExists = "reuse"
     record: Record = field(default_factory=Record)
+    search: Search | None = None
     _identity: Identity = field(init=False)
+    _search: Search = field(init=False)
     _lock: CreateLock = field(init=False, default_factory=CreateLock)
     _semaphore: SearchSemaphore | None = field(init=False, default=None)
-    #: On the monotonic clock: the latest search, and the latest create sent.
-    _searched_at: float = field(init=False, default=0.0)
+    #: When the latest create was sent, on the monotonic clock.
     _sent_at: float = field(init=False, default=0.0)
     #: Whether the connection adopted after a lost answer may have another owner.
     _is_guess: bool = field(init=False, default=False)
@@ -84,6 +84,9 @@ class Provisioning:
     def __post_init__(self) -> None:
         one_of(self.if_exists, IF_EXISTS, what="if_exists")
         self._identity = self._identity_of(self.spec)
+        self._search = self.search or Search(
+            transport=self.transport, filters=self._filters(), secrets=self.spec.credentials
+        )
 
     def run(self) -> WorkatoConnection:
         """Find or create the connection and return it.
@@ -97,12 +100,14 @@ class Provisioning:
         key = f"{workspace} {self._identity.key}"
         # The longest time that a create without an answer can take.
         patience = settings.retry_budget + settings.server_timeout + settings.read_timeout
-        with locked(key, what=self._identity, wait=patience) as self._lock:
-            self._semaphore = SearchSemaphore(workspace)
+        counter = CreateCounter(workspace)
+        with locked(key, what=self._identity, wait=patience, counter=counter) as self._lock:
+            if self.search is None:
+                self._semaphore = SearchSemaphore(workspace)
             try:
                 return self._ensure()
             finally:
-                self._semaphore.release()
+                self._release_semaphore()
 
     # What is special about a kind of connection
 
@@ -123,7 +128,7 @@ class Provisioning:
     # The steps
 
     def _ensure(self) -> WorkatoConnection:
-        rows = self._search()
+        rows = self._search.first()
         matches = self._identity.among(rows)
         own = self._from_earlier_try(rows, matches)
         if own is not None:
@@ -151,13 +156,8 @@ class Provisioning:
                 moved[0].get("folder_id"),
             )
 
-    def _search(self) -> list[WorkatoConnection]:
-        rows = list_connections(self.transport, self._filters(), secrets=self.spec.credentials)
-        self._searched_at = time.monotonic()
-        return rows
-
     def _matches(self) -> list[WorkatoConnection]:
-        return self._identity.among(self._search())
+        return self._identity.among(self._search.again())
 
     def _from_earlier_try(
         self, rows: Sequence[WorkatoConnection], matches: Sequence[WorkatoConnection]
@@ -212,7 +212,7 @@ class Provisioning:
             return matches
         until = time.monotonic() + self._settings.server_timeout - unanswered.age
         matches = self._wait_for_new(known=unanswered.known, until=until, at_first=matches)
-        self._lock.record_answered()
+        self._record_answered()
         return matches
 
     def _use_existing(self, matches: Sequence[WorkatoConnection]) -> WorkatoConnection:
@@ -336,15 +336,19 @@ class Provisioning:
                 break
         # Workato's time starts now: recording the create and waiting to send it may have taken long.
         self._lock.record_sent(known)
+        self._search.count_own()
         self._sent_at = time.monotonic()
         call.waited += self._sent_at - began
         return []
 
     def _appeared(self, call: Call, known: list[int]) -> list[WorkatoConnection]:
         """Search again if the last search is old; return the matches that are not *known*."""
-        if time.monotonic() - self._searched_at <= FRESH:
+        if self._search.is_fresh():
             return []
-        log.info("The last search is more than %g s old; searching again before the create.", FRESH)
+        log.info(
+            "The last search is %.0f s old; searching again before the create.",
+            time.monotonic() - self._search.at,
+        )
         try:
             matches = self._matches()
         except WorkatoError:
@@ -370,8 +374,10 @@ class Provisioning:
         pause = 0.5
         rows = self._matches() if at_first is None else list(at_first)
         told = False
-        while all(row["id"] in known for row in rows) and (remaining := until - time.monotonic()) > 0:
-            if not told:
+        # A list from before *until* does not show what was created since.
+        while all(row["id"] in known for row in rows) and self._search.at < until:
+            remaining = max(0.0, until - time.monotonic())
+            if not told and remaining:
                 told = True
                 log.info(
                     "A create of this connection (%s) may still be under way; searching for up to %d s.",
@@ -439,11 +445,15 @@ class Provisioning:
     def _record_not_created(self) -> None:
         """Record that there is no connection that a later try could take for its own."""
         self._write({})
-        self._lock.record_answered()
+        self._record_answered()
 
     def _record_created(self, row: WorkatoConnection) -> None:
         self._write({"id": row["id"]})
+        self._record_answered()
+
+    def _record_answered(self) -> None:
         self._lock.record_answered()
+        self._search.count_own()
 
     def _write(self, record: dict[str, Any]) -> None:
         self.record.write({**record, "for": str(self._identity), "at": self._settings.base_url})

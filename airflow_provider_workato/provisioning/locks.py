@@ -23,6 +23,8 @@ MAX_SEARCHING = 8
 #: The semaphore only saves calls: after this many seconds, go on without it.
 _LONGEST_WAIT = 600.0
 _PAUSE = 0.1
+#: How many seconds to wait for the counter's file, which others lock for some microseconds only.
+_LONGEST_COUNT = 5.0
 _LONGEST_RECORD = 64 * 1024
 
 
@@ -45,10 +47,12 @@ class CreateLock:
     that Workato may still be working on.
 
     :param file: the lock's file, ``None`` to go without a lock.
+    :param counter: counts each change of the record, if there is a file.
     """
 
-    def __init__(self, file: int | None = None) -> None:
+    def __init__(self, file: int | None = None, *, counter: CreateCounter | None = None) -> None:
         self._file = file
+        self._counter = counter
 
     def unanswered(self) -> Unanswered | None:
         """Return the create whose answer is not recorded, if there is one."""
@@ -76,6 +80,8 @@ class CreateLock:
     def _write(self, record: bytes) -> None:
         if self._file is None:
             return
+        if self._counter is not None:
+            self._counter.add()
         try:
             os.ftruncate(self._file, os.pwrite(self._file, record, 0))
         except OSError as error:
@@ -83,7 +89,9 @@ class CreateLock:
 
 
 @contextmanager
-def locked(key: str, *, what: object, wait: float) -> Iterator[CreateLock]:
+def locked(
+    key: str, *, what: object, wait: float, counter: CreateCounter | None = None
+) -> Iterator[CreateLock]:
     """Hold the lock of a connection. The operating system releases it when the process ends.
 
     Without a folder for temporary files, go without a lock and warn once per process.
@@ -91,11 +99,12 @@ def locked(key: str, *, what: object, wait: float) -> Iterator[CreateLock]:
     :param key: identifies the connection. Only its hash is written.
     :param what: the connection, for logs and errors.
     :param wait: seconds to wait while another process or thread holds the lock.
+    :param counter: counts the creates of the workspace.
     :raises WorkatoBusyError: if it is still held then.
     """
     name = f"create-{hashlib.sha256(key.encode()).hexdigest()}"
     file = _open(name, what=what, wait=wait)
-    lock = CreateLock(file)
+    lock = CreateLock(file, counter=counter)
     try:
         yield lock
     finally:
@@ -144,6 +153,40 @@ def _warn_once(error: OSError) -> None:
             "tasks that run at once could create the same connection twice.",
             error.strerror or type(error).__name__,
         )
+
+
+class CreateCounter:
+    """Counts, for all processes of this user on this machine, the creates that leave and that are answered.
+
+    :param workspace: the workspace's base URL.
+    """
+
+    def __init__(self, workspace: str) -> None:
+        self._name = f"created-{hashlib.sha256(workspace.encode()).hexdigest()}"
+
+    def read(self) -> int | None:
+        """Return the count, ``None`` if there is no folder for temporary files."""
+        return self._counted(0)
+
+    def add(self) -> None:
+        """Count one more."""
+        self._counted(1)
+
+    def _counted(self, more: int) -> int | None:
+        try:
+            file = open_locked(self._name, wait=_LONGEST_COUNT)
+        except OSError:
+            return None
+        try:
+            count = int(os.pread(file, 20, 0) or b"0") + more
+            if more:
+                os.pwrite(file, b"%d" % count, 0)
+        except (OSError, ValueError):
+            return None
+        else:
+            return count
+        finally:
+            unlock(file)
 
 
 class SearchSemaphore:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_workato.arguments import FIELDS, UNSET, UNSETTABLE, check_field, drop_none
@@ -75,12 +75,18 @@ class ConnectionSpec:
             },
         )
 
+    def with_credentials(self, credentials: Sealed) -> Self:
+        """Return the same with credentials.
+
+        :param credentials: what is sent as ``input``.
+        :raises WorkatoConfigurationError: if they are not valid.
+        """
+        _check_credentials(credentials, provider=self.provider)
+        return replace(self, credentials=credentials)
+
     def payload(self) -> dict[str, Any]:
         """Return what a create sends beside the credentials: the fields that were given."""
-        own = {"credentials", "unset"}
-        return drop_none(
-            **{field.name: getattr(self, field.name) for field in fields(self) if field.name not in own}
-        )
+        return drop_none(**{name: getattr(self, name) for name in _SENT})
 
     def changes(self) -> dict[str, Any]:
         """Return what an update sends beside the credentials. The provider of a connection cannot change."""
@@ -96,6 +102,10 @@ class ConnectionSpec:
             parent_id=self.parent_id,
             external_id=self.external_id,
         )
+
+
+#: The fields that a create sends beside the credentials.
+_SENT = tuple(field.name for field in fields(ConnectionSpec) if field.name not in ("credentials", "unset"))
 
 
 def check_no_password(secrets: Sealed | None, provider: object) -> None:

@@ -33,8 +33,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     """Wait until connections are authorized, or the wait cannot succeed any more.
 
     Yields one event: ``{"connections": [...]}`` once all are authorized, or ``{"error": {...}}``, which the
-    task raises, with the connection that failed or was lost. With *end_from_trigger*, a success ends the task
-    directly.
+    task raises, with the connection that failed or was lost; or at *remind_at* ``{"pending": [...]}``. With
+    *end_from_trigger*, a success ends the task directly.
 
     Triggers with the same Airflow connection and filters share one poll.
 
@@ -57,6 +57,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
     :param execution_deadline: when the task's ``execution_timeout`` is over, in seconds since the epoch;
         ``None`` without one. The earlier of the two ends the wait.
     :param execution_timeout: the task's ``execution_timeout`` in seconds.
+    :param remind_at: when to resume the task so that it can remind people, in seconds since the epoch.
     :param since: when the task was deferred, in seconds since the epoch. An older list does not prove a
         failure.
     :param accept_newest: accept a list that was fetched up to one *poke_interval* before the wait began as
@@ -102,6 +103,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         timeout: float | None = None,
         execution_deadline: float | None = None,
         execution_timeout: float | None = None,
+        remind_at: float | None = None,
         since: float | None = None,
         accept_newest: bool = False,
         end_from_trigger: bool = False,
@@ -124,6 +126,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         self.timeout = timeout
         self.execution_deadline = execution_deadline
         self.execution_timeout = execution_timeout
+        self.remind_at = remind_at
         self.since = since
         self.accept_newest = accept_newest
         self.end_from_trigger = end_from_trigger
@@ -151,6 +154,7 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 "timeout": self.timeout,
                 "execution_deadline": self.execution_deadline,
                 "execution_timeout": self.execution_timeout,
+                "remind_at": self.remind_at,
                 "since": self.since,
                 "accept_newest": self.accept_newest,
                 "end_from_trigger": self.end_from_trigger,
@@ -187,6 +191,8 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                     yield TaskSuccessEvent()
                     return
                 event = TriggerEvent({"connections": authorized[0]})
+            elif self._reminds(wait):
+                event = self._event(wait, pending=wait.pending())
             else:
                 event = self._failed(wait.timed_out(), wait)
         except WorkatoError as error:
@@ -228,13 +234,19 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         )
 
     def _failed(self, error: BaseException, wait: Wait | None) -> TriggerEvent:
-        """Return the event of a wait that failed: the error, and what the task needs to go on waiting."""
-        now, number = time.time() - time.monotonic(), getattr(error, "connection_id", None)
+        """Return the event of a wait that failed."""
+        number = getattr(error, "connection_id", None)
         seen = wait.seen() if wait and number is not None else []
+        return self._event(
+            wait, error=to_data(error), connections=[row for row in seen if row["id"] == number]
+        )
+
+    def _event(self, wait: Wait | None, **told: Any) -> TriggerEvent:
+        """Return an event with what the task needs to go on waiting."""
+        now = time.time() - time.monotonic()
         return TriggerEvent(
             {
-                "error": to_data(error),
-                "connections": [row for row in seen if row["id"] == number],
+                **told,
                 "listed_at": now + wait.listed_at if wait and wait.listed_at > -math.inf else None,
                 "deadline": self.deadline,
                 "execution_deadline": self.execution_deadline,
@@ -242,7 +254,10 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
         )
 
     async def _authorized(self, wait: Wait) -> Authorized | None:
-        """Return the connections once all are authorized, ``None`` if they are not at the deadline."""
+        """Return the connections once all are authorized, ``None`` if they are not when the wait ends."""
+        if self._reminds(wait):
+            at = time.monotonic() + (self.remind_at or 0.0) - time.time()
+            return await self._until(at, self._followed(wait, at))
         ends = None if wait.ends is None else time.monotonic() + wait.ends - time.time()
         if ends is None or time.monotonic() < ends:
             authorized = await self._until(ends, self._followed(wait, ends))
@@ -250,6 +265,10 @@ class WorkatoConnectionTrigger(ConnectionListTrigger):
                 return authorized
         # As on a worker, look once more: the person may have logged in since the last list.
         return await self._until(ends + self.GRACE, self._followed(wait, ends, is_late=True))
+
+    def _reminds(self, wait: Wait) -> bool:
+        """Tell whether people are to be reminded before the wait ends."""
+        return self.remind_at is not None and (wait.ends is None or self.remind_at < wait.ends)
 
     async def _until(
         self, end: float | None, followed: Coroutine[Any, Any, Authorized | None]

@@ -15,7 +15,7 @@ from tests.support.hook import Connect, create, hooked
 from tests.support.listener import listening
 from tests.support.raw import closed_port
 from tests.support.secrets import everything_shown
-from tests.support.tls import self_signed
+from tools.tls import self_signed
 
 FIELD = "'Proxies' (extra proxies) of Airflow connection 'workato_default'"
 ELSEWHERE: dict[str, Any] = {"host": "http://workato.example", "allow_http": True}

@@ -37,7 +37,7 @@ from tests.support.listener import listening
 from tests.support.raw import closed_port
 from tests.support.sandbox import RunningSandbox
 from tests.support.secrets import everything_shown
-from tests.support.tls import self_signed
+from tools.tls import self_signed
 
 # Reading an answer
 

@@ -239,6 +239,38 @@ def test_a_connection_without_a_login_url_is_authorized_in_workato(
     assert "workato_oauth_url" not in ti.xcoms
 
 
+@pytest.mark.parametrize("make", [make_login, make_page])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_person_is_reminded(
+    way: Callable[[Make, TaskInstance], Any], make: Make, sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    outbox = Outbox()
+
+    def log_in() -> None:
+        first, second, third = (told(outbox, number) for number in (1, 2, 3))
+        assert [each["is_reminder"] for each in (first, second, third)] == [False, True, True]
+        assert third["url"] == second["url"] == first["url"]
+        assert third["expires_at"] - first["expires_at"] < timedelta(seconds=1)
+        sandbox.control.authorize(third["connection"]["id"])
+
+    with person(log_in):
+        result = way(lambda **mode: make(notifiers=outbox, remind_every=timedelta(seconds=0.2), **mode), ti)
+    assert result == ti.xcoms["return_value"]
+    # A reminder creates nothing, and asks Workato for no new URL.
+    operations = [request["operation"] for request in sandbox.control.requests()]
+    assert sum(operation != "list_connections" for operation in operations) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_reminders_do_not_move_the_deadline(
+    way: Callable[[Make, TaskInstance], Any], sandbox: RunningSandbox, connect: Connect, ti: Task
+) -> None:
+    outbox = Outbox()
+    with pytest.raises(AirflowSensorTimeout, match=r"after the specified timeout of 1 s\."):
+        way(lambda **mode: make_page(notifiers=outbox, remind_every=0.3, **mode | {"timeout": 1}), ti)
+    assert 2 <= len(outbox.sent) <= 4
+
+
 @pytest.mark.parametrize(
     ("make", "count", "button", "given"),
     [

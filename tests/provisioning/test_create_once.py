@@ -25,7 +25,7 @@ from airflow_provider_workato.exceptions import (
     WorkatoValidationError,
 )
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.provisioning import create_once
+from airflow_provider_workato.provisioning import search
 from airflow_provider_workato.provisioning.identity import Identity
 from tests.support.creates import Told, ensure
 from tests.support.hook import Connect
@@ -725,7 +725,7 @@ def test_an_interrupted_try_is_searched_for_once(connect: Connect, sandbox: Runn
 def test_a_failed_search_after_a_refusal_leaves_no_record(
     connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(create_once, "FRESH", 1.5)
+    monkeypatch.setattr(search, "FRESH", 1.5)
     record = Memory()
     # The first request gets a 429; when the second leaves, the search is old.
     sandbox.control.add_fault("rate_limited_seconds", operation="create_connection", seconds=2)

@@ -21,7 +21,7 @@ from airflow_provider_workato.client.calls import Call
 from airflow_provider_workato.client.rate_limiter import RateLimiter
 from airflow_provider_workato.exceptions import WorkatoExistsError
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.provisioning import create_once, locks
+from airflow_provider_workato.provisioning import create_once, locks, search
 from airflow_provider_workato.provisioning.identity import Identity
 from airflow_provider_workato.sandbox.client import wait_until
 from tests.provisioning.test_create_once import ADA, JIRA, Memory, calls, made
@@ -257,7 +257,7 @@ def test_a_connection_that_appeared_during_the_wait_is_used(
     if_exists: Any,
     taken: bool | None,
 ) -> None:
-    monkeypatch.setattr(create_once, "FRESH", 0.5)
+    monkeypatch.setattr(search, "FRESH", 0.5)
     sandbox.control.add_fault("rate_limited_seconds", operation="create_connection", seconds=2)
     theirs: list[int] = []
 
@@ -288,7 +288,7 @@ def test_a_failed_search_sends_nothing(
 ) -> None:
     from airflow_provider_workato.exceptions import WorkatoPermissionError
 
-    monkeypatch.setattr(create_once, "FRESH", 0.0)
+    monkeypatch.setattr(search, "FRESH", 0.0)
     sandbox.control.add_fault("forbidden", operation="list_connections", skip=1)
     with pytest.raises(WorkatoPermissionError, match="list_connections"):
         ensure(**JIRA)
@@ -298,7 +298,7 @@ def test_a_failed_search_sends_nothing(
 def test_a_long_queue_causes_only_one_more_search(
     connect: Connect, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(create_once, "FRESH", 0.0)
+    monkeypatch.setattr(search, "FRESH", 0.0)
     ensure(**JIRA)
     assert calls(sandbox) == {"list_connections": 2, "create_connection": 1}
 

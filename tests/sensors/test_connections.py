@@ -106,6 +106,7 @@ def test_the_wait_is_handed_over_with_all_it_needs() -> None:
         "known_failures": [],
         "execution_deadline": None,
         "execution_timeout": None,
+        "remind_at": None,
         "quote_app": True,
         "advice": "WAITED",
     }

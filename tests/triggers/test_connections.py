@@ -108,6 +108,7 @@ EVERYTHING: dict[str, Any] = {
     "external_id": "e",
     "fail_fast": False,
     "known_failures": ["0123456789abcdef"],
+    "remind_at": None,
     "max_failed_polls": 2,
     "deadline": 1_900_000_000.5,
     "timeout": 100_000_000.5,
