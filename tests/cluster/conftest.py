@@ -16,6 +16,7 @@ import pytest
 
 from airflow_provider_workato.sandbox.client import SandboxProcess, running_sandbox, wait_until
 from tests.cluster.figures import TRIGGERERS, Figures, Meter
+from tools.example_runs import OF_SETS
 
 if TYPE_CHECKING:
     from tools.airflow_api import AirflowApi
@@ -35,7 +36,7 @@ def task_instance_mutation_hook(task_instance, dag_run=None):
         task_instance.executor = "EdgeExecutor"
 """
 _EXAMPLES_FOLDER = Path(__file__).parents[2] / "example_dags"
-EXAMPLES = tuple(path.stem for path in sorted(_EXAMPLES_FOLDER.glob("*.py")))
+EXAMPLES = tuple(path.stem for path in sorted(_EXAMPLES_FOLDER.glob("*.py")) if path.stem not in OF_SETS)
 _FIGURES = pytest.StashKey[list[Figures]]()
 
 

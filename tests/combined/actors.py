@@ -167,6 +167,42 @@ def run_try(line: Line, *, task: dict[str, Any], store: FileStore | None, number
         line.send({"result": result, "xcoms": ti.xcoms})
 
 
+def run_set(line: Line, *, arguments: dict[str, Any], store: FileStore, variables: Path) -> None:
+    """Apply a declared set once, and send what it did and how often it listed the connections.
+
+    :param line: the pipe to send it to.
+    :param arguments: the operator's arguments.
+    :param store: Airflow's task state store.
+    :param variables: the file with Airflow's variables.
+    """
+    from airflow_provider_workato.operators.sets import WorkatoApplyConnectionsOperator
+    from airflow_provider_workato.provisioning import credentials, search
+
+    known, lists, list_connections = FileStore(variables), 0, vars(search)["list_connections"]
+
+    def counted(*given: Any, **more: Any) -> Any:
+        nonlocal lists
+        lists += 1
+        return list_connections(*given, **more)
+
+    os.environ["AIRFLOW__CORE__FERNET_KEY"] = "the key of the play"
+    vars(search)["list_connections"] = counted
+    vars(credentials)["read_variable"] = known.get
+    vars(credentials)["write_variable"] = lambda key, value, **_: known.set(key, value)
+    ti = TaskInstance(task_id="set")
+    context: Any = {**ti.context, "run_id": ti.run_id, "task_state_store": store}
+    told: dict[str, Any] = {"at": time.monotonic(), "error": None}
+    try:
+        WorkatoApplyConnectionsOperator(
+            task_id=ti.task_id, workato_conn_id="workato_default", **arguments
+        ).execute(context)
+    except Exception as error:  # noqa: BLE001 - the model judges every error
+        traceback.print_exc()
+        told |= {"error": [c.__name__ for c in type(error).__mro__], "says": str(error)}
+    did = {each["name"]: each["did"] for each in ti.xcoms.get("workato_connections", ())}
+    line.send({"set": {**told, "did": did, "lists": lists}})
+
+
 def keep_busy(line: Line, *, calls: int) -> None:
     """Make calls that use up the rate limit.
 

@@ -144,11 +144,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _import_everything() -> None:
     """Import everything that a fork needs, including what Airflow imports only when a triggerer starts."""
     import tools.leaks  # noqa: F401
-    from airflow_provider_workato.provisioning import create_once
+    from airflow_provider_workato.provisioning import search
 
     asyncio.run(_start_a_runner())
     # Shorten the provider's waits, so that a play takes little time.
-    create_once.FRESH = FRESH
+    search.FRESH = FRESH
 
 
 async def _start_a_runner() -> None:

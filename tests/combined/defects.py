@@ -109,6 +109,31 @@ def _two_entries_may_mean_one_connection() -> None:
     _replace(TaskRecord, "before_use", lambda *_, **__: None)
 
 
+def _a_set_prunes_elsewhere() -> None:
+    from airflow_provider_workato.provisioning.manifest import Scope
+
+    _replace(Scope, "holds", lambda *_: True)
+
+
+def _a_set_repeats_a_create() -> None:
+    from airflow_provider_workato.provisioning.search import SetSearch
+
+    _replace(SetSearch, "first", lambda self: self._rows if self.at else self.again())
+    _replace(SetSearch, "is_fresh", lambda _: True)
+
+
+def _a_fingerprint_misses_a_change() -> None:
+    from airflow_provider_workato.provisioning.credentials import Fingerprints
+
+    _replace(Fingerprints, "reason_to_send", lambda *_: None)
+
+
+def _a_set_lists_for_each() -> None:
+    from airflow_provider_workato.provisioning.search import SetSearch
+
+    _replace(SetSearch, "first", SetSearch.again)
+
+
 #: By a defect's number: the function that puts it back, and the promises that a play then finds broken.
 DEFECTS: Mapping[str, tuple[Callable[[], None], set[str]]] = {
     "2": (_a_watch_narrows_the_list_of_all, {"not told", "a wait ended wrongly"}),
@@ -119,6 +144,10 @@ DEFECTS: Mapping[str, tuple[Callable[[], None], set[str]]] = {
     "13": (_a_name_is_enough, {"a stranger was changed"}),
     "19": (_a_list_of_any_age_is_an_answer, {"a wait ended wrongly"}),
     "forked": (_a_fork_keeps_the_sockets, {"another's answer"}),
+    "pruned": (_a_set_prunes_elsewhere, {"a set went too far"}),
+    "repeated": (_a_set_repeats_a_create, {"a set made it twice"}),
+    "fingerprint": (_a_fingerprint_misses_a_change, {"a set missed a change"}),
+    "listed": (_a_set_lists_for_each, {"a set listed again"}),
     "entries": (_two_entries_may_mean_one_connection, {"two entries"}),
 }
 

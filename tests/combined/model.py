@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 from tests.combined.actors import NOTE_AFTER
-from tests.combined.steps import CALLS_PER_SECOND, Step
+from tests.combined.steps import CALLS_PER_SECOND, SET_FOLDER, SETS, Step
 
 #: Seconds that a message between processes may take on a busy machine.
 SLACK = 0.5
@@ -256,6 +256,34 @@ class Watch:
             for row in [truth.now(number)]
         }
         self.known_at = now
+
+
+def check_set(truth: Truth, requests: Sequence[Mapping[str, Any]]) -> None:
+    """Check that the sets stay in their folder, and that each connection that they declare exists once.
+
+    :param requests: the calls.
+    """
+    ours = {
+        number: row
+        for number, rows in truth.rows.items()
+        if (row := next((row for row in rows if row is not None), None)) and row["folder_id"] == SET_FOLDER
+    }
+    for request in requests:
+        # Only sets delete and disconnect, and nothing else updates a row that a person has made.
+        if request["operation"] not in ("delete_connection", "disconnect_connection", "update_connection"):
+            continue
+        number = int(request["path"].split("/")[3])
+        row = truth.rows[number][0] or {}
+        if number not in ours and (
+            request["operation"] != "update_connection" or str(row.get("name")).startswith("Row ")
+        ):
+            raise Broken("a set went too far", f"{request['operation']} of {number}: {row}")
+    for which in range(SETS):
+        live = [
+            number for number in truth.live() if number in ours and ours[number]["external_id"] == f"s{which}"
+        ]
+        if len(live) > 1:
+            raise Broken("a set made it twice", f"s{which} is {live}")
 
 
 def check_quota(requests: Sequence[Mapping[str, Any]], *, rotated: Sequence[float]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,23 @@ from tests.combined.actors import (
     keep_busy,
     run_entries,
     run_forked,
+    run_set,
     run_triggerer,
     run_try,
     secret_of,
 )
 from tests.combined.clock import Clock
-from tests.combined.model import SLACK, Broken, Identity, Truth, Wait, Watch, check_quota, state_of
+from tests.combined.model import (
+    SLACK,
+    Broken,
+    Identity,
+    Truth,
+    Wait,
+    Watch,
+    check_quota,
+    check_set,
+    state_of,
+)
 from tests.combined.steps import (
     CALLS_PER_SECOND,
     LATEST,
@@ -38,6 +50,8 @@ from tests.combined.steps import (
     READ_TIMEOUT,
     RETRY_BUDGET,
     SERVER_TIMEOUT,
+    SET_FOLDER,
+    SETS,
     Step,
 )
 from tests.support.tasks import TaskInstance
@@ -112,6 +126,7 @@ class Play:
     numbers: int = 0
     requests: list[dict[str, Any]] = field(default_factory=list)
     seeded_secrets: int = 0
+    declared: list[int] = field(default_factory=list)
     changed_last: int | None = None
     ready: bool = False
 
@@ -188,6 +203,10 @@ class Play:
             )
             for name, budget in (("default", RETRY_BUDGET), ("quick", 0))
         }
+        for which, version in product(range(SETS), range(2)):
+            connections[f"set_{which}_{version}"] = json.dumps(
+                {"conn_type": "generic", "password": self._secret_of_set(which, version)}
+            )
         until = max((end for _, end in self.vault_broken), default=0.0)
         secrets_backend.write(Path(os.environ[secrets_backend.VARIABLE]), connections, broken_until=until)
 
@@ -292,6 +311,76 @@ class Play:
         folder = self.home / "xcoms"
         run = partial(run_entries, at_once=step["at_once"], entries=entries, folder=folder, log=log)
         self.helpers.append(Process(run, log=log))
+
+    def _secret_of_set(self, which: int, version: int) -> str:
+        return secret_of(self.seed, 10_000 + 2 * which + version)
+
+    def _do_set(self, step: Step) -> None:
+        self.declared = step["which"]
+        for _ in range(step["at_once"]):
+            self.numbers += 1
+            process = self._apply(step["which"], step["version"], step["prune"], number=self.numbers)
+            if step["killed"] is not None:
+                time.sleep(step["killed"] / 1000)
+                process.kill()
+                process.close()
+                process = self._apply(step["which"], step["version"], step["prune"], number=self.numbers)
+            self.helpers.append(process)
+
+    def _apply(self, which: Sequence[int], version: int, prune: str, *, number: int) -> Process:
+        arguments = {
+            "folder_id": SET_FOLDER,
+            "prune": prune,
+            "prune_limit": 1000,
+            "connections": [
+                {
+                    "name": f"Set {one}",
+                    "provider": "rest",
+                    "external_id": f"s{one}",
+                    "input": {"user": "ada"},
+                    "input_from": {"conn_id": f"set_{one}_{version}", "keys": {"key": "password"}},
+                }
+                for one in which
+            ],
+        }
+        store = FileStore(self.home / "state_stores" / f"set {number}.json")
+        run = partial(run_set, arguments=arguments, store=store, variables=self.home / "variables.json")
+        return Process(run, log=self._log(f"set {number}"))
+
+    def _check_declared(self) -> None:
+        """Apply a set twice and once more: the second sends the new credentials, the third nothing."""
+        for version, does in ((0, None), (1, "changed"), (1, "unchanged")):
+            told = self._applied(version)
+            names = {f"Set {one}" for one in self.declared}
+            did = {name: each for name, each in told["did"].items() if name in names}
+            if did.keys() != names or (does and set(did.values()) != {does}):
+                raise Broken("a set missed a change", f"version {version} should be {does}: {told}")
+            if does and told["lists"] != 1:
+                raise Broken("a set listed again", str(told))
+        self.learn()
+        there = sorted(
+            str(row["external_id"]) for row in self.truth.live().values() if row["folder_id"] == SET_FOLDER
+        )
+        if there != [f"s{one}" for one in self.declared]:
+            raise Broken("a set is not there", f"{there} of {self.declared}")
+
+    def _applied(self, version: int) -> dict[str, Any]:
+        """Apply the set until it succeeds, and return what it said."""
+        for _ in range(MOST_TRIES):
+            self.numbers += 1
+            began = time.monotonic()
+            process = self._apply(self.declared, version, "delete", number=self.numbers)
+            self._until(process.line.poll, LONGEST_TRY, lambda: "a set hangs")
+            said = process.heard()
+            os.waitpid(process.pid, 0)
+            process.close()
+            self._note(said)
+            told: dict[str, Any] = said[0]["set"]
+            if told["error"] is None:
+                return told
+            if not self._is_excused(told["error"], began - SLACK):
+                break
+        raise Broken("a set never succeeds", f"{told['error']}: {told['says'][:300]}")
 
     def _do_faults(self, step: Step) -> None:
         operations = OPERATIONS[step["on"]]
@@ -486,7 +575,8 @@ class Play:
         """Add the latest changes in the sandbox to the model."""
         self.truth.learn(self.control.changes(since=self.truth.seq))
         since = self.requests[-1]["seq"] if self.requests else 0
-        self.requests += self.control.requests(since=since)
+        self.requests += (new := self.control.requests(since=since))
+        check_set(self.truth, new)
 
     def observe(self) -> None:
         """Receive the messages of all processes, and check them."""
@@ -509,6 +599,7 @@ class Play:
                 os.waitpid(helper.pid, 0)
                 helper.close()
                 self.helpers.remove(helper)
+                self._hear_set(words[0].get("set"))
                 self._hear_forked(words[0].get("made", []))
                 self._hear_entries(words[0].get("entries", []))
         for watch in self.watches.values():
@@ -609,6 +700,15 @@ class Play:
         if reason is None:
             raise Broken("a task's error", f"task {task.number} ({task.identity}, {task.step}): {task.error}")
         task.state = reason
+
+    def _hear_set(self, told: dict[str, Any] | None) -> None:
+        """Check that a set ended well, or names a connection that is not as declared."""
+        self._note(told)
+        if told is None or told["error"] is None:
+            return
+        of_some = told["error"][0] in ("WorkatoSetError", "WorkatoSetRefusedError")
+        if not of_some and not self._is_excused(told["error"], told["at"] - SLACK):
+            raise Broken("a set's error", f"{told['error'][0]}: {told['says'][:300]}")
 
     def _hear_forked(self, made: Sequence[dict[str, Any]]) -> None:
         """Check that each side of a fork was given the answers to its own creates."""
@@ -766,6 +866,8 @@ class Play:
         # Calls of killed processes may still be in progress.
         self._until(lambda: not self.control.held(), LATEST + PATIENCE, lambda: "calls are held")
         self._check_exact()
+        if self.declared:
+            self._check_declared()
         self._check_triggers()
 
     def _check_exact(self) -> None:
@@ -851,6 +953,8 @@ class Play:
         from tools.leaks import search
 
         secrets = {f"credential of task {t.number}": secret_of(self.seed, t.number) for t in self.tasks}
+        for which, version in product(range(SETS), range(2)):
+            secrets[f"credential {version} of s{which}"] = self._secret_of_set(which, version)
         for number in range(1, self.seeded_secrets + 1):
             secrets[f"credential quoted by the app, {number}"] = secret_of(self.seed, -number)
         secrets |= {f"token {number}": token for number, token in enumerate(self.tokens)}

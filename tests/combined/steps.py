@@ -24,6 +24,10 @@ LISTS_PER_MINUTE = 600
 LATEST = 1.1
 
 FOLDERS = (1892, 4515)
+#: The folder of the declared sets, in which nothing else creates or updates a connection.
+SET_FOLDER = 28940
+#: How many connections a set can declare.
+SETS = 3
 
 #: The intervals of a play's waits. A play has only a few, so that waits and watches share lists.
 PALETTES: tuple[tuple[float, ...], ...] = (
@@ -224,6 +228,22 @@ def entries(chance: random.Random) -> list[Step]:
     return [{"do": "entries", "at_once": chance.random() < 0.5, "after": chance.choice((0, 30))}]
 
 
+def declared_set(chance: random.Random) -> list[Step]:
+    """Apply a set beside a connection that it does not declare; twice at once, or killed and retried."""
+    return [
+        {"do": "row", "folder": SET_FOLDER},
+        *([create_faults(chance, Style((), ()))] if chance.random() < 0.5 else []),
+        {
+            "do": "set",
+            "which": sorted(chance.sample(range(SETS), chance.randrange(1, SETS + 1))),
+            "version": chance.randrange(2),
+            "prune": chance.choice(("report", "disconnect", "delete", "delete")),
+            "at_once": chance.choice((1, 2, 2)),
+            "killed": chance.choice((None, None, 30, 120, 300)),
+        },
+    ]
+
+
 #: How to draw each kind of step, and its weight.
 DRAW: Mapping[str, tuple[Callable[[random.Random, Style], Step | list[Step]], float]] = {
     "ensure": (ensure, 14),
@@ -282,7 +302,7 @@ def history(seed: int, *, steps: int) -> list[Step]:
         drawn += some if isinstance(some, list) else [some]
     drawn = [{**step, "after": chance.choice((0, 0, 10, 30, 80))} for step in drawn[:steps]]
     # Drawn apart, so that a seed's other steps stay the same.
-    for kind, draw in (("fork", fork), ("entries", entries)):
+    for kind, draw in (("fork", fork), ("entries", entries), ("set", declared_set)):
         apart = random.Random(f"{kind} {seed}")  # noqa: S311
         if apart.random() < 0.4:
             where = apart.randrange(len(drawn) + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import queue
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from airflow_provider_workato.sandbox.client import SandboxProcess
+from tests.faults.methods import CREDENTIAL, SECRETS
 from tests.faults.run import LOGGERS, Cell, Outcome, run
 from tests.support.listener import Listener, listening
 
@@ -33,7 +35,13 @@ def everything_logged() -> Iterator[None]:
     for logger in before:
         logger.setLevel(logging.DEBUG)
         logger.propagate = False
-    yield
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(
+            f"AIRFLOW_CONN_{SECRETS.upper()}", json.dumps({"conn_type": "generic", "password": CREDENTIAL})
+        )
+        # Without it, a set looks for no fingerprints, which only a task can read.
+        environment.setenv("AIRFLOW__CORE__FERNET_KEY", "")
+        yield
     for logger, (level, propagate) in before.items():
         logger.setLevel(level)
         logger.propagate = propagate

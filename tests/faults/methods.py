@@ -6,7 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_provider_workato import exceptions
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
+from airflow_provider_workato.provisioning.apply import Apply
+from airflow_provider_workato.provisioning.manifest import Scope, read_manifest
+from airflow_provider_workato.provisioning.plan import DeclaredSet
 from airflow_provider_workato.sandbox.client import SandboxControl
 from tests.faults.matrix import Kind
 
@@ -14,7 +18,9 @@ from tests.faults.matrix import Kind
 CREDENTIAL = "matrix-credential-7d1f"
 #: The external id of the connections that the calls create or look up.
 WANTED = "wanted by the matrix"
-PARENT, JIRA, THERE = 36, 777, 778
+#: The Airflow connection that holds it for a set.
+SECRETS = "matrix_secrets"
+PARENT, JIRA, THERE, FOLDER = 36, 777, 778, 4515
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -43,7 +49,7 @@ def prepare(control: SandboxControl, method: Method) -> None:
     :param control: a sandbox in its initial state.
     :param method: the method to be called.
     """
-    rows: list[dict[str, Any]] = [{"id": JIRA, "name": "Prod JIRA", "provider": "jira"}]
+    rows: list[dict[str, Any]] = [{"id": JIRA, "name": "Prod JIRA", "provider": "jira", "folder_id": FOLDER}]
     if method.kind == "look-up":
         of_a_user = {"provider": "salesforce", "parent_id": PARENT, "is_runtime_user": True}
         kind = of_a_user if "runtime_user" in method.name else {"provider": "jira"}
@@ -69,6 +75,34 @@ def _ensure(hook: WorkatoConnectionsHook) -> Any:
     return hook.ensure_connection(
         name="Another JIRA", provider="jira", external_id=WANTED, input={"apitoken": CREDENTIAL}
     )
+
+
+def _entry(**fields: str) -> dict[str, Any]:
+    return {
+        "provider": "jira",
+        "input_from": {"conn_id": SECRETS, "keys": {"apitoken": "password"}},
+        **(fields or {"name": "Another JIRA", "external_id": WANTED}),
+    }
+
+
+def _plan(hook: WorkatoConnectionsHook) -> Any:
+    return hook.plan_connections([_entry()], external_id_prefix=WANTED).as_data()["changes"]
+
+
+def _apply(hook: WorkatoConnectionsHook, entry: Mapping[str, Any], scope: Scope) -> Any:
+    """Apply a set of one connection, and raise its error, which an apply only notes."""
+    declared = DeclaredSet(hook.transport, read_manifest([entry], scope=scope), scope)
+    apply = Apply(
+        plan=declared.plan(reauthenticate=False),
+        transport=hook.transport,
+        search=declared.search,
+        fingerprints=declared.fingerprints,
+    )
+    apply.run()
+    (result,) = [result for result in apply.results if result["declared_at"]]
+    if result["error"]:
+        raise getattr(exceptions, result["error"])(result["reason"])
+    return result
 
 
 def _create_runtime_user(hook: WorkatoConnectionsHook) -> Any:
@@ -188,6 +222,30 @@ METHODS: list[Method] = [
         kind="ensure",
         call=_ensure_runtime_user,
         did=_leads_to_login,
+    ),
+    Method(
+        name="plan_connections",
+        operation="list_connections",
+        kind="look-up",
+        call=_plan,
+        # Outside a task, nobody knows which credentials were sent.
+        did=lambda result, _: (
+            [(it["action"], it["connection_id"]) for it in result] == [("authenticate", THERE)]
+        ),
+    ),
+    Method(
+        name="create of an apply",
+        operation="create_connection",
+        kind="ensure",
+        call=lambda hook: _apply(hook, _entry(), Scope(external_id_prefix=WANTED)),
+        did=lambda result, rows: result["did"] in ("created", "reused") and _is_the_one(result, rows),
+    ),
+    Method(
+        name="update of an apply",
+        operation="update_connection",
+        kind="repeatable",
+        call=lambda hook: _apply(hook, _entry(name="Prod JIRA"), Scope(folder_id=FOLDER)),
+        did=lambda result, _: (result["did"], result["id"]) == ("changed", JIRA),
     ),
     Method(
         name="ensure_connection of one that exists",

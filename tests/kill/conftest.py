@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: The extras of each Airflow connection. A call that is held must not time out before it is killed.
 EXTRAS: dict[str, dict[str, float]] = {
     "waits": {},
+    # Sixty creates take so long that they can be killed halfway. What that interrupts arrives soon or late.
+    "killed_at_random": {"calls_per_second": 10, "read_timeout": 600, "server_timeout": 0.5},
+    "killed_while_late": {"calls_per_second": 10, "read_timeout": 600, "server_timeout": 600},
     **{point.name: {"read_timeout": 600, "server_timeout": point.server_timeout} for point in POINTS},
 }
 
@@ -77,5 +80,5 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
                 parallelism=40,
             )
         )
-        cluster.api.wait_for_dags("killed_create", "killed_waits")
+        cluster.api.wait_for_dags("killed_create", "killed_set", "killed_waits")
         yield Stage(cluster=cluster, workspaces=workspaces, answered=answered)

@@ -33,11 +33,16 @@ def _html(said: str) -> Answer:
     return 200, {"Content-Type": "text/html"}, f"<html>{html.escape(said)}</html>"
 
 
+def _unauthorized(said: str) -> Answer:
+    return 401, JSON, json.dumps({"message": said})
+
+
 ANSWERS: dict[str, Callable[[str], Answer]] = {
     "refused": _refused,
     "invalid": _invalid,
     "broken": _broken,
     "html": _html,
+    "unauthorized": _unauthorized,
 }
 
 

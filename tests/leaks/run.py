@@ -17,11 +17,19 @@ def main() -> None:
         logging.getLogger(library).setLevel(logging.DEBUG)
     for handler in logging.getLogger().handlers:
         handler.setLevel(logging.DEBUG)
+    from airflow.models import Variable
+    from airflow.utils.session import create_session
+
     from tests.leaks.dags.leaks import dag, native
+    from tests.leaks.scene import STORED
 
     tasks = [task for run in (dag.test(), native.test()) for task in run.get_task_instances()]
     states = [(task.task_id, task.map_index, str(task.state)) for task in tasks]
-    Path(os.environ["AIRFLOW_HOME"], "states.json").write_text(json.dumps(states))
+    home = Path(os.environ["AIRFLOW_HOME"])
+    (home / "states.json").write_text(json.dumps(states))
+    with create_session() as session:
+        stored = {variable.key: json.loads(variable.get_val()) for variable in session.query(Variable)}
+    (home / STORED).write_text(json.dumps(stored))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import requests
 
 from airflow_provider_workato.sandbox.client import running_sandbox
 from tests.leaks.echo import ANSWERS, running_echo
-from tests.leaks.sentinels import BUNDLE, CONNECTION, PUBLIC, SENTINELS, VARIABLES
+from tests.leaks.sentinels import BUNDLE, CONNECTION, PUBLIC, SENTINELS, VARIABLES, tenant
 from tools.leaks import Search, search
 
 ROOT = Path(__file__).parents[2]
@@ -22,12 +22,26 @@ DAGS_FOLDER = Path(__file__).parent / "dags"
 PLUGINS_FOLDER = Path(__file__).parent / "plugins"
 #: The files in the ``AIRFLOW_HOME`` that a listener and the lineage provider write.
 RECORDED, LINEAGE = "recorded.jsonl", "lineage.jsonl"
+#: The file with the Airflow variables, which the database holds encrypted.
+STORED = "variables.json"
+#: How many Airflow connections there are with the credentials of a set.
+TENANTS = 60
 
 #: The sandbox's pages that need no token.
 PAGES = ("", "sandbox/state", "sandbox/requests", "sandbox/faults")
 
 #: The tasks that succeed. All others fail.
-SUCCEED = {"create", "create_native", "names", "names_of_tenants", "update", "wait"}
+SUCCEED = {
+    "apply",
+    "apply_again",
+    "create",
+    "create_native",
+    "names",
+    "names_of_tenants",
+    "plan",
+    "update",
+    "wait",
+}
 #: The number of instances of each mapped task.
 MAPPED = {
     "create_mapped": len(VARIABLES) + 4,
@@ -60,6 +74,12 @@ class Scene:
         lines = (self.home / RECORDED).read_text().splitlines()
         return {(told["event"], told["task"]) for told in map(json.loads, lines)}
 
+    def fingerprints(self) -> list[int]:
+        """Return how many fingerprints each of Airflow's variables holds."""
+        stored = json.loads((self.home / STORED).read_text())
+        # An empty one says that it is not known what was sent.
+        return [sum(map(bool, known.values())) for name, known in stored.items() if "fingerprints" in name]
+
     def is_complete(self) -> bool:
         """Return whether every task ended as intended, so that every possible leak was provoked."""
         succeeded = {task for (task, _), state in self.states.items() if state == "success"}
@@ -88,6 +108,7 @@ def leaking_scene(home: Path) -> Iterator[Scene]:
         variables = {f"AIRFLOW_VAR_{name.upper()}": value for name, value in VARIABLES.items()}
         variables["AIRFLOW_VAR_BUNDLE"] = json.dumps(BUNDLE)
         variables["AIRFLOW_VAR_TOWN"] = PUBLIC
+        tenants = {f"AIRFLOW_CONN_TENANT_{number}": json.dumps(tenant(number)) for number in range(TENANTS)}
         lineage = {"type": "file", "log_file_path": str(home / LINEAGE), "append": True}
         listeners = {
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(PLUGINS_FOLDER),
@@ -96,7 +117,13 @@ def leaking_scene(home: Path) -> Iterator[Scene]:
         }
         yield Scene(
             home=home,
-            env={**workspaces, **variables, **listeners, "AIRFLOW_CONN_ELSEWHERE": json.dumps(CONNECTION)},
+            env={
+                **workspaces,
+                **variables,
+                **tenants,
+                **listeners,
+                "AIRFLOW_CONN_ELSEWHERE": json.dumps(CONNECTION),
+            },
             secrets={**SENTINELS, "API token": sandbox.token},
         )
         for page in PAGES:

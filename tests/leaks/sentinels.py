@@ -37,6 +37,21 @@ CONNECTION = {
     "extra": json.dumps(_EXTRA),
 }
 
+#: The beginning of what is in the Airflow connections of a set.
+TENANT = "gR4%lan'tern&"
+
+
+def tenant(number: int) -> dict[str, str]:
+    """Return an Airflow connection of a set, of which Airflow itself masks only the password."""
+    login, password, flavour = (f"{TENANT}{number}-{kind}" for kind in ("login", "password", "flavour"))
+    return {
+        "conn_type": "generic",
+        "login": login,
+        "password": password,
+        "extra": json.dumps({"flavour": flavour}),
+    }
+
+
 SENTINELS = {
     **VARIABLES,
     **_EXTRA,
@@ -45,4 +60,5 @@ SENTINELS = {
     "pin": str(_PIN),
     "serial": str(_SERIAL),
     "phrase": _PHRASE,
+    "tenant": TENANT,
 }

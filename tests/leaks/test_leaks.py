@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import pytest
 from packaging.version import Version
 
-from tests.leaks.scene import DAGS_FOLDER, LINEAGE, ROOT, Scene, leaking_scene, without_airflow
+from tests.leaks.scene import DAGS_FOLDER, LINEAGE, ROOT, TENANTS, Scene, leaking_scene, without_airflow
 from tests.leaks.sentinels import PUBLIC, SENTINELS
 from tests.support.airflow import AIRFLOW
 from tests.support.coverage import unmeasured
@@ -73,6 +73,11 @@ def test_everything_was_recorded(scene: Scene) -> None:
     assert scene.recorded() == ends | {("running", task) for task, _ in scene.states}
 
 
+def test_the_credentials_of_a_set_are_remembered(scene: Scene) -> None:
+    """As fingerprints, among which the next test searches for them; none of those that were refused."""
+    assert sorted(filter(None, scene.fingerprints())) == [TENANTS]
+
+
 @pytest.mark.skipif(not find_spec("openlineage"), reason="this environment has no lineage provider")
 def test_the_lineage_of_each_task_was_recorded(scene: Scene) -> None:
     lineage = (scene.home / LINEAGE).read_text()
@@ -81,6 +86,7 @@ def test_the_lineage_of_each_task_was_recorded(scene: Scene) -> None:
 
 def test_no_credential_is_left(scene: Scene) -> None:
     assert scene.search().hits == []
+    assert search(DAGS_FOLDER, scene.secrets).hits == []
 
 
 def test_a_public_value_is_shown(scene: Scene) -> None:

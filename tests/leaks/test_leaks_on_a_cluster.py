@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.leaks.scene import DAGS_FOLDER, Scene, leaking_scene
+from tests.leaks.scene import DAGS_FOLDER, STORED, TENANTS, Scene, leaking_scene
 from tests.leaks.sentinels import PUBLIC
 from tests.support.airflow import on_airflow_33
 
@@ -31,6 +32,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
             cluster.api.wait_for_dags(*DAGS)
             runs = [(dag_id, cluster.api.trigger(dag_id)) for dag_id in DAGS]
             shown = [told for dag_id, run_id in runs for told in _tell(cluster.api, dag_id, run_id, scene)]
+            cluster.run_cli("variables", "export", str(home / STORED))
+        exported = json.loads((home / STORED).read_text())
+        (home / STORED).write_text(json.dumps({name: told["value"] for name, told in exported.items()}))
         (home / "shown by Airflow").write_text(str(shown))
     return scene
 
@@ -42,12 +46,16 @@ def _tell(api: AirflowApi, dag_id: str, run_id: str, scene: Scene) -> Iterator[o
         task_id, map_index = task["task_id"], task["map_index"]
         scene.states[task_id, map_index] = task["state"]
         yield task["rendered_fields"]
-        for key in ("return_value", "workato_connection"):
+        for key in ("return_value", "workato_connection", "workato_connections", "workato_plan"):
             yield api.xcom(dag_id, run_id, task_id, key, map_index=map_index)
 
 
 def test_everything_happened(scene: Scene) -> None:
     assert scene.is_complete(), scene.states
+
+
+def test_the_credentials_of_a_set_are_remembered(scene: Scene) -> None:
+    assert sorted(filter(None, scene.fingerprints())) == [TENANTS]
 
 
 def test_no_credential_is_left(scene: Scene) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import DAG
 
 from airflow_provider_workato.operators import connections as operators
+from airflow_provider_workato.operators import sets
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 from tests.real_airflow.cells import (
     AIRFLOW,
@@ -140,7 +141,11 @@ def _watch(watch: Watch) -> DAG:
 
 def _produce(producer: Producer) -> Any:
     subject = producer.subject
-    cls: Any = WorkatoConnectionSensor if subject.is_sensor else getattr(operators, subject.cls)
+    cls: Any = (
+        WorkatoConnectionSensor
+        if subject.is_sensor
+        else getattr(sets if subject.is_set else operators, subject.cls)
+    )
     shared = {
         "task_id": producer.task_id,
         "workato_conn_id": CONN_ID,

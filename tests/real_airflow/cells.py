@@ -136,6 +136,7 @@ CONNECTION = Kind(path="['id']", key="id")
 OUTCOME = Kind(path="['status']", key="status")
 CONNECTIONS = Kind(path="[0]['id']", is_list=True)
 PICKLIST = Kind(path="[0]['value']", is_list=True)
+PLAN = Kind(path="['counts']['create']", key="counts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,9 +176,24 @@ class Subject:
     def creates(self) -> bool:
         return self.cls.startswith("WorkatoCreate")
 
+    @property
+    def is_set(self) -> bool:
+        return self.cls in ("WorkatoPlanConnectionsOperator", "WorkatoApplyConnectionsOperator")
+
 
 def _on_it(label: str, number: int) -> dict[str, Any]:
     return {"connection_id": number}
+
+
+def _set_of(label: str, **more: Any) -> dict[str, Any]:
+    """Return a set of one connection."""
+    entry = {"name": label, "provider": "salesforce", "external_id": label, **more}
+    return {"connections": [entry], "external_id_prefix": label}
+
+
+def _set_with_credentials(label: str, _: int) -> dict[str, Any]:
+    source = {"conn_id": "jira", "keys": {"apitoken": "password"}}
+    return _set_of(label, provider="jira", input_from=source)
 
 
 _AUTHORIZED = {"authorization_status": "success"}
@@ -265,6 +281,36 @@ _SUBJECTS: tuple[Subject, ...] = (
         if mode.slug in WAITING_CREATES
     ),
     Subject(
+        name="plan of a set",
+        slug="plan",
+        cls="WorkatoPlanConnectionsOperator",
+        kind=PLAN,
+        each=_set_with_credentials,
+        seed=None,
+    ),
+    Subject(
+        name="apply of a set",
+        slug="apply",
+        cls="WorkatoApplyConnectionsOperator",
+        kind=CONNECTIONS,
+        each=_set_with_credentials,
+        seed=None,
+    ),
+    *(
+        Subject(
+            name=f"apply that waits, {mode.name}",
+            slug=f"waiting_apply_{mode.slug}",
+            cls="WorkatoApplyConnectionsOperator",
+            kind=CONNECTIONS,
+            common={"wait_for_authorization": True} | PATIENCE | mode.options,
+            each=lambda label, _: _set_of(label),
+            seed=None,
+            mode=mode,
+        )
+        for mode in MODES
+        if mode.slug in WAITING_CREATES
+    ),
+    Subject(
         name="login URL",
         slug="oauth_url",
         cls="WorkatoGetOAuthUrlOperator",
@@ -274,7 +320,7 @@ _SUBJECTS: tuple[Subject, ...] = (
     ),
 )
 #: Each kind of value, and each process that can return it. A create's name is a number once it is an object.
-_VARIED = {"sensor_worker", "sensor_triggerer", "create", "waiting_create_worker", "list"}
+_VARIED = {"sensor_worker", "sensor_triggerer", "create", "waiting_create_worker", "list", "apply"}
 _NATIVE_SUBJECTS = tuple(
     replace(
         subject,
@@ -292,6 +338,8 @@ _STORABLE = _VARIED - {"sensor_triggerer"} | {
     "disconnect",
     "delete",
     "picklist",
+    "plan",
+    "waiting_apply_worker",
 }
 _STORED_SUBJECTS = tuple(
     replace(
@@ -342,6 +390,11 @@ class Producer:
         if self.shape == "list":
             return [{"connection_id": self.numbers}]
         return [self.subject.each(f"{self.task_id} {number}", number) for number in self.numbers]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the connections that it creates."""
+        return [arguments.get("connections", [arguments])[0]["name"] for arguments in self.each]
 
     @property
     def instances(self) -> int:

@@ -1,4 +1,4 @@
-"""Creates and updates, most of which fail, with credentials at every depth of ``input``."""
+"""Creates, updates and sets, most of which fail, with credentials at every depth of ``input``."""
 
 from __future__ import annotations
 
@@ -14,8 +14,16 @@ from airflow_provider_workato.operators.connections import (
     WorkatoCreateConnectionOperator,
     WorkatoUpdateConnectionOperator,
 )
+from airflow_provider_workato.operators.sets import (
+    WorkatoApplyConnectionsOperator,
+    WorkatoPlanConnectionsOperator,
+)
 from airflow_provider_workato.sensors.connections import WorkatoConnectionSensor
 
+#: The answers of the server in echo.py.
+ANSWERS = ("refused", "invalid", "broken", "html", "unauthorized")
+#: How many Airflow connections there are with the credentials of a set.
+TENANTS = 60
 #: Variables that hold no credential by itself: a whole JSON text does not occur anywhere, its parts do.
 PUBLIC_NAMES = ("AIRFLOW_VAR_BUNDLE", "AIRFLOW_VAR_TOWN")
 PLACES = [
@@ -68,6 +76,15 @@ def tell_everything(context: dict[str, Any]) -> None:
     print("task", vars(context["task"]))
 
 
+def declared(name: str, *, count: int = TENANTS) -> dict[str, Any]:
+    """Return the arguments of a task about a set whose credentials are in an Airflow connection for each."""
+    return {
+        "connections": "tenants.yaml",
+        "external_id_prefix": f"{name}/",
+        "params": {"set": name, "count": count},
+    }
+
+
 with DAG(
     "leaks",
     schedule=None,
@@ -93,7 +110,7 @@ with DAG(
             task_id=f"update_{word}", connection_id=create.output, input=credentials(word=word)
         )
     # An app that repeats the request in its answer: see echo.py.
-    for answer in ("refused", "invalid", "broken", "html"):
+    for answer in ANSWERS:
         WorkatoCreateConnectionOperator(
             task_id=f"create_{answer}",
             workato_conn_id=f"workato_{answer}",
@@ -127,6 +144,25 @@ with DAG(
     WorkatoCreateConnectionOperator.partial(
         task_id="create_tenants", workato_conn_id="workato_invalid", provider="rest"
     ).expand_kwargs(names.override(task_id="names_of_tenants")().map(tenant))
+    apply, again = (
+        WorkatoApplyConnectionsOperator(
+            task_id=task_id, **declared("right"), reauthenticate=task_id != "apply"
+        )
+        for task_id in ("apply", "apply_again")
+    )
+    apply >> again
+    for answer in ANSWERS:
+        WorkatoApplyConnectionsOperator(
+            task_id=f"apply_{answer}",
+            workato_conn_id=f"workato_{answer}",
+            # The others are answers that may have got lost, so that each takes long, or that end the task.
+            **declared(answer, count=TENANTS if answer in ("refused", "invalid") else 1),
+        )
+    # For one more, there is no Airflow connection.
+    WorkatoPlanConnectionsOperator(task_id="plan", **declared("planned", count=TENANTS + 1))
+    again >> WorkatoPlanConnectionsOperator(
+        task_id="plan_drift", **declared("right"), reauthenticate=True, on_drift="fail"
+    )
     # Invalid arguments, which raise an error before a request is sent.
     WorkatoUpdateConnectionOperator(task_id="update_no_number", connection_id="none", input=credentials())
     WorkatoCreateConnectionOperator(
