@@ -21,6 +21,9 @@ TOLD = FINISHED | {"deferred", "up_for_retry", "up_for_reschedule"}
 #: The pools that the examples need.
 EXAMPLE_POOLS = {"workato": 1}
 
+#: They need a manifest, a second workspace and several answers, so only tests/test_examples.py runs them.
+OF_SETS = frozenset({"example_workato_apply", "example_workato_drift", "example_workato_promote"})
+
 #: The name of the link to the consent page.
 OAUTH_LINK = "Authorize"
 

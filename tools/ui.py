@@ -103,12 +103,13 @@ def serve(*, home: Path, button: StopButton) -> None:
     print("Starting the sandbox and Airflow, which takes a minute or more ...", flush=True)
     with (
         running_sandbox() as sandbox,
+        running_sandbox() as production,
         running_mailbox() as mailbox,
         StoppableCluster(
             button=button,
             home=home,
             dags_folder=DAGS_FOLDER,
-            connections=connections(sandbox, mailbox),
+            connections=connections(sandbox, production, mailbox),
             pools=EXAMPLE_POOLS,
         ) as cluster,
     ):
@@ -125,7 +126,9 @@ def serve(*, home: Path, button: StopButton) -> None:
             f"\n  Airflow    {cluster.url}"
             f"\n  Sandbox    {sandbox.url}"
             f"\n  API token  {sandbox.token}"
+            f"\n  Production {production.url}"
             "\n\nThe Airflow connections workato_default, jira and smtp_default exist."
+            "\nworkato_dev is workato_default, and workato_prod is the sandbox for production."
             "\nMails are printed here."
             "\nAirflow asks for no login: everyone on this machine is its administrator."
             "\nCtrl-C stops everything.",
@@ -144,15 +147,23 @@ def serve(*, home: Path, button: StopButton) -> None:
             print("\nStopping ...", flush=True)
 
 
-def connections(sandbox: SandboxProcess, mailbox: Mailbox) -> dict[str, dict[str, Any]]:
+def connections(
+    sandbox: SandboxProcess, production: SandboxProcess, mailbox: Mailbox
+) -> dict[str, dict[str, Any]]:
     """Return the Airflow connections that the examples use.
 
     :param sandbox: the workspace.
+    :param production: the one to which an example promotes connections.
     :param mailbox: the mail server.
     """
+    # Airflow's Test button fails for a connection without a port.
+    workspace, other = (
+        json.loads(each.airflow_conn) | {"port": urlsplit(each.url).port} for each in (sandbox, production)
+    )
     return {
-        # Airflow's Test button fails for a connection without a port.
-        "workato_default": json.loads(sandbox.airflow_conn) | {"port": urlsplit(sandbox.url).port},
+        "workato_default": workspace,
+        "workato_dev": workspace,
+        "workato_prod": other,
         "jira": {
             "conn_type": "generic",
             "host": "acme.atlassian.net",

@@ -26,7 +26,7 @@ from airflow_provider_workato.sandbox.client import (
     wait_until,
 )
 from tests.support.raw import sent
-from tests.support.tls import self_signed
+from tools.tls import self_signed
 
 COMMAND = [sys.executable, "-m", "airflow_provider_workato.sandbox"]
 

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tools.bench import calls, crowd, imports, polls, provisioning, waits
+from tools.bench import calls, crowd, imports, polls, provisioning, sets, waits
 from tools.bench.measure import airflow_home, describe
 from tools.bench.report import REPORT, SOAK, Document
 
 if TYPE_CHECKING:
     from tools.bench.report import Section
 
-NAMES = ("parse", "call", "list", "poll", "provisioning", "peer", "asleep", "crowd")
+NAMES = ("parse", "call", "list", "poll", "provisioning", "sets", "peer", "asleep", "crowd")
 
 Benchmark = Callable[[], "Section"]
 
@@ -74,6 +74,15 @@ def _benchmarks(options: argparse.Namespace) -> Iterator[tuple[str, Benchmark]]:
     yield "list", lambda: calls.run_list(rounds=1 if quick else 5, sizes=sizes)
     yield "poll", lambda: polls.run(polls=2 if quick else 11, size=1_000 if quick else polls.SIZE)
     yield "provisioning", lambda: provisioning.run(count=5 if quick else provisioning.COUNT, say=say)
+    yield (
+        "sets",
+        lambda: sets.run(
+            count=6 if quick else sets.COUNT,
+            declared=100 if quick else sets.DECLARED,
+            existing=500 if quick else sets.EXISTING,
+            say=say,
+        ),
+    )
     beside_peer = options.waits or (10 if quick else waits.COUNT_BESIDE_PEER)
     yield "peer", lambda: waits.run_beside_peer(count=beside_peer, say=say)
     beside_asleep = options.waits or (10 if quick else waits.COUNT_BESIDE_ASLEEP)

@@ -58,8 +58,8 @@ ran.
 - An empty cell: this Airflow does not install it, so the provider or its extra brings the newest.
 - `SmtpNotifier` cannot be imported from the smtp provider of the day of Airflow 3.0.0 (2.0.3) and of 3.1.0
   (2.3.0, which imports Airflow's own tests). There, `example_workato_email` needs another version of it.
-- `example_workato_approval` needs the standard provider 1.12.2 or later, for `response_timeout`. The days of
-  Airflow 3.1.0 and 3.1.8 have an older one.
+- `example_workato_approval` and `example_workato_apply` need the standard provider 1.12.2 or later, for
+  `response_timeout`. The days of Airflow 3.1.0 and 3.1.8 have an older one.
 
 ## What each Airflow can do
 
