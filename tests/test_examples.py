@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ import pytest
 import requests
 from packaging.version import Version
 
-from airflow_provider_workato.sandbox.client import SandboxProcess, wait_until
+from airflow_provider_workato.sandbox.client import SandboxProcess, running_sandbox, wait_until
 from tests.support.airflow import AIRFLOW, on_airflow_33
 from tests.support.dags import Run, dag_bag, own_workspace, run_dag
 from tests.support.sdk import DAG
@@ -255,6 +257,84 @@ def test_a_connection_is_created_only_if_a_person_approves(
     assert ("example-approval-jira" in created) is (answer == "Approve")
 
 
+@on_airflow_33
+def test_drift_is_an_alarm_until_a_person_approves_the_plan(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    dag = load("example_workato_apply")
+    with person_who_answers(dag.dag_id, "Reject"):
+        assert run_dag(dag).states["apply"] == "skipped"
+    assert run_dag(load("example_workato_drift")).states == {"plan": "failed"}
+    (alarm,) = [line for line in caplog.messages if line.startswith("Drift: ")]
+    assert "of folder 1892 are not as declared" in alarm
+    with person_who_answers(dag.dag_id, "Approve"):
+        run = workspace.run(dag.dag_id)
+    assert set(run.states.values()) == {"success"}, run.states
+    assert "| create | Jira of acme | jira |" in run.rendered("approve")["body"]
+    created = [each["id"] for each in run.xcom("apply") if each["did"] == "created"]
+    assert len(created) == 3
+    for row in workspace.process.control.connections():
+        # What other examples left in the folder is not declared.
+        if row["folder_id"] == 1892 and row["id"] not in created:
+            workspace.process.control.delete(row["id"])
+    assert run_dag(load("example_workato_drift")).states == {"plan": "success"}
+    assert run_dag(dag).states == {
+        "plan": "success",
+        "is_drift": "success",
+        "approve": "skipped",
+        "apply": "skipped",
+    }
+
+
+def test_connections_are_promoted_by_the_path_of_their_folder(
+    airflow_db: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with running_sandbox("--no-quota") as dev, running_sandbox("--no-quota") as prod:
+        monkeypatch.setenv("AIRFLOW_CONN_WORKATO_DEV", dev.airflow_conn)
+        monkeypatch.setenv("AIRFLOW_CONN_WORKATO_PROD", prod.airflow_conn)
+        create_folder(dev, "Elsewhere", parent_id=4515)
+        for folder in ("Jobs", "Teams"):
+            # So that dev and prod have different ids for one path.
+            create_folder(prod, folder, parent_id=4515)
+        deep, there = (create_folder(each, "Deep", parent_id=28940) for each in (dev, prod))
+        gone = create_folder(dev, "Only in dev", parent_id=4515)
+        dev.control.seed(
+            [
+                {"name": "CRM", "provider": "salesforce", "folder_id": deep},
+                {"name": "Chat", "provider": "slack", "folder_id": gone},
+            ]
+        )
+
+        def authorize() -> None:
+            wait_until(lambda: prod.control.connections()[2:], deadline=90, what="two more connections")
+            prod.control.authorize_all()
+
+        person = threading.Thread(target=authorize)
+        person.start()
+        run = run_dag(load("example_workato_promote"))
+        person.join()
+        assert set(run.states.values()) == {"success"}, run.states
+        assert there != deep
+        promoted = {row["name"]: row for row in prod.control.connections()}
+        assert promoted["CRM"]["folder_id"] == there
+        assert "Chat" not in promoted
+    said = "\n".join(caplog.messages)
+    assert "Left out 'Chat': there is no folder /Sales/Only in dev in workato_prod." in said
+    assert f"- CRM: {prod.url}/connections/{promoted['CRM']['id']}" in said
+    assert re.search(r"^created +authorized +CRM", said, re.MULTILINE)
+
+
+def create_folder(workspace: SandboxProcess, name: str, *, parent_id: int) -> int:
+    answer = requests.post(
+        f"{workspace.url}/api/folders",
+        json={"name": name, "parent_id": parent_id},
+        headers={"Authorization": f"Bearer {workspace.token}"},
+        timeout=30,
+    )
+    return int(answer.json()["id"])
+
+
 def test_no_credential_is_on_the_disk(workspace: Workspace) -> None:
     for name, task_id, map_index in (
         ("example_workato_connection", "create", -1),
@@ -282,7 +362,7 @@ def test_airflow_accepts_every_example(path: Path) -> None:
             reason="this Airflow cannot import the smtp provider of its day",
             exc_type=ImportError,
         )
-    if path.stem == "example_workato_approval" and Version("3.1") <= AIRFLOW:
+    if path.stem in ("example_workato_approval", "example_workato_apply") and Version("3.1") <= AIRFLOW:
         standard = Version(version("apache-airflow-providers-standard"))
         if Version("1.12.2") > standard:
             pytest.skip("ApprovalOperator has response_timeout from standard 1.12.2 on")

@@ -21,11 +21,12 @@ from typing import Any
 import pytest
 import requests
 import yaml
+from cryptography.fernet import Fernet
 
 from airflow_provider_workato import __version__
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
 from airflow_provider_workato.sandbox.client import running_sandbox, wait_until
-from tests.support.dags import own_workspace, run_dag
+from tests.support.dags import Run, own_workspace, run_dag
 from tests.support.sandbox import RunningSandbox
 from tools.matrix.distributions import PACKAGE
 from tools.matrix.legs import RELEASES
@@ -43,6 +44,11 @@ _EXCERPT = re.compile(
     r"^```\{literalinclude\} (?P<file>\S+\.py)\n(?P<options>(?:^:.*\n)*)^```$", re.MULTILINE
 )
 _BLOCK = re.compile(r"^```(?P<language>\S*)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+NIGHTLY = DOCS / "snippets" / "dags" / "nightly_connections.py"
+MANIFEST = NIGHTLY.with_suffix(".yaml")
+TENANTS = re.findall(r'"(\w+)"', MANIFEST.read_text().partition("%}")[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +115,14 @@ def test_a_hosted_airflow_is_told_to_install_the_package_under_constraints_that_
 
 @pytest.fixture
 def jira(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Airflow connection from which the snippets take Jira's credentials."""
-    connection = {"conn_type": "http", "login": "ada@acme.example", "password": "a-credential"}
-    monkeypatch.setenv("AIRFLOW_CONN_JIRA", json.dumps(connection))
+    """The Airflow connections from which the snippets take credentials."""
+    for conn_id in ("jira", *(f"{app}_{tenant}" for app in ("jira", "zendesk") for tenant in TENANTS)):
+        set_credential(monkeypatch, conn_id, "a-credential")
+
+
+def set_credential(monkeypatch: pytest.MonkeyPatch, conn_id: str, credential: str) -> None:
+    connection = {"conn_type": "http", "login": "ada@acme.example", "password": credential}
+    monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
 
 
 @pytest.mark.parametrize("snippet", PYTHON, ids=str)
@@ -128,6 +139,39 @@ def test_a_python_snippet_runs_and_so_does_its_dag(snippet: Snippet, airflow_db:
 def test_a_dag_that_pages_include_runs(path: Path, airflow_db: None, jira: None) -> None:
     with own_workspace():
         _run_all(runpy.run_path(str(path)))
+
+
+def test_a_night_with_a_refused_credential_a_bad_request_and_a_tenant_that_left(
+    airflow_db: None, jira: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guide's nightly job: at most 15 lines of DAG, and its second run makes one call."""
+    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
+    for path in (NIGHTLY, MANIFEST):
+        (tmp_path / path.name).write_text(path.read_text())
+    dag, manifest = tmp_path / NIGHTLY.name, tmp_path / MANIFEST.name
+    assert len([line for line in dag.read_text().partition("with DAG")[2].splitlines() if line]) <= 15
+
+    def run() -> Run:
+        return run_dag(runpy.run_path(str(dag))["dag"])
+
+    with own_workspace() as workato:
+        set_credential(monkeypatch, "zendesk_wayne", "wrong-credentials")
+        misspelt = "{{ 'jirra' if tenant == 'acme' else 'jira' }}"
+        manifest.write_text(manifest.read_text().replace("provider: jira", f"provider: {misspelt}"))
+        assert run().states == {"apply": "failed"}
+        set_credential(monkeypatch, "zendesk_wayne", "a-credential")
+        manifest.write_text(MANIFEST.read_text())
+        first = run()
+        assert first.states == {"apply": "success"}
+        assert {each["status"] for each in first.xcom("apply")} == {"authorized"}
+        workato.control.clear_requests()
+        assert {each["did"] for each in run().xcom("apply")} == {"unchanged"}
+        assert [each["operation"] for each in workato.control.requests()] == ["list_connections"]
+        manifest.write_text(MANIFEST.read_text().replace('"acme", ', ""))
+        assert [each["did"] for each in run().xcom("apply")].count("disconnected") == 2
+        workato.control.clear_requests()
+        assert [each["did"] for each in run().xcom("apply")].count("reported") == 2
+        assert [each["operation"] for each in workato.control.requests()] == ["list_connections"]
 
 
 def test_pages_include_their_code_from_files_that_are_run() -> None:

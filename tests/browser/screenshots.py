@@ -24,6 +24,7 @@ IN_DOCS = {
     "consent",
     "waiting-task",
     "log",
+    "plan",
 }
 #: In bytes. The log of a wait is the largest: Airflow writes the event that resumes the task into it.
 _MAX_SIZE = 200_000

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from airflow_provider_workato.connection_form import EXTRAS, SETTINGS
-from airflow_provider_workato.sandbox.client import SandboxProcess, wait_until
+from airflow_provider_workato.sandbox.client import SandboxControl, SandboxProcess, wait_until
 from tests.browser.airflow_pages import ConnectionsPage, TaskPage
 from tests.browser.screenshots import Screenshots, around, down_to
 from tests.support.ui import Ui
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.browser
 OAUTH = "example_workato_oauth"
 LIFE_CYCLE = "example_workato_connection"
 EMAIL = "example_workato_email"
+DRIFT = "example_workato_drift"
 #: The page behind the form would show.
 NO_ROUND_CORNERS = "[role=dialog] { border-radius: 0 !important; }"
 #: What is wrong with a connection to a sandbox, and what the Test button says about it.
@@ -173,6 +174,30 @@ def test_a_person_denies_and_is_asked_again(
     expect(page.get_by_text("Authorized after")).to_be_visible()
     # Only the log: the whole page would be a large picture.
     screenshots.take(page.get_by_test_id("virtualized-list"), "log")
+
+
+def test_a_person_reads_a_plan_in_the_log(
+    page: Page, airflow: AirflowApi, ui: Ui, screenshots: Screenshots
+) -> None:
+    declared = {"provider": "jira", "folder_id": 1892, "authorization_status": "success"}
+    SandboxControl(ui.wait_for("Sandbox")).seed(
+        [
+            declared | {"name": "Jira (ACME)", "external_id": "declared-acme"},
+            declared
+            | {"name": "Jira of globex", "external_id": "declared-globex", "authorization_status": "failed"},
+            declared | {"name": "Jira of hooli", "external_id": "declared-hooli"},
+        ]
+    )
+    run_id = airflow.trigger(DRIFT)
+    airflow.pause(DRIFT, paused=False)
+    assert airflow.wait_for_run(DRIFT, run_id, deadline=180) == "failed"
+    page.set_viewport_size({"width": 1600, "height": 1000})
+    task = TaskPage(page, airflow.url, dag_id=DRIFT, run_id=run_id, task_id="plan")
+    task.open_log()
+    plan = page.locator("[data-testid^=virtualized-item-]").filter(has_text="Plan for folder 1892")
+    expect(plan).to_contain_text(re.compile(r"\+ +create +Jira of initech +jira"))
+    screenshots.take(page, "plan-page")
+    screenshots.take(plan, "plan")
 
 
 def test_what_a_task_shows_of_credentials(page: Page, airflow: AirflowApi, screenshots: Screenshots) -> None:
