@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
+from cryptography.fernet import Fernet
 
 from airflow_provider_workato.sandbox.client import running_sandbox
 from tests.leaks.echo import ANSWERS, running_echo
@@ -123,6 +124,8 @@ def leaking_scene(home: Path) -> Iterator[Scene]:
                 **tenants,
                 **listeners,
                 "AIRFLOW_CONN_ELSEWHERE": json.dumps(CONNECTION),
+                # Airflow 2 makes none for an Airflow home without a configuration file.
+                "AIRFLOW__CORE__FERNET_KEY": Fernet.generate_key().decode(),
             },
             secrets={**SENTINELS, "API token": sandbox.token},
         )
