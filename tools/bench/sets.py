@@ -49,6 +49,10 @@ connections of as large a workspace; its CPU is that of all its processes.
 *Creates under quota*: one `apply` of a set without credentials; the sandbox enforces the real quotas. The
 killed one is ended with SIGKILL at random moments and started again until it succeeds; between its tries, a
 file stands in for Airflow's task state store."""
+#: Why the two goals for the time are missed.
+NOTES = """\
+Reading and comparing an entry takes about 40 µs of Python; a row of the list takes 2 µs, in C. So a plan of
+many entries takes several times the list, and still less than a tenth of a second for a thousand."""
 
 
 def run(*, count: int, declared: int, existing: int, say: Callable[[str], None]) -> Section:
@@ -68,6 +72,7 @@ def run(*, count: int, declared: int, existing: int, say: Callable[[str], None])
             _whole(existing=existing),
             _creates(count=count, say=say),
         ],
+        notes=NOTES,
     )
 
 
