@@ -130,7 +130,15 @@ def test_times_are_sent_in_utc(given: datetime | str, sent: str) -> None:
     assert check_field("updated_after", given) == sent
 
 
-@pytest.mark.parametrize("given", ["yesterday", "2026-01-31T08:00:00", datetime(2026, 1, 31), 1])  # noqa: DTZ001
+@pytest.mark.parametrize(
+    "given",
+    [
+        "yesterday",
+        "2026-01-31T08:00:00",
+        datetime(2026, 1, 31),  # noqa: DTZ001 - a time without a zone is what has to be refused
+        1,
+    ],
+)
 def test_invalid_times(given: Any) -> None:
     with pytest.raises(WorkatoConfigurationError, match="updated_after must be a datetime with a time zone"):
         check_field("updated_after", given)

@@ -642,7 +642,7 @@ class Play:
             else:
                 failed = {"error": "Trigger failure", "traceback": message[2]}
                 wait.sensor.resume_execution("__fail__", failed, context)
-        except Exception as error:  # noqa: BLE001 - the model judges every error
+        except Exception as error:  # noqa: BLE001 - the model decides which errors were to be expected
             self._note([type(error).__name__, str(error)])
             kind = type(error).__name__
             ends = {"WorkatoAuthorizationError": "failed"}

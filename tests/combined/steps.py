@@ -290,7 +290,7 @@ def history(seed: int, *, steps: int) -> list[Step]:
     :param seed: the seed; the same seed gives the same history.
     :param steps: the number of steps, without the quiet at the end.
     """
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)  # noqa: S311 - steps, not secrets
     theme = THEMES[seed % len(THEMES)]
     style = Style(chance.choice(PALETTES), chance.choice(CONNS))
     names = list(DRAW)
@@ -303,7 +303,7 @@ def history(seed: int, *, steps: int) -> list[Step]:
     drawn = [{**step, "after": chance.choice((0, 0, 10, 30, 80))} for step in drawn[:steps]]
     # Drawn apart, so that a seed's other steps stay the same.
     for kind, draw in (("fork", fork), ("entries", entries), ("set", declared_set)):
-        apart = random.Random(f"{kind} {seed}")  # noqa: S311
+        apart = random.Random(f"{kind} {seed}")  # noqa: S311 - steps, not secrets
         if apart.random() < 0.4:
             where = apart.randrange(len(drawn) + 1)
             drawn[where:where] = draw(apart)

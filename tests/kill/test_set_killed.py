@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.kill, on_airflow_33]
 DAG_ID, TASK_ID, COUNT = "killed_set", "apply", 60
 AT_RANDOM, LATE = "killed_at_random", "killed_while_late"
 #: After how many creates each try is killed at random.
-KILLS = [random.randrange(1, 10) for _ in range(4)]  # noqa: S311
+KILLS = [random.randrange(1, 10) for _ in range(4)]  # noqa: S311 - moments, not secrets
 # Generous, for a busy machine.
 wait = partial(wait_until, deadline=400, interval=0.02)
 
