@@ -26,7 +26,7 @@ from airflow_provider_workato.wait import duration_text
 if TYPE_CHECKING:
     from airflow_provider_workato.client.answers import WorkatoConnection
     from airflow_provider_workato.client.transport import Transport
-    from airflow_provider_workato.provisioning.credentials import Fingerprints
+    from airflow_provider_workato.provisioning.fingerprints import Fingerprints
     from airflow_provider_workato.provisioning.plan import Change, Plan
     from airflow_provider_workato.provisioning.record import Outcome
     from airflow_provider_workato.provisioning.search import SetSearch
@@ -98,7 +98,7 @@ def _removed(plan: Plan, prune: Prune) -> list[Change]:
     return [change for change in plan.of("orphan") if change.row and is_removed(change.row, prune=prune)]
 
 
-class Told(Record):
+class SetRecord(Record):
     """The record of one create of a set, which remembers what it was told last.
 
     :param state: where its tries are recorded.
@@ -159,7 +159,7 @@ class Apply:
     _sent_others: set[int] = field(init=False, default_factory=set)
 
     def run(self) -> None:
-        """Change what the plan says; collect the results and the errors.
+        """Change what the plan says, and collect the results.
 
         :raises WorkatoError: if something is wrong with all calls: the token, the host or the quota.
         """
@@ -215,28 +215,28 @@ class Apply:
             else replace(entry.spec, credentials=None)
         )
         key = hashlib.sha256(str(spec.identity()).encode()).hexdigest()[:16]
-        told = Told(self.state_of_tries(key))
+        record = SetRecord(self.state_of_tries(key))
         try:
             row = Provisioning(
                 transport=self.transport,
                 spec=spec,
                 if_exists="reuse" if change.action == "create" else "update",
-                record=told,
+                record=record,
                 search=self.search,
             ).run()
         except WorkatoError as error:
             if spec.credentials is not None:
                 self.fingerprints.forget(entry)
-            self._note(change, did="failed", row=told.row, error=error)
+            self._note(change, did="failed", row=record.row, error=error)
             self._go_on_after(error, change)
             return
         if spec.credentials is not None:
             # It may have appeared since the plan, or an earlier try may have sent other credentials.
-            is_known = told.outcome == "changed" or (
-                told.outcome == "created" and id(change) not in self._sent_others
+            is_known = record.outcome == "changed" or (
+                record.outcome == "created" and id(change) not in self._sent_others
             )
             (self.fingerprints.remember if is_known else self.fingerprints.forget)(entry)
-        self._note(change, did=str(told.outcome), row=row)
+        self._note(change, did=str(record.outcome), row=row)
 
     def _remove(self, change: Change) -> None:
         """Disconnect or delete one orphan."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _OWN = ("input", "input_from")
 
 #: The fields of a connection that an entry may hold.
-FIELDS = (
+ENTRY_FIELDS = (
     "name",
     "provider",
     "folder_id",
@@ -206,7 +206,7 @@ def _declared(entry: Entry, mistakes: list[str], scope: Scope) -> Declared | Non
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
     for key, value, place in entry.pairs:
-        if key not in (*FIELDS, *_OWN, "<<"):
+        if key not in (*ENTRY_FIELDS, *_OWN, "<<"):
             meant, hint = _meant(str(key))
             mistakes.append(f"{place}: no field {str(key)[:80]!r}.{hint}")
             values.setdefault(meant, UNREADABLE)
@@ -228,10 +228,10 @@ def _declared(entry: Entry, mistakes: list[str], scope: Scope) -> Declared | Non
 
 def _meant(name: str) -> tuple[str, str]:
     """Return the field that a name may mean, and what to say of it."""
-    close = difflib.get_close_matches(name, [*FIELDS, *_OWN], n=1)
+    close = difflib.get_close_matches(name, [*ENTRY_FIELDS, *_OWN], n=1)
     if close:
         return close[0], f" Did you mean {close[0]!r}?"
-    hint = f" There are {', '.join((*FIELDS, *_OWN))}."
+    hint = f" There are {', '.join((*ENTRY_FIELDS, *_OWN))}."
     if _is_secret(name, ""):
         hint = " Credentials belong in an Airflow connection, which input_from names."
     return name, hint

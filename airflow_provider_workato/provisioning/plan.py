@@ -11,7 +11,8 @@ from airflow_provider_workato.arguments import is_stored_form
 from airflow_provider_workato.authorization import State, state_of, status_text
 from airflow_provider_workato.exceptions import WorkatoError
 from airflow_provider_workato.provisioning.create_once import only_match
-from airflow_provider_workato.provisioning.credentials import Fingerprints, with_credentials
+from airflow_provider_workato.provisioning.credentials import with_credentials
+from airflow_provider_workato.provisioning.fingerprints import Fingerprints
 from airflow_provider_workato.provisioning.locks import CreateCounter
 from airflow_provider_workato.provisioning.search import SetSearch
 from airflow_provider_workato.redaction import Sealed, redact
@@ -177,7 +178,7 @@ def plan_changes(
     changes = [_change(entry, index, owned, sends) for entry in declared]
     changes = [_unless_named(change, index, owned) for change in changes]
     orphans = [
-        _orphan(row, *orphans_are(row)) for row in index.rows if row["id"] not in owned and scope.holds(row)
+        _orphan(row, orphans_are(row)) for row in index.rows if row["id"] not in owned and scope.holds(row)
     ]
     return Plan(scope=scope, changes=[*changes, *orphans])
 
@@ -313,7 +314,8 @@ def _of_entry(entry: Declared, action: Action, row: WorkatoConnection | None = N
     )
 
 
-def _orphan(row: WorkatoConnection, reason: str, is_settled: bool) -> Change:  # noqa: FBT001 - see orphans_are
+def _orphan(row: WorkatoConnection, said: tuple[str, bool]) -> Change:
+    reason, is_settled = said
     return Change(
         action="orphan",
         name=str(row.get("name") or ""),
@@ -335,12 +337,13 @@ class DeclaredSet:
     def __init__(self, transport: Transport, entries: Sequence[Declared], scope: Scope) -> None:
         workspace, conn_id = transport.settings.base_url, transport.settings.conn_id
         self.entries = with_credentials(entries)
-        specs = [entry.spec for entry in self.entries]
         self.fingerprints = Fingerprints(workspace, conn_id, scope)
         self.search = SetSearch(
             transport=transport,
             filters={},
-            secrets=Sealed([spec.credentials.reveal() for spec in specs if spec.credentials]),
+            secrets=Sealed(
+                [leaf for each in self.entries if (own := each.spec.credentials) for leaf in own.leaves()]
+            ),
             counter=CreateCounter(workspace.lower()),
         )
         self._scope = scope
@@ -355,7 +358,7 @@ class DeclaredSet:
 
         :param reauthenticate: send all credentials again.
         :param orphans_are: tells what the plan says of a connection that is not declared, and whether
-        nothing is left to do.
+            nothing is left to do.
         :raises WorkatoError: if the call fails.
         """
         return plan_changes(

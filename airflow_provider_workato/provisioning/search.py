@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from airflow_provider_workato.client.transport import Transport
     from airflow_provider_workato.provisioning.locks import CreateCounter
     from airflow_provider_workato.redaction import Sealed
-
-log = logging.getLogger(__name__)
 
 #: A create relies on a search no older than this, in seconds. A shorter time would cost most creates a second
 #: list call, and Workato allows as few list calls as creates.

@@ -160,7 +160,7 @@ def run_try(line: Line, *, task: dict[str, Any], store: FileStore | None, number
     )
     try:
         result = kind(**arguments).execute(context)  # type: ignore[arg-type]
-    except Exception as error:  # noqa: BLE001 - the model judges every error
+    except Exception as error:  # noqa: BLE001 - the model decides which errors were to be expected
         traceback.print_exc()
         line.send({"error": [c.__name__ for c in type(error).__mro__], "says": str(error), "xcoms": ti.xcoms})
     else:
@@ -176,7 +176,7 @@ def run_set(line: Line, *, arguments: dict[str, Any], store: FileStore, variable
     :param variables: the file with Airflow's variables.
     """
     from airflow_provider_workato.operators.sets import WorkatoApplyConnectionsOperator
-    from airflow_provider_workato.provisioning import credentials, search
+    from airflow_provider_workato.provisioning import fingerprints, search
 
     known, lists, list_connections = FileStore(variables), 0, vars(search)["list_connections"]
 
@@ -187,8 +187,8 @@ def run_set(line: Line, *, arguments: dict[str, Any], store: FileStore, variable
 
     os.environ["AIRFLOW__CORE__FERNET_KEY"] = "the key of the play"
     vars(search)["list_connections"] = counted
-    vars(credentials)["read_variable"] = known.get
-    vars(credentials)["write_variable"] = lambda key, value, **_: known.set(key, value)
+    vars(fingerprints)["read_variable"] = known.get
+    vars(fingerprints)["write_variable"] = lambda key, value, **_: known.set(key, value)
     ti = TaskInstance(task_id="set")
     context: Any = {**ti.context, "run_id": ti.run_id, "task_state_store": store}
     told: dict[str, Any] = {"at": time.monotonic(), "error": None}
@@ -196,7 +196,7 @@ def run_set(line: Line, *, arguments: dict[str, Any], store: FileStore, variable
         WorkatoApplyConnectionsOperator(
             task_id=ti.task_id, workato_conn_id="workato_default", **arguments
         ).execute(context)
-    except Exception as error:  # noqa: BLE001 - the model judges every error
+    except Exception as error:  # noqa: BLE001 - the model decides which errors were to be expected
         traceback.print_exc()
         told |= {"error": [c.__name__ for c in type(error).__mro__], "says": str(error)}
     did = {each["name"]: each["did"] for each in ti.xcoms.get("workato_connections", ())}
@@ -250,7 +250,7 @@ def run_forked(line: Line, *, number: int, creates: int) -> None:
         told: dict[str, Any] = {"wanted": f"Forked {number} {side} {each}", "at": began}
         try:
             row = hook.create_connection(name=told["wanted"], provider="rest", folder_id=1892)
-        except Exception as error:  # noqa: BLE001 - the model judges every error
+        except Exception as error:  # noqa: BLE001 - the model decides which errors were to be expected
             traceback.print_exc()
             told |= {"error": [c.__name__ for c in type(error).__mro__], "says": str(error)}
         else:
@@ -304,7 +304,7 @@ def run_entry(line: Line, *, index: int, arguments: dict[str, Any], xcoms: list[
     context: Any = {**ti.context, "run_id": ti.run_id, "dag": SimpleNamespace(tasks=[create])}
     try:
         told["id"] = create.execute(context)
-    except Exception as error:  # noqa: BLE001 - the model judges every error
+    except Exception as error:  # noqa: BLE001 - the model decides which errors were to be expected
         traceback.print_exc()
         told |= {"error": [c.__name__ for c in type(error).__mro__], "says": str(error)}
     line.send(told)

@@ -123,7 +123,7 @@ def _a_set_repeats_a_create() -> None:
 
 
 def _a_fingerprint_misses_a_change() -> None:
-    from airflow_provider_workato.provisioning.credentials import Fingerprints
+    from airflow_provider_workato.provisioning.fingerprints import Fingerprints
 
     _replace(Fingerprints, "reason_to_send", lambda *_: None)
 

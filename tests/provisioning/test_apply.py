@@ -16,7 +16,7 @@ from airflow_provider_workato.exceptions import (
     WorkatoConfigurationError,
 )
 from airflow_provider_workato.hooks.connections import WorkatoConnectionsHook
-from airflow_provider_workato.provisioning import credentials, search
+from airflow_provider_workato.provisioning import fingerprints, search
 from airflow_provider_workato.provisioning.apply import Apply, Prune, check_prune, orphan_text
 from airflow_provider_workato.provisioning.manifest import Scope, read_manifest
 from airflow_provider_workato.provisioning.plan import DeclaredSet, Plan
@@ -31,8 +31,8 @@ KEYS = {"apitoken": "password"}
 def variables(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Airflow's variables; tests/operators/test_sets.py uses the real ones."""
     stored: dict[str, str] = {}
-    monkeypatch.setattr(credentials, "read_variable", stored.get)
-    monkeypatch.setattr(credentials, "write_variable", lambda key, value, **_: stored.update({key: value}))
+    monkeypatch.setattr(fingerprints, "read_variable", stored.get)
+    monkeypatch.setattr(fingerprints, "write_variable", lambda key, value, **_: stored.update({key: value}))
     return stored
 
 
@@ -312,7 +312,7 @@ def test_sends_new_credentials_after_kills_during_a_slow_create_with_old_ones(
         raise KilledError
 
     with monkeypatch.context() as context:
-        context.setattr(credentials, "write_variable", store_and_die)
+        context.setattr(fingerprints, "write_variable", store_and_die)
         for secret in ("old", "new", "new"):
             set_secret(monkeypatch, "acme", secret)
             with suppress(KilledError):
@@ -677,3 +677,9 @@ def test_what_was_disconnected_on_purpose_is_no_drift(
     )
     assert actions(plan) == {"Declared": "unchanged", "Orphan": "orphan"}
     assert plan.has_drift is drifts
+
+
+def test_only_what_is_secret_is_hidden(hook: WorkatoConnectionsHook, tenants: list[str]) -> None:
+    found = declared(hook, [jira("acme", input={"host_name": "acme.example.com"})])
+    assert found.search.secrets is not None
+    assert list(found.search.secrets.leaves()) == ["secret-of-acme"]

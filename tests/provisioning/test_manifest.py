@@ -17,7 +17,7 @@ from airflow_provider_workato.exceptions import WorkatoConfigurationError
 from airflow_provider_workato.provisioning.manifest import (
     _SECRET_NAME,
     _SECRET_VALUE,
-    FIELDS,
+    ENTRY_FIELDS,
     SOURCES,
     Declared,
     Scope,
@@ -288,7 +288,7 @@ VALUES: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("name", [*FIELDS, "input", "input_from", "other"])
+@pytest.mark.parametrize("name", [*ENTRY_FIELDS, "input", "input_from", "other"])
 def test_the_schema_accepts_what_is_read(name: str) -> None:
     for value in VALUES:
         entry = {**ENTRY, name: value}
@@ -302,7 +302,7 @@ def test_the_schema_accepts_what_is_read(name: str) -> None:
 
 def test_the_schema_knows_the_same_fields() -> None:
     connection = SCHEMA["definitions"]["connection"]
-    assert list(connection["properties"]) == [*FIELDS, "input", "input_from"]
+    assert list(connection["properties"]) == [*ENTRY_FIELDS, "input", "input_from"]
     keys = connection["properties"]["input_from"]["properties"]["keys"]
     assert keys["additionalProperties"]["anyOf"][0]["enum"] == list(SOURCES)
     VALIDATOR.check_schema(SCHEMA)
