@@ -57,7 +57,7 @@ def folder_paths(hook: WorkatoConnectionsHook) -> dict[int, str]:
 
 def ask(context: Context) -> None:
     """Ask the administrators to authorize the connections, or remind them of those that are left."""
-    asked: Any = context["workato"]  # type: ignore[typeddict-item]
+    asked: Any = context.get("workato")
     # In your DAG, send a message instead, for example with a notifier of the smtp or slack provider.
     log.info(
         "%s until %s:\n%s",

@@ -570,7 +570,8 @@ class WorkatoConnectionsHook(BaseHook):
     ) -> Plan:
         """Compare a declared set of connections with those that exist, with one list call.
 
-        Only a task can read which credentials were sent before, which an Airflow variable holds.
+        Outside a task, Airflow 3 does not show the variable that tells which credentials were sent before.
+        There, the plan sends all.
 
         :param connections: a manifest's entries, or the text of a manifest in YAML or JSON.
         :param folder_id: the set is about the connections in this folder.

@@ -304,6 +304,7 @@ class AskingOperator(AuthorizationWait):
         if record.get("notifiers") != notifiers:
             # Also after a change of the DAG: better to notify twice than never.
             record |= {"notifiers": notifiers, "notified": 0}
+        self._asked = [{**each, "url": url} for each, url in zip(connections, record["urls"], strict=True)]
         self._publish(context, connections, record["urls"])
         if is_retry and record["notified"] == len(notifiers):
             self.log.info("An earlier try asked a person to authorize %s.", ids_text(_ids(connections)))
@@ -329,9 +330,9 @@ class AskingOperator(AuthorizationWait):
         """Call the notifiers again, with the same URLs."""
         # Without a list since the last time, all may still be waiting.
         connections = connections or self._asked
-        # A list has no URL for logging in; what was pushed has.
-        pushed = {each["id"]: each for each in self._pushed_before(context)}
-        urls = [self._login_url({**each, **_url_of(pushed.get(each["id"]))}) for each in connections]
+        # A list has no URL for logging in.
+        asked = {each["id"]: each.get("url") for each in self._asked}
+        urls = [self._login_url({**each, "url": asked.get(each["id"])}) for each in connections]
         self._set_variable(context, connections, urls, deadline=deadline, is_reminder=True)
         for notifier in self.notifiers:
             _send(notifier, context)
@@ -348,13 +349,13 @@ class AskingOperator(AuthorizationWait):
     ) -> None:
         """Put what the notifiers' templates read into the context."""
         failures = [failure(each) for each in connections]
-        each = [
+        asked = [
             {"url": url, "connection": row, "reason": failed.authorization_error if failed else None}
             for url, row, failed in zip(urls, connections, failures, strict=True)
         ]
         cast("dict[str, Any]", context)[NOTIFIER_VARIABLE] = {
-            **each[0],
-            "connections": each,
+            **asked[0],
+            "connections": asked,
             "expires_at": datetime.fromtimestamp(min(self._ends(deadline), _LAST_DAY), tz=UTC),
             "is_reminder": is_reminder,
         }
@@ -401,10 +402,6 @@ class AskingOperator(AuthorizationWait):
 
 def _ids(connections: Sequence[WorkatoConnection]) -> list[int]:
     return [int(each["id"]) for each in connections]
-
-
-def _url_of(pushed: WorkatoConnection | None) -> dict[str, Any]:
-    return {"url": pushed["url"]} if pushed and pushed.get("url") else {}
 
 
 def _checked(notifiers: Notifier | Sequence[Notifier] | None) -> list[Notifier]:

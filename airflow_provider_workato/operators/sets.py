@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
 
 import jinja2
 
@@ -91,8 +91,8 @@ class DeclaredSetOperator(WorkatoOperator):
         "prune_limit",
         "reauthenticate",
     )
-    template_fields_renderers = {"connections": "yaml"}  # noqa: RUF012 - as in all operators of Airflow
-    _object_fields = frozenset({"connections"})
+    template_fields_renderers: ClassVar[dict[str, str]] = {"connections": "yaml"}
+    _object_fields: ClassVar[frozenset[str]] = frozenset({"connections"})
 
     def __init__(
         self,
@@ -163,8 +163,8 @@ class DeclaredSetOperator(WorkatoOperator):
         if "\n" in path or path.lstrip().startswith(("[", "{")):
             # Not quoted: a credential may stand where none belongs.
             raise WorkatoConfigurationError(
-                "connections must be the path of a manifest or a list of entries, and is the text of one: a "
-                "template rendered more than the list, or a string stands for it. Nothing was sent."
+                "connections must be the path of a manifest or a list of entries, and is the text of one. A "
+                "template that gives the list must stand alone, without other text. Nothing was sent."
             )
         env = self.get_template_env()
         try:
@@ -196,8 +196,8 @@ class WorkatoPlanConnectionsOperator(DeclaredSetOperator):
     declared; ``counts`` by action; and ``changes``, one dict for each connection, with ``action``, ``name``,
     ``provider``, ``connection_id``, ``fields`` (old and new value of each that differs), ``reason`` and
     ``declared_at``. The actions are ``create``, ``update``, ``authenticate`` (send the credentials),
-    ``unchanged``, ``orphan`` (exists, but is not declared), ``conflict`` (several match, or one matches
-    twice) and ``invalid`` (the credentials cannot be had).
+    ``unchanged``, ``orphan`` (exists, but is not declared), ``conflict`` (several match, one matches twice,
+    or one has the name but no external id) and ``invalid`` (the credentials cannot be had).
 
     :param connections: the path of a manifest, absolute or from the DAG's folder (templated; the file may
         hold templates, too); a list of its entries; or the output of a task that returns such a list, also
